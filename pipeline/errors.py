@@ -1,0 +1,69 @@
+"""The errors of the pipeline, as one small tree.
+
+SightlineError
+├── ConfigError          the text of a configuration is wrong: file, line, key and remedy are named
+├── GraphError           the checked description does not make a graph (cycle, misfit); before any thread
+├── ModelError           a model package is missing, damaged or does not fit its manifest
+├── SourceError          a camera or file cannot be opened or read; ends that camera only
+├── PacketError          this packet cannot be processed; it is dropped and counted, the stage goes on
+├── StageError           the stage cannot go on; the run stops
+├── OutputError          a sink cannot be opened or written
+├── MessageError         bytes received are not a message of ours
+└── PipelineError        everything that failed in one run, first failure first (an ExceptionGroup)
+
+The engines have their own tree in `engines/errors.py`.
+"""
+
+from __future__ import annotations
+
+
+class SightlineError(Exception):
+    """Base of every error this program raises on purpose. Its text is meant for people."""
+
+
+class ConfigError(SightlineError):
+    """The configuration is wrong. The message names file, line, key and the remedy."""
+
+
+class GraphError(SightlineError):
+    """The stages do not make a graph. Raised before any thread exists."""
+
+
+class ModelError(SightlineError):
+    """A model package is missing, damaged, or its network does not fit its manifest."""
+
+
+class SourceError(SightlineError):
+    """A camera or file cannot be opened or read. It ends that camera, not the run."""
+
+
+class PacketError(SightlineError):
+    """One packet cannot be processed.
+
+    Args:
+        reason: a short constant word for the ledger, such as ``"bad_picture"``.
+        detail: what was expected and what came.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class StageError(SightlineError):
+    """A stage cannot go on; the whole run stops and reports it."""
+
+
+class OutputError(SightlineError):
+    """A sink cannot be opened or written (path not writable, port in use)."""
+
+
+class MessageError(SightlineError):
+    """Bytes or text that arrived are not a message of ours."""
+
+
+class PipelineError(ExceptionGroup[Exception]):
+    """All failures of one run; ``exceptions[0]`` is the first that happened."""
+
+    def derive(self, excs):  # type: ignore[no-untyped-def]
+        return PipelineError(self.message, excs)

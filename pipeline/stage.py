@@ -1,0 +1,84 @@
+"""What a stage is: work on packets, and nothing about threads or queues.
+
+A worker drives a stage through its life: ``open``, then ``process`` once per packet, ``flush`` when
+no more packets will come, and ``close`` always, also after a failure. A test drives it with a list
+(`drive`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pipeline.packet import Packet
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Stage(ABC, Generic[In, Out]):
+    """One step of the graph.
+
+    A stage raises `PacketError` to drop the packet at hand and `StageError` to stop the run. It
+    never changes a payload it was given and never keeps one it has handed on.
+    """
+
+    #: Payload type this stage takes; must fit what its predecessor `produces`.
+    consumes: ClassVar[type]
+    #: Payload type this stage hands on; `None` for a sink.
+    produces: ClassVar[type | None]
+    #: True where the stage keeps state per camera: each camera then always meets the same copy.
+    per_camera: ClassVar[bool] = False
+    #: True where the stage takes one packet from each of several predecessors (see `join`).
+    joins: ClassVar[bool] = False
+
+    def open(self) -> None:
+        """Gets what the stage needs (network, file, socket); the first call, in the worker's thread."""
+
+    @abstractmethod
+    def process(self, packet: Packet[In]) -> Iterable[Packet[Out]]:
+        """Works on one packet; gives none, one or more packets."""
+
+    def process_batch(self, packets: Sequence[Packet[In]]) -> list[list[Packet[Out]]]:
+        """Works on several packets at once; the k-th list belongs to the k-th packet.
+
+        Only called where the stage declares a batch; the results must equal `process` one by one.
+        """
+        return [list(self.process(packet)) for packet in packets]
+
+    def join(self, packets: Sequence[Packet[In]]) -> Iterable[Packet[Out]]:
+        """Works on the packets of one frame, one from each predecessor, in the order of `after`."""
+        raise TypeError(f"{type(self).__name__} does not join")
+
+    def flush(self) -> Iterable[Packet[Out]]:
+        """Hands on what is still held back; no packet follows."""
+        return ()
+
+    def close(self) -> None:
+        """Gives back what `open` got; the last call, also when `open` or `process` failed."""
+
+
+class Sink(Stage[In, Any]):
+    """A stage at the end of a branch: it writes, and hands nothing on."""
+
+    produces = None
+
+    def process(self, packet: Packet[In]) -> Iterable[Packet[Any]]:
+        self.write(packet)
+        return ()
+
+    @abstractmethod
+    def write(self, packet: Packet[In]) -> None:
+        """Puts one packet out. Raises `PacketError` when this packet could not be put out."""
+
+
+def drive(stage: Stage[In, Out], packets: Iterable[Packet[In]]) -> Iterator[Packet[Out]]:
+    """Runs a stage over packets in the caller's thread, through its whole life."""
+    try:
+        stage.open()
+        for packet in packets:
+            yield from stage.process(packet)
+        yield from stage.flush()
+    finally:
+        stage.close()
