@@ -1,0 +1,142 @@
+"""What the `outputs:` list of a configuration may say, checked and frozen."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from pipeline.output.address import parse_address
+
+StateName = Literal["tentative", "confirmed", "lost", "removed"]
+FileFormat = Literal["jsonl", "csv", "mot"]
+
+#: Longest name first, so that `.mot.txt` is met before `.txt`.
+FORMAT_BY_SUFFIX: dict[str, FileFormat] = {
+    ".mot.txt": "mot",
+    ".jsonl": "jsonl",
+    ".csv": "csv",
+    ".txt": "mot",
+}
+SETTLED: tuple[StateName, ...] = ("confirmed", "lost", "removed")
+
+
+def _checked_address(text: str) -> str:
+    if parse_address(text).port == 0:
+        raise ValueError(f"{text!r} has port 0, which nobody can be reached at; use 1 to 65535")
+    return text
+
+
+def _checked_video_path(path: str) -> str:
+    if PurePath(path).suffix.lower() != ".mp4":
+        raise ValueError(f"the video {path!r} must end in .mp4")
+    return path
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+States = Annotated[tuple[StateName, ...], Field(strict=False, min_length=1)]
+
+
+class UdpSpec(_Spec):
+    """One message a frame, sent to one address."""
+
+    to: Annotated[str, AfterValidator(_checked_address)] = Field(
+        description="Receiver: host:port, 10.0.0.5:9000 or [::1]:9000."
+    )
+    format: Literal["telegram", "json"] = Field(
+        "telegram",
+        description="telegram: binary, docs/telegram.md; json: docs/message.schema.json.",
+    )
+    mtu: int = Field(
+        1500,
+        ge=576,
+        le=65535,
+        description="Largest IP packet of the way, bytes; longer messages are cut into fragments.",
+    )
+    states: States = Field(SETTLED, description="Tracks in these states are sent.")
+
+
+class FileSpec(_Spec):
+    """Results in a file, or in one file a camera where the path says {camera}."""
+
+    path: str = Field(min_length=1, description="May contain {camera}, such as out/{camera}.jsonl.")
+    format: FileFormat | None = Field(
+        None, description="By the suffix where not given: .jsonl, .csv, .mot.txt or .txt."
+    )
+    states: States | None = Field(
+        None,
+        description="Tracks in these states; by default mot: confirmed, others: all but tentative.",
+    )
+
+    @model_validator(mode="after")
+    def _format_known(self) -> Self:
+        if self.format is None and self._format_by_suffix() is None:
+            known = ", ".join(FORMAT_BY_SUFFIX)
+            raise ValueError(
+                f"path {self.path!r} does not tell its format; use one of {known} or set 'format'"
+            )
+        return self
+
+    def _format_by_suffix(self) -> FileFormat | None:
+        name = self.path.lower()
+        return next((f for suffix, f in FORMAT_BY_SUFFIX.items() if name.endswith(suffix)), None)
+
+    @property
+    def file_format(self) -> FileFormat:
+        """`format`, or what the suffix says."""
+        form = self.format or self._format_by_suffix()
+        assert form is not None  # by _format_known
+        return form
+
+    @property
+    def shown_states(self) -> tuple[StateName, ...]:
+        """`states`, or the format's own rule."""
+        return self.states or (("confirmed",) if self.file_format == "mot" else SETTLED)
+
+
+class AnnotateSpec(_Spec):
+    """The pictures with what was found drawn on them, as a video a camera."""
+
+    path: Annotated[str, AfterValidator(_checked_video_path)] = Field(
+        description="An .mp4 file; may contain {camera}."
+    )
+    trails_s: float = Field(
+        2.0, ge=0, le=60, strict=False, description="Length of the trails, seconds; 0: none."
+    )
+    latency: bool = Field(True, description="Show the frame's age when it was drawn.")
+    crf: int = Field(23, ge=0, le=51, description="H.264 quality: 0 lossless, 51 worst.")
+    states: States = Field(
+        ("confirmed", "lost"), description="Tracks in these states are drawn; lost ones faintly."
+    )
+
+
+class OutputSpec(_Spec):
+    """One entry of `outputs:`; says exactly one of udp, file, annotate."""
+
+    udp: UdpSpec | None = None
+    file: FileSpec | None = None
+    annotate: AnnotateSpec | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        said = [name for name in ("udp", "file", "annotate") if getattr(self, name) is not None]
+        if len(said) != 1:
+            found = " and ".join(said) or "nothing"
+            raise ValueError(f"an output is exactly one of udp, file, annotate; found {found}")
+        return self
+
+    @property
+    def spec(self) -> UdpSpec | FileSpec | AnnotateSpec:
+        """The one that was said."""
+        said = self.udp or self.file or self.annotate
+        assert said is not None  # by _exactly_one
+        return said
+
+    @property
+    def name(self) -> str:
+        """A stage name for the report, such as ``"udp"`` or ``"file"``."""
+        return "udp" if self.udp else "file" if self.file else "annotate"
