@@ -1,14 +1,15 @@
 """The errors of the pipeline, as one small tree.
 
 SightlineError
-├── ConfigError          the text of a configuration is wrong: file, line, key and remedy are named
-├── GraphError           the checked description does not make a graph (cycle, misfit); before any thread
+├── ConfigError          a configuration is wrong: file, line, key and remedy are named
+├── GraphError           the stages make no graph (cycle, misfit); before any thread
 ├── ModelError           a model package is missing, damaged or does not fit its manifest
 ├── SourceError          a camera or file cannot be opened or read; ends that camera only
-├── PacketError          this packet cannot be processed; it is dropped and counted, the stage goes on
+├── PacketError          this packet is dropped and counted, the stage goes on
 ├── StageError           the stage cannot go on; the run stops
 ├── OutputError          a sink cannot be opened or written
 ├── MessageError         bytes received are not a message of ours
+├── DataError            a table of boxes (ground truth, results) cannot be read, written or scored
 └── PipelineError        everything that failed in one run, first failure first (an ExceptionGroup)
 
 The engines have their own tree in `engines/errors.py`.
@@ -22,7 +23,15 @@ class SightlineError(Exception):
 
 
 class ConfigError(SightlineError):
-    """The configuration is wrong. The message names file, line, key and the remedy."""
+    """The configuration is wrong. The message names file, line, key and the remedy.
+
+    Args:
+        problems: everything that is wrong, each a text or something that reads as one line.
+    """
+
+    def __init__(self, *problems: object) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
 
 
 class GraphError(SightlineError):
@@ -60,6 +69,10 @@ class OutputError(SightlineError):
 
 class MessageError(SightlineError):
     """Bytes or text that arrived are not a message of ours."""
+
+
+class DataError(SightlineError):
+    """A table of boxes (ground truth, results, detections) cannot be read, written or scored."""
 
 
 class PipelineError(ExceptionGroup[Exception]):

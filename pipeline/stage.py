@@ -34,7 +34,7 @@ class Stage(ABC, Generic[In, Out]):
     joins: ClassVar[bool] = False
 
     def open(self) -> None:
-        """Gets what the stage needs (network, file, socket); the first call, in the worker's thread."""
+        """Gets what the stage needs (network, file, socket); called first, in the worker's thread."""
 
     @abstractmethod
     def process(self, packet: Packet[In]) -> Iterable[Packet[Out]]:

@@ -1,0 +1,263 @@
+"""The graph: a frozen, checked description. Nothing of it is started; it can be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import Any
+
+from pipeline.errors import GraphError
+from pipeline.media.source import Source
+from pipeline.payloads import Decoded
+from pipeline.queues import OnFull
+from pipeline.stage import Stage
+from pipeline.worker import Batch
+
+#: The name under which stages refer to the cameras in `after`.
+SOURCES = "decode"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a stage runs on, for the drawing and the report; empty where plain Python does it."""
+
+    engine: str = ""
+    backend: str = ""
+    device: str = ""
+    precision: str = ""
+    model: str = ""
+
+    def __str__(self) -> str:
+        where = "/".join(part for part in (self.backend, self.device, self.precision) if part)
+        parts = [self.model, f"on {self.engine}" if self.engine else "", f"({where})" * bool(where)]
+        return " ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """One camera of the graph.
+
+    Attributes:
+        id: unique.
+        uri: for people, without secrets.
+        make: makes the source; called once, at the start of a run.
+        on_full: what happens at the entrance when the graph is slower than the camera.
+        max_fps: frames taken per second at most; None takes all.
+        realtime: True where a file is played at its own speed.
+    """
+
+    id: str
+    uri: str
+    make: Callable[[], Source]
+    on_full: OnFull = OnFull.BLOCK
+    max_fps: float | None = None
+    realtime: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One stage of the graph.
+
+    Attributes:
+        name: unique.
+        stage: the stage's class: says what it consumes, produces, and whether it keeps state.
+        make: makes one copy; called once a worker.
+        after: names of the predecessors; `SOURCES` are the cameras.
+        workers: copies that run side by side.
+        queue: packets each lane of the inbox holds.
+        on_full: policy of the inbox; the inbox behind the cameras asks each camera instead.
+        batch: how many packets a worker takes at once.
+        binding: what it runs on.
+    """
+
+    name: str
+    stage: type[Stage[Any, Any]]
+    make: Callable[[], Stage[Any, Any]]
+    after: tuple[str, ...]
+    workers: int = 1
+    queue: int = 4
+    on_full: OnFull = OnFull.BLOCK
+    batch: Batch = field(default_factory=Batch)
+    binding: Binding = field(default_factory=Binding)
+
+    @property
+    def is_sink(self) -> bool:
+        return self.stage.produces is None
+
+    @property
+    def at_entrance(self) -> bool:
+        return self.after == (SOURCES,)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Cameras and stages, checked: every name known, no cycle, every payload fits.
+
+    Attributes:
+        cameras: in the order of the configuration.
+        nodes: in an order in which every stage comes after its predecessors.
+        drain_s: how long a stopped run may take to finish what is under way.
+
+    Raises:
+        GraphError: on construction; the message names the stage and the remedy.
+    """
+
+    cameras: tuple[Camera, ...]
+    nodes: tuple[Node, ...]
+    drain_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        _check_names(self.cameras, self.nodes)
+        object.__setattr__(self, "nodes", _in_order(self.nodes))
+        for node in self.nodes:
+            self._check_payload(node)
+
+    def node(self, name: str) -> Node:
+        """The stage of that name."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def successors(self, name: str) -> list[Node]:
+        """The stages that take what `name` hands on."""
+        return [node for node in self.nodes if name in node.after]
+
+    def with_node(self, node: Node) -> Graph:
+        """This graph and one stage more."""
+        return replace(self, nodes=(*self.nodes, node))
+
+    def ends(self) -> list[str]:
+        """Names of the stages whose packets only sinks take: where another sink would go."""
+        return [
+            node.name
+            for node in self.nodes
+            if not node.is_sink and all(next_.is_sink for next_ in self.successors(node.name))
+        ]
+
+    def check_runnable(self) -> None:
+        """Sees that every branch ends in an output.
+
+        Raises:
+            GraphError: a stage's packets, or the cameras' frames, would go nowhere.
+        """
+        if not self.successors(SOURCES):
+            raise GraphError("no stage takes the cameras' frames: none is `after: decode`")
+        for node in self.nodes:
+            if not node.is_sink and not self.successors(node.name):
+                raise GraphError(
+                    f"nothing takes what stage {node.name!r} gives: add an output, or an `after:"
+                    f" {node.name}` to the stage that should follow it"
+                )
+
+    def _check_payload(self, node: Node) -> None:
+        if len(node.after) > 1 and not node.stage.joins:
+            raise GraphError(
+                f"stage {node.name!r} takes one predecessor, but `after` names {len(node.after)}"
+                f" ({', '.join(node.after)}); put a merge stage between"
+            )
+        for name in node.after:
+            given = Decoded if name == SOURCES else self.node(name).stage.produces
+            if given is None:
+                raise GraphError(f"stage {node.name!r} cannot follow {name!r}, which is an output")
+            if not issubclass(given, node.stage.consumes):
+                raise GraphError(
+                    f"stage {node.name!r} takes {node.stage.consumes.__name__}, but {name!r} gives"
+                    f" {given.__name__}; {_who_gives(self.nodes, node.stage.consumes)}"
+                )
+
+    def text(self) -> str:
+        """The graph as indented lines, for a terminal."""
+        lines = [
+            f"{camera.id}: {camera.uri}  [entrance: {camera.on_full}"
+            + (f", ≤{camera.max_fps:g} fps" if camera.max_fps else "")
+            + (", real time]" if camera.realtime else "]")
+            for camera in self.cameras
+        ]
+        lines.append(SOURCES)
+        for node in self.nodes:
+            before = " + ".join(node.after)
+            lines.append(f"  └▶ {node.name}  ⟵ {before}  {_facts(node)}".rstrip())
+        return "\n".join(lines)
+
+    def mermaid(self) -> str:
+        """The graph as a Mermaid flowchart."""
+        lines = ["flowchart LR"]
+        for index, camera in enumerate(self.cameras):
+            lines.append(f'  camera{index}(["{camera.id}"]) --> {SOURCES}')
+        for node in self.nodes:
+            shape = f'[/"{_label(node)}"/]' if node.is_sink else f'["{_label(node)}"]'
+            lines.append(f"  {_identifier(node.name)}{shape}")
+            lines.extend(f"  {_identifier(n)} --> {_identifier(node.name)}" for n in node.after)
+        return "\n".join(lines)
+
+
+def _check_names(cameras: Sequence[Camera], nodes: Sequence[Node]) -> None:
+    if not cameras:
+        raise GraphError("there is no camera: add one under `cameras:`")
+    for what, names in (
+        ("cameras", [camera.id for camera in cameras]),
+        ("stages", [node.name for node in nodes]),
+    ):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise GraphError(f"two {what} are called {twice[0]!r}; names must be unique")
+    known = {SOURCES, *(node.name for node in nodes)}
+    for node in nodes:
+        for name in node.after:
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise GraphError(f"stage {node.name!r} is after {name!r}, which is no stage{hint}")
+
+
+def _in_order(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """Sorts so that predecessors come first, else as written."""
+    left = list(nodes)
+    placed = {SOURCES}
+    ordered: list[Node] = []
+    while left:
+        free = [node for node in left if placed.issuperset(node.after)]
+        if not free:
+            raise GraphError(
+                f"these stages wait for each other in a cycle: {', '.join(n.name for n in left)};"
+                " change an `after`"
+            )
+        ordered.extend(free)
+        placed.update(node.name for node in free)
+        left = [node for node in left if node.name not in placed]
+    return tuple(ordered)
+
+
+def _who_gives(nodes: Sequence[Node], payload: type) -> str:
+    names = [n.name for n in nodes if n.stage.produces and issubclass(n.stage.produces, payload)]
+    if payload is Decoded:
+        names = [SOURCES]
+    if names:
+        return f"set its `after` to {' or '.join(repr(name) for name in names)}"
+    return f"no stage of this graph gives {payload.__name__}"
+
+
+def _facts(node: Node) -> str:
+    facts = [str(node.binding)] if str(node.binding) else []
+    if node.workers > 1:
+        facts.append(f"×{node.workers} workers" + (", by camera" * node.stage.per_camera))
+    if node.batch.most > 1:
+        facts.append(f"batch ≤{node.batch.most} in {node.batch.wait_s * 1e3:g} ms")
+    return f"[{'; '.join(facts)}]" if facts else ""
+
+
+def _label(node: Node) -> str:
+    facts = _facts(node).strip("[]")
+    return f"{node.name}<br/>{facts}" if facts else node.name
+
+
+def _identifier(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name)
+
+
+def lanes(node: Node, cameras: Iterable[Camera]) -> Mapping[str, OnFull]:
+    """The lanes of a stage's inbox: per camera at the entrance, per predecessor at a join."""
+    if node.at_entrance:
+        return {camera.id: camera.on_full for camera in cameras}
+    if node.stage.joins:
+        return dict.fromkeys(node.after, node.on_full)
+    return {"": node.on_full}

@@ -1,0 +1,305 @@
+"""Runs a graph: starts its workers in order, watches them, stops them, and reports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from pipeline.clock import Clock, SystemClock
+from pipeline.errors import StageError
+from pipeline.graph import SOURCES, Graph, Node, lanes
+from pipeline.ledger import Account, Ledger
+from pipeline.media.sampling import Sampler
+from pipeline.metrics import StageMetrics
+from pipeline.report import CameraReport, EdgeReport, RunReport, StageReport
+from pipeline.worker import Crew, Edge, Failure, Feed, Inbox, Outlet, SourceWorker, StageWorker
+
+#: How long a worker may take to notice that the run was aborted before it is given up.
+_ABORT_S = 2.0
+_POLL_S = 0.1
+
+Observer = Callable[[RunReport], None]
+
+
+@dataclass(frozen=True)
+class _Crewed:
+    """A stage with everything that runs it: one inbox and crew, or one a worker if partitioned."""
+
+    node: Node
+    inboxes: tuple[Inbox, ...]
+    crews: tuple[Crew, ...]
+    workers: tuple[StageWorker, ...]
+
+
+class Supervisor:
+    """One run of one graph.
+
+    Args:
+        graph: what to run.
+        clock: for pacing and ages.
+
+    Raises:
+        GraphError: a branch of the graph ends in no output.
+    """
+
+    def __init__(self, graph: Graph, clock: Clock | None = None) -> None:
+        graph.check_runnable()
+        self.graph = graph
+        self._clock = clock or SystemClock()
+        self._ledger = Ledger()
+        self._stop = threading.Event()
+        self._abort = threading.Event()
+        self._deadline_s = float("inf")
+        self._asked = 0  # signals that came
+        self._failures: list[Failure] = []
+        self._started: tuple[float, float] | None = None
+        self._ended: tuple[float, float] | None = None
+        inboxes = {node.name: self._inboxes(node) for node in graph.nodes}
+        self._stages = [self._crewed(node, inboxes) for node in graph.nodes]
+        self._sources = [self._source(index, inboxes) for index in range(len(graph.cameras))]
+
+    def run(self, observer: Observer | None = None, interval_s: float = 1.0) -> RunReport:
+        """Runs to the end; SIGINT and SIGTERM drain, a second one aborts.
+
+        Args:
+            observer: called in this thread with a report so far, every `interval_s` seconds.
+
+        Returns:
+            The final report; failures are in it, not raised.
+        """
+        with self._signals():
+            self.start()
+            return self.wait(observer, interval_s)
+
+    def start(self) -> None:
+        """Opens the files, then the stages, then the outputs, and last lets the frames in.
+
+        Whatever fails on the way ends the run before anything behind it was touched: a wrong model
+        leaves no empty result file.
+        """
+        opened = [s for s in self._sources if s.feed.source.live or s.open()]
+        self._started = (time.monotonic(), time.process_time())
+        if opened and self._open_stages(sinks=False) and self._open_stages(sinks=True):
+            self._started = (time.monotonic(), time.process_time())
+            for source in opened:
+                source.start()
+        else:
+            opened = []
+        for source in self._sources:
+            if source not in opened:
+                source.close()
+
+    def _open_stages(self, *, sinks: bool) -> bool:
+        workers = [w for s in self._stages if s.node.is_sink == sinks for w in s.workers]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            while not worker.opened.wait(_POLL_S) and not self._abort.is_set():
+                self._heed_signals()
+        return not self._fatal and not self._abort.is_set()
+
+    @property
+    def _fatal(self) -> bool:
+        return any(failure.fatal for failure in self._failures)
+
+    def wait(self, observer: Observer | None = None, interval_s: float = 1.0) -> RunReport:
+        """Waits until every worker has ended; gives the final report."""
+        next_s = time.monotonic() + interval_s
+        for worker in self._workers():
+            while not self._abort.is_set() and not worker.join(_POLL_S):
+                self._heed_signals()
+                now_s = time.monotonic()
+                if now_s > self._deadline_s:
+                    self.abort()
+                if observer is not None and now_s >= next_s:
+                    next_s = now_s + interval_s
+                    observer(self.report())
+        self._give_up_the_stuck()
+        self._ended = (time.monotonic(), time.process_time())
+        return self.report()
+
+    def stop(self) -> None:
+        """Takes no more frames; what is under way has the graph's `drain_s` to finish."""
+        if not self._stop.is_set():
+            self._deadline_s = time.monotonic() + self.graph.drain_s
+            self._stop.set()
+            for source in self._sources:
+                source.interrupt()
+
+    def abort(self) -> None:
+        """Ends now: what is under way is dropped and counted."""
+        self.stop()
+        self._abort.set()
+        for stage in reversed(self._stages):
+            for crew in stage.crews:
+                for packet in crew.stop():
+                    self._ledger.drop(packet.ticket, stage.node.name, "aborted")
+
+    def report(self) -> RunReport:
+        """The run so far, or the finished run."""
+        wall_s, cpu_s = self._elapsed()
+        accounts = self._ledger.accounts()
+        drops = _drops_by_stage(accounts.values())
+        return RunReport(
+            finished=self._ended is not None,
+            aborted=self._abort.is_set(),
+            wall_s=wall_s,
+            cpu_s=cpu_s,
+            cores=len(os.sched_getaffinity(0)),
+            cameras=tuple(self._camera_report(s, accounts, wall_s) for s in self._sources),
+            ledger=accounts,
+            stages=tuple(self._stage_reports(drops, wall_s)),
+            edges=tuple(
+                EdgeReport.of(stage.node.name, inbox.statistics())
+                for stage in self._stages
+                for inbox in stage.inboxes
+            ),
+            failures=tuple(self._failures),
+        )
+
+    def _elapsed(self) -> tuple[float, float]:
+        if self._started is None:
+            return 0.0, 0.0
+        wall_s, cpu_s = self._ended or (time.monotonic(), time.process_time())
+        return wall_s - self._started[0], cpu_s - self._started[1]
+
+    def _camera_report(
+        self, worker: SourceWorker, accounts: dict[str, Account], wall_s: float
+    ) -> CameraReport:
+        feed = worker.feed
+        account = accounts.get(feed.camera)
+        camera = next(camera for camera in self.graph.cameras if camera.id == feed.camera)
+        errors = [str(f.error) for f in self._failures if not f.fatal and f.where == feed.camera]
+        return CameraReport(
+            feed.camera,
+            camera.uri,
+            feed.info.codec if feed.info else "",
+            feed.info.decoder if feed.info else "",
+            account.emitted / wall_s if account and wall_s else 0.0,
+            dict(feed.source.faults),
+            errors[0] if errors else "",
+        )
+
+    def _stage_reports(
+        self, drops: dict[str, dict[str, int]], wall_s: float
+    ) -> Iterator[StageReport]:
+        decode = StageMetrics.merged(source.metrics for source in self._sources)
+        workers = len(self._sources)
+        yield StageReport.of(SOURCES, workers, "", decode, drops.get(SOURCES, {}), wall_s)
+        for stage in self._stages:
+            metrics = StageMetrics.merged(worker.metrics for worker in stage.workers)
+            node = stage.node
+            yield StageReport.of(
+                node.name,
+                node.workers,
+                str(node.binding),
+                metrics,
+                drops.get(node.name, {}),
+                wall_s,
+            )
+
+    def _workers(self) -> list[SourceWorker | StageWorker]:
+        return [*self._sources, *(worker for stage in self._stages for worker in stage.workers)]
+
+    def _give_up_the_stuck(self) -> None:
+        deadline_s = time.monotonic() + _ABORT_S
+        for worker in self._workers():
+            if worker.join(max(0.0, deadline_s - time.monotonic())):
+                continue
+            error = StageError(f"worker {worker.name} did not stop within {_ABORT_S:g} s")
+            self._failures.append(Failure(worker.name, error, fatal=True))
+            worker.give_up()
+
+    def _on_failure(self, failure: Failure) -> None:
+        self._failures.append(failure)
+        if failure.fatal:
+            self.stop()
+
+    def _heed_signals(self) -> None:
+        if self._asked > 1:
+            self.abort()
+        elif self._asked:
+            self.stop()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """First SIGINT or SIGTERM stops, the second aborts; only the main thread may listen."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            self._asked += 1  # only this: the signal may have come while a lock is held
+
+        before = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _inboxes(self, node: Node) -> tuple[Inbox, ...]:
+        producers = sum(
+            len(self.graph.cameras) if name == SOURCES else self.graph.node(name).workers
+            for name in node.after
+        )
+        copies = node.workers if node.stage.per_camera else 1
+        return tuple(
+            Inbox(node.queue, lanes(node, self.graph.cameras), producers) for _ in range(copies)
+        )
+
+    def _outlet(self, owner: str, inboxes: dict[str, tuple[Inbox, ...]]) -> Outlet:
+        cameras = [camera.id for camera in self.graph.cameras]
+        edges = [
+            Edge(
+                node.name,
+                inboxes[node.name],
+                {c: index % len(inboxes[node.name]) for index, c in enumerate(cameras)},
+                {c: c if node.at_entrance else owner * node.stage.joins for c in cameras},
+            )
+            for node in self.graph.successors(owner)
+        ]
+        return Outlet(owner, edges, self._ledger)
+
+    def _crewed(self, node: Node, inboxes: dict[str, tuple[Inbox, ...]]) -> _Crewed:
+        cameras = [camera.id for camera in self.graph.cameras]
+        members = 1 if node.stage.per_camera else node.workers
+        crews = tuple(
+            Crew(inbox, self._outlet(node.name, inboxes), node.batch, cameras, members)
+            for inbox in inboxes[node.name]
+        )
+        workers = tuple(
+            StageWorker(
+                node.name,
+                index,
+                node.make(),
+                crews[index % len(crews)],
+                self._ledger,
+                self._on_failure,
+                node.after if node.stage.joins else None,
+            )
+            for index in range(node.workers)
+        )
+        return _Crewed(node, inboxes[node.name], crews, workers)
+
+    def _source(self, index: int, inboxes: dict[str, tuple[Inbox, ...]]) -> SourceWorker:
+        camera = self.graph.cameras[index]
+        feed = Feed(camera.id, camera.make(), Sampler(camera.max_fps), camera.realtime)
+        outlet = self._outlet(SOURCES, inboxes)
+        return SourceWorker(feed, outlet, self._ledger, self._clock, self._stop, self._on_failure)
+
+
+def _drops_by_stage(accounts: Iterable[Account]) -> dict[str, dict[str, int]]:
+    drops: dict[str, Counter[str]] = {}
+    for account in accounts:
+        for part in (account.dropped, account.partial):
+            for (stage, reason), count in part.items():
+                drops.setdefault(stage, Counter())[reason] += count
+    return {stage: dict(reasons) for stage, reasons in drops.items()}

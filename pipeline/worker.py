@@ -1,0 +1,528 @@
+"""Workers: the only place with threads, loops over queues, and a broad ``except``.
+
+A `StageWorker` drives one copy of a stage: inbox → process → outlet. A `SourceWorker` drives one
+camera. Both end by themselves: when their inbox is drained, when everything behind them is gone, or
+when they failed. A worker that ends closes its inbox, so that upstream stops at its next put, and
+its outlet, so that downstream drains; nothing else is needed to stop a graph.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.clock import Clock
+from pipeline.errors import PacketError, SightlineError, SourceError
+from pipeline.ledger import Ledger
+from pipeline.media.sampling import Sampler
+from pipeline.media.source import Source, SourceFrame, SourceInfo
+from pipeline.metrics import StageMetrics
+from pipeline.ordering import Meeting, Resequencer
+from pipeline.packet import FrameInfo, Packet, Status
+from pipeline.payloads import Decoded
+from pipeline.queues import Closed, LaneQueue
+from pipeline.stage import Stage
+
+AnyPacket = Packet[Any]
+Inbox = LaneQueue[AnyPacket]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How many packets a worker takes at once, and how long it waits for them."""
+
+    most: int = 1
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The way to one successor.
+
+    Attributes:
+        target: name of the successor, for the ledger.
+        inboxes: one a worker where the successor keeps state per camera, else one for all.
+        inbox_of: for each camera, which of the inboxes is its own.
+        lane_of: for each camera, the lane to put into.
+    """
+
+    target: str
+    inboxes: Sequence[Inbox]
+    inbox_of: Mapping[str, int]
+    lane_of: Mapping[str, str]
+
+    def put(self, packet: AnyPacket) -> AnyPacket | None:
+        """Puts the packet into its lane; gives back the packet that had to go for it."""
+        camera = packet.frame.camera
+        return self.inboxes[self.inbox_of[camera]].put(self.lane_of[camera], packet)
+
+    def close(self) -> None:
+        """This producer is done."""
+        for inbox in self.inboxes:
+            inbox.close_put()
+
+
+class Outlet:
+    """What a worker puts into: an edge to each successor; the ledger learns of every drop."""
+
+    def __init__(self, owner: str, edges: Sequence[Edge], ledger: Ledger) -> None:
+        self._owner = owner
+        self._edges = edges
+        self._ledger = ledger
+
+    def put(self, packets: Sequence[AnyPacket]) -> None:
+        """Puts each packet on every edge.
+
+        Raises:
+            Closed: a successor is gone; whatever could not be put is dropped as ``shutdown``.
+        """
+        closed = False
+        for packet in packets:
+            self._ledger.fork(packet.ticket, len(self._edges))
+            for edge in self._edges:
+                closed = not self._put_on(edge, packet) or closed
+        if closed:
+            raise Closed
+
+    def _put_on(self, edge: Edge, packet: AnyPacket) -> bool:
+        try:
+            gone = edge.put(packet)
+        except Closed:
+            self._ledger.drop(packet.ticket, self._owner, "shutdown")
+            return False
+        if gone is not None:
+            self._ledger.drop(gone.ticket, edge.target, "queue_full")
+        return True
+
+    def close(self) -> None:
+        """This producer is done on every edge."""
+        for edge in self._edges:
+            edge.close()
+
+
+@dataclass(slots=True)
+class Taken:
+    """One packet a worker has in hand, with its place among its camera's packets."""
+
+    lane: str
+    packet: AnyPacket
+    number: int
+
+
+class Crew:
+    """What the workers of one stage share: the inbox, the outlet, and the order between them.
+
+    Args:
+        workers: how many workers share this crew; with one, order needs no restoring.
+    """
+
+    #: A worker may be this many packets per worker ahead of a slow one; bounds what is held back.
+    _AHEAD = 2
+
+    def __init__(
+        self, inbox: Inbox, outlet: Outlet, batch: Batch, cameras: Sequence[str], workers: int
+    ) -> None:
+        self.inbox = inbox
+        self.outlet = outlet
+        self._batch = batch
+        self._workers = workers
+        self._members = workers
+        self._taking = threading.Lock()
+        self._order: Resequencer[AnyPacket] = Resequencer()
+        self._turn = {camera: threading.Condition() for camera in cameras}
+        self._stopped = False
+
+    def take(self) -> list[Taken]:
+        """Waits for the next packets. Raises `Closed` when there will be none."""
+        with self._taking:  # taking and numbering must be one step
+            if self._batch.most == 1:
+                got = [self.inbox.get()]
+            else:
+                got = self.inbox.get_batch(self._batch.most, self._batch.wait_s)
+            return [Taken(lane, p, self._order.number(p.frame.camera)) for lane, p in got]
+
+    def hand_on(self, taken: Taken, results: Sequence[AnyPacket]) -> None:
+        """Puts a packet's results out as soon as all earlier ones of its camera are out."""
+        if self._workers == 1:
+            self.outlet.put(results)
+            return
+        camera = taken.packet.frame.camera
+        with self._turn[camera] as turn:
+            ready = self._order.submit(camera, taken.number, results)
+            try:
+                self.outlet.put(ready)
+            finally:
+                turn.notify_all()
+            limit = self._AHEAD * self._workers
+            while self._order.ahead(camera, taken.number) > limit and not self._stopped:
+                turn.wait()
+
+    def stop(self) -> list[AnyPacket]:
+        """Takes no more: gives what was left in the inbox, and makes nobody wait for their turn."""
+        left = self.inbox.close_get()
+        self._stopped = True
+        for turn in self._turn.values():
+            with turn:
+                turn.notify_all()
+        return left
+
+    def leave(self) -> list[AnyPacket]:
+        """One worker is done; after the last one, gives what is still held back."""
+        self.outlet.close()
+        with self._taking:
+            self._members -= 1
+            return [] if self._members else self._order.abandon()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that went wrong for good.
+
+    Attributes:
+        where: stage or camera.
+        error: what was raised.
+        fatal: True where the run cannot go on; a camera's end is not fatal.
+    """
+
+    where: str
+    error: Exception
+    fatal: bool
+
+
+OnFailure = Callable[[Failure], None]
+
+
+class Worker(ABC):
+    """One thread of the graph."""
+
+    def __init__(self, name: str, ledger: Ledger, on_failure: OnFailure) -> None:
+        self.name = name
+        self.metrics = StageMetrics()
+        self.opened = threading.Event()
+        self._ledger = ledger
+        self._on_failure = on_failure
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Waits for the thread's end; says whether it ended."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def give_up(self) -> None:
+        """The thread cannot be stopped: accounts for what it still has in hand."""
+
+    @abstractmethod
+    def _run(self) -> None:
+        """The thread's body; never raises."""
+
+
+class StageWorker(Worker):
+    """Drives one copy of a stage.
+
+    Args:
+        stage_name: the stage's name, for the ledger and the failure report.
+        index: which of the stage's workers this is, from 0.
+        stage: the copy this worker owns.
+        crew: shared with the stage's other workers.
+        branches: names of the predecessors of a joining stage, else None.
+    """
+
+    def __init__(
+        self,
+        stage_name: str,
+        index: int,
+        stage: Stage[Any, Any],
+        crew: Crew,
+        ledger: Ledger,
+        on_failure: OnFailure,
+        branches: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(f"{stage_name}-{index}", ledger, on_failure)
+        self._stage_name = stage_name
+        self._stage = stage
+        self._crew = crew
+        self._is_sink = stage.produces is None
+        self._meeting: Meeting[AnyPacket] | None = Meeting(branches) if branches else None
+        self._in_hand: list[Taken] = []
+
+    def _run(self) -> None:
+        end = "shutdown"  # everything behind this stage is gone
+        try:
+            self._stage.open()
+            self.opened.set()
+            self._work_until_closed()
+            self._crew.outlet.put(list(self._stage.flush()))
+            end = ""
+        except Closed:
+            pass
+        except Exception as error:
+            end = "stage_failed"
+            self._on_failure(Failure(self._stage_name, error, fatal=True))
+        finally:
+            self._end(end)
+
+    def _work_until_closed(self) -> None:
+        while True:
+            try:
+                self._in_hand = self._crew.take()
+            except Closed:
+                return
+            if self._meeting is not None:
+                self._join_in_hand(self._meeting)
+            elif len(self._in_hand) == 1:
+                self._process_in_hand()
+            else:
+                self._process_batch_in_hand()
+
+    def _process_in_hand(self) -> None:
+        packet = self._in_hand[0].packet
+        with _Timed(self.metrics, 1):
+            try:
+                results = list(self._stage.process(packet))
+            except PacketError as error:
+                self._drop(packet, error.reason)
+                results = []
+            else:
+                self._settle(packet)
+        self._hand_on(results)
+
+    def _process_batch_in_hand(self) -> None:
+        packets = [taken.packet for taken in self._in_hand]
+        with _Timed(self.metrics, len(packets)):
+            batches = self._stage.process_batch(packets)
+        for packet, results in zip(packets, batches, strict=True):
+            self._settle(packet)
+            self._hand_on(results)
+
+    def _join_in_hand(self, meeting: Meeting[AnyPacket]) -> None:
+        taken = self._in_hand[0]
+        frame = taken.packet.frame
+        complete, orphans = meeting.offer(taken.lane, frame.camera, frame.sequence, taken.packet)
+        for orphan in orphans:
+            self._drop(orphan, "incomplete")
+        if complete is None:
+            self._in_hand.clear()  # the meeting holds it now
+            return
+        self._ledger.join(taken.packet.ticket, len(complete))
+        with _Timed(self.metrics, 1):
+            try:
+                results = list(self._stage.join(complete))
+            except PacketError as error:
+                self._drop(taken.packet, error.reason)
+                results = []
+        self._hand_on(results)
+
+    def _hand_on(self, results: Sequence[AnyPacket]) -> None:
+        """Hands on the results of the packet longest in hand; it is in hand no more."""
+        taken = self._in_hand.pop(0)
+        metrics = self.metrics
+        metrics.age.add(time.monotonic_ns() - taken.packet.frame.entered_ns)
+        metrics.emitted += len(results)
+        metrics.blind += sum(packet.status is Status.BLIND for packet in results)
+        self._crew.hand_on(taken, results)
+
+    def _settle(self, packet: AnyPacket) -> None:
+        if self._is_sink:
+            self.metrics.emitted += 1
+            self._ledger.emit(packet.ticket)
+
+    def _drop(self, packet: AnyPacket, reason: str) -> None:
+        self._ledger.drop(packet.ticket, self._stage_name, reason)
+
+    def _end(self, reason: str) -> None:
+        """Accounts for every packet this worker still answers for, then closes both sides.
+
+        Args:
+            reason: why the worker ends early; empty where its inbox was drained.
+        """
+        for taken in self._in_hand:
+            self._drop(taken.packet, reason)
+            self._pass_turn(taken)
+        self._in_hand.clear()
+        if self._meeting is not None:
+            self._drop_all(self._meeting.abandon(), "incomplete")
+        if reason:
+            self._drop_all(self._crew.stop(), "shutdown")
+        try:
+            self._stage.close()
+        except Exception as error:
+            self._on_failure(Failure(self._stage_name, error, fatal=True))
+        self._drop_all(self._crew.leave(), "shutdown")
+        self.opened.set()
+
+    def _pass_turn(self, taken: Taken) -> None:
+        with suppress(Closed):
+            self._crew.hand_on(taken, ())
+
+    def _drop_all(self, packets: Sequence[AnyPacket], reason: str) -> None:
+        for packet in packets:
+            self._drop(packet, reason)
+
+    def give_up(self) -> None:
+        for taken in self._in_hand:
+            self._drop(taken.packet, "stuck")
+
+
+class _Timed:
+    """Adds the wall and processor time of a block to a worker's metrics."""
+
+    __slots__ = ("_cpu_ns", "_metrics", "_packets", "_wall_ns")
+
+    def __init__(self, metrics: StageMetrics, packets: int) -> None:
+        self._metrics = metrics
+        self._packets = packets
+
+    def __enter__(self) -> None:
+        self._cpu_ns = time.thread_time_ns()
+        self._wall_ns = time.monotonic_ns()
+
+    def __exit__(self, *exc: object) -> None:
+        wall_ns = time.monotonic_ns() - self._wall_ns
+        metrics = self._metrics
+        metrics.processed += self._packets
+        metrics.busy_ns += wall_ns
+        metrics.cpu_ns += time.thread_time_ns() - self._cpu_ns
+        metrics.service.add(wall_ns)
+
+
+@dataclass(slots=True)
+class Feed:
+    """One camera as its worker needs it.
+
+    Attributes:
+        camera: the camera's id.
+        source: where its frames come from.
+        sampler: says which frames to take.
+        realtime: True where a file is to be played at its own speed.
+    """
+
+    camera: str
+    source: Source
+    sampler: Sampler
+    realtime: bool = False
+    info: SourceInfo | None = field(default=None, init=False)
+
+
+class SourceWorker(Worker):
+    """Drives one camera: opens it, takes its frames in, and ends with it.
+
+    Args:
+        feed: the camera.
+        outlet: to the first stages.
+        stop: set when no more frames are wanted.
+    """
+
+    STAGE = "decode"
+
+    def __init__(
+        self,
+        feed: Feed,
+        outlet: Outlet,
+        ledger: Ledger,
+        clock: Clock,
+        stop: threading.Event,
+        on_failure: OnFailure,
+    ) -> None:
+        super().__init__(f"{self.STAGE}-{feed.camera}", ledger, on_failure)
+        self.feed = feed
+        self._outlet = outlet
+        self._clock = clock
+        self._stop = stop
+        self._taken = 0
+
+    def open(self) -> bool:
+        """Opens the source, in the calling thread; a failure is reported and ends this camera."""
+        try:
+            self.feed.info = self.feed.source.open()
+        except Exception as error:
+            self._fail(error)
+        return self.feed.info is not None
+
+    def interrupt(self) -> None:
+        """Ends a read that blocks."""
+        self.feed.source.interrupt()
+
+    def _run(self) -> None:
+        try:
+            if self.feed.info is not None or self.open():
+                self.opened.set()
+                self._read_until_end()
+        except Closed:
+            pass  # nobody takes frames any more
+        except Exception as error:
+            if not self._stop.is_set():  # an interrupted read may fail in any way
+                self._fail(error)
+        finally:
+            self.close()
+
+    def _read_until_end(self) -> None:
+        frames = iter(self.feed.source.frames())
+        started_ns = -1
+        while not self._stop.is_set():
+            frame = self._next(frames)
+            if frame is None:
+                return
+            ticket = self._ledger.enter(self.feed.camera)
+            if not self.feed.sampler.take(frame.pts_ns):
+                self._ledger.drop(ticket, self.STAGE, "sampled")
+                continue
+            if self.feed.realtime:
+                if started_ns < 0:
+                    started_ns = self._clock.now_ns() - frame.pts_ns
+                self._wait_until(started_ns + frame.pts_ns)
+            packet = Packet(self._header(frame), Decoded(frame.picture), ticket)
+            if frame.damaged:
+                packet = packet.marked(Status.DAMAGED, frame.damaged)
+            self.metrics.emitted += 1
+            self._outlet.put([packet])
+
+    def _next(self, frames: Iterator[SourceFrame]) -> SourceFrame | None:
+        with _Timed(self.metrics, 0):
+            frame = next(frames, None)
+        self.metrics.processed += frame is not None
+        return frame
+
+    def _wait_until(self, moment_ns: int) -> None:
+        ahead_ns = moment_ns - self._clock.now_ns()
+        if ahead_ns > 0:
+            self._clock.wait(self._stop, ahead_ns / 1e9)
+
+    def _header(self, frame: SourceFrame) -> FrameInfo:
+        sequence = self._taken
+        self._taken += 1
+        return FrameInfo(
+            self.feed.camera,
+            sequence,
+            frame.index,
+            frame.pts_ns,
+            frame.picture.width,
+            frame.picture.height,
+            frame.epoch,
+            self._clock.now_ns(),
+            frame.utc_ns,
+            frame.utc_source,
+        )
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, SightlineError):
+            error = SourceError(f"camera {self.feed.camera!r}: {type(error).__name__}: {error}")
+        self._on_failure(Failure(self.feed.camera, error, fatal=False))
+
+    def close(self) -> None:
+        """Closes the source and tells the first stages that this camera is done."""
+        try:
+            self.feed.source.close()
+        except Exception as error:
+            self._fail(error)
+        self._outlet.close()
+        self.opened.set()

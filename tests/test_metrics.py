@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.metrics import Histogram, StageMetrics
+
+durations = st.lists(st.integers(0, 10**12), min_size=1, max_size=200)
+
+
+@given(durations, st.sampled_from([0.5, 0.95, 0.99, 1.0]))
+def test_a_quantile_is_at_most_a_sixteenth_too_large(values: list[int], q: float) -> None:
+    histogram = Histogram()
+    for value in values:
+        histogram.add(value)
+    exact = int(np.quantile(values, q, method="inverted_cdf"))
+    assert exact <= histogram.quantile_ns(q) <= exact * 17 / 16 + 1
+    assert histogram.count == len(values)
+    assert histogram.total_ns == sum(values)
+
+
+@given(durations, durations)
+def test_merging_equals_counting_together(left: list[int], right: list[int]) -> None:
+    parts, whole = (Histogram(), Histogram()), Histogram()
+    for part, values in zip(parts, (left, right), strict=True):
+        for value in values:
+            part.add(value)
+            whole.add(value)
+    parts[0].merge(parts[1])
+    assert [parts[0].quantile_ns(q) for q in (0.1, 0.5, 0.95)] == [
+        whole.quantile_ns(q) for q in (0.1, 0.5, 0.95)
+    ]
+
+
+def test_an_empty_histogram_has_no_duration() -> None:
+    assert Histogram().quantile_ns(0.95) == 0
+
+
+def test_the_metrics_of_workers_add_up() -> None:
+    total = StageMetrics.merged([StageMetrics(processed=2, busy_ns=5), StageMetrics(processed=3)])
+    assert (total.processed, total.busy_ns) == (5, 5)
+    assert total.service.count == pytest.approx(0)
