@@ -1,0 +1,52 @@
+"""The configuration: YAML in, one strict and frozen object out, or located errors.
+
+===============  ===================================================================
+`loading`        the steps from a file to a `PipelineConfig`
+`schema`         what may be written: every key, unit and default
+`document`       YAML to values that remember their lines
+`variables`      ``${NAME}`` and what must never be shown
+`overrides`      ``--set key=value``
+`checks`         what one key says about another
+`complaints`     pydantic's findings in people's words
+`completion`     defaults that depend on other keys
+===============  ===================================================================
+"""
+
+from pipeline.config.loading import json_schema, load, loads
+from pipeline.config.problem import Place, Problem
+from pipeline.config.schema import (
+    AnyStage,
+    BatchConfig,
+    CameraConfig,
+    DetectConfig,
+    EmbedConfig,
+    EngineConfig,
+    MergeConfig,
+    OutputConfig,
+    PipelineConfig,
+    PostprocessConfig,
+    PreprocessConfig,
+    RunConfig,
+    TrackConfig,
+)
+
+__all__ = [
+    "AnyStage",
+    "BatchConfig",
+    "CameraConfig",
+    "DetectConfig",
+    "EmbedConfig",
+    "EngineConfig",
+    "MergeConfig",
+    "OutputConfig",
+    "PipelineConfig",
+    "Place",
+    "PostprocessConfig",
+    "PreprocessConfig",
+    "Problem",
+    "RunConfig",
+    "TrackConfig",
+    "json_schema",
+    "load",
+    "loads",
+]

@@ -1,0 +1,143 @@
+"""What one key says about another: ids, engines and the stages' order.
+
+These checks read the values as they were written, right or wrong, so that all problems are told at
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.config.document import Document
+from pipeline.config.problem import KeyPath, suggest
+from pipeline.config.schema import KINDS
+
+#: The name under which stages refer to the cameras in `after`.
+DECODE = "decode"
+CHAIN = ("preprocess", "detect", "postprocess", "embed", "track")
+_NETWORKS = ("detect", "embed")
+
+
+def check(document: Document) -> None:
+    """Adds what does not fit together to the document's problems."""
+    top = _mapping(document.value)
+    _check_cameras(document, top.get("cameras"))
+    stages = {name: _mapping(stage) for name, stage in _mapping(top.get("stages")).items()}
+    _check_engines(document, stages, _mapping(top.get("engines")))
+    if is_chain(stages):
+        _check_chain(document, stages)
+    else:
+        _check_order(document, stages)
+    _check_outputs(document, stages, top.get("outputs"))
+
+
+def is_chain(stages: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether no stage says `after`, so that they form the default chain."""
+    return not any(stage.get("after") for stage in stages.values())
+
+
+def cycle(after: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The stages of one cycle, first one repeated at the end; empty where there is none."""
+    done: set[str] = set()
+    for start in after:
+        way = [start]
+        while way and way[-1] not in done:
+            ahead = [name for name in after[way[-1]] if name in after and name not in done]
+            if not ahead:
+                done.add(way.pop())
+            elif ahead[0] in way:
+                return [*way[way.index(ahead[0]) :], ahead[0]]
+            else:
+                way.append(ahead[0])
+    return []
+
+
+def _check_cameras(document: Document, cameras: Any) -> None:
+    first: dict[str, int] = {}
+    for index, camera in enumerate(cameras if isinstance(cameras, list) else ()):
+        name = _mapping(camera).get("id")
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            path: KeyPath = ("cameras", first[name], "id")
+            remedy = f"the first is at {document.place(path)}; give each an id of its own"
+            document.complain(("cameras", index, "id"), f"two cameras are called '{name}'", remedy)
+        first.setdefault(name, index)
+
+
+def _check_engines(
+    document: Document, stages: Mapping[str, Any], engines: Mapping[str, Any]
+) -> None:
+    known = list(engines) or ["cpu0"]
+    for name, stage in stages.items():
+        if stage.get("kind", name) not in _NETWORKS:
+            continue
+        path, engine = ("stages", name, "engine"), stage.get("engine")
+        if isinstance(engine, str) and engine not in known:
+            document.complain(path, f"no engine is called '{engine}'", suggest(engine, known))
+        elif engine is None and len(known) > 1:
+            document.complain(path, "is missing", f"say which one: {', '.join(known)}")
+
+
+def _check_chain(document: Document, stages: Mapping[str, Any]) -> None:
+    for name, stage in stages.items():
+        kind = stage.get("kind", name)
+        if (kind in KINDS and name not in CHAIN) or (kind != name and name in CHAIN):
+            remedy = "the chain without 'after' is " + ", ".join(CHAIN)
+            document.complain(("stages", name), "this stage needs an 'after'", remedy, key=True)
+    if "detect" not in stages and ("stages",) in document.places:
+        document.complain(
+            ("stages", "detect"),
+            "is missing",
+            "write detect: {model: NAME}; see `sightline models`",
+        )
+
+
+def _check_order(document: Document, stages: Mapping[str, Any]) -> None:
+    after: dict[str, tuple[str, ...]] = {}
+    for name, stage in stages.items():
+        path = ("stages", name, "after")
+        if name == DECODE:
+            document.complain(path[:-1], "'decode' means the cameras", "choose another name")
+        after[name] = before = _names(stage.get("after"))
+        if not before:
+            document.complain(path, "is missing", "once one stage says 'after', all do")
+        for unknown in (n for n in before if n != DECODE and n not in stages):
+            document.complain(
+                path, f"no stage is called '{unknown}'", suggest(unknown, [DECODE, *stages])
+            )
+        is_merge = stage.get("kind", name) == "merge"
+        if before and is_merge != (len(before) > 1):
+            expected = "two or more stages" if is_merge else "one stage"
+            remedy = "" if is_merge else "put a stage of kind merge between"
+            document.complain(path, f"expected {expected}, found {len(before)}", remedy)
+    if circle := cycle(after):
+        text = " after ".join(circle)
+        document.complain(
+            ("stages", circle[0], "after"), f"the stages form a cycle: {text}", "cut it"
+        )
+
+
+def _check_outputs(document: Document, stages: Mapping[str, Any], outputs: Any) -> None:
+    known = {*stages, *(CHAIN if is_chain(stages) else ())}
+    if is_chain(stages):
+        known -= {"embed"} - set(stages)
+    for index, output in enumerate(outputs if isinstance(outputs, list) else ()):
+        for name in _names(_mapping(output).get("after")):
+            if name not in known:
+                path: KeyPath = ("outputs", index, "after")
+                document.complain(path, f"no stage is called '{name}'", suggest(name, known))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _names(after: Any) -> tuple[str, ...]:
+    return tuple(_strings([after] if isinstance(after, str) else after))
+
+
+def _strings(values: Any) -> Iterator[str]:
+    if isinstance(values, list):
+        yield from (value for value in values if isinstance(value, str))

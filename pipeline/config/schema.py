@@ -1,0 +1,237 @@
+"""What a configuration may say: strict, frozen, every key with its unit and default.
+
+The descriptions are the reference: they appear in the JSON Schema and in error messages.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, WithJsonSchema
+
+from pipeline.config.document import Document
+from pipeline.config.problem import spell
+from pipeline.output.spec import OutputSpec
+from pipeline.queues import OnFull
+from pipeline.tracking.spec import TrackSpec
+
+_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+_POLICIES = "block: wait; drop_oldest, drop_newest: a frame goes, counted."
+
+Name = Annotated[str, Field(pattern=_NAME, max_length=64)]
+# In a file one name may stand for a list of one (see `loading`).
+Names = Annotated[
+    tuple[Name, ...],
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Workers = Annotated[int, Field(ge=1, le=64)] | Literal["auto"]
+
+
+class Strict(BaseModel):
+    """Base of all parts: no unknown keys, no converted types, nothing changes once read."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+
+class CameraConfig(Strict):
+    """One camera, file or folder."""
+
+    id: Name = Field(description="Unique; names the camera in every output.")
+    uri: str = Field(
+        min_length=1,
+        repr=False,  # may hold a password
+        description="rtsp://…, file:PATH or PATH (a video, a folder of images, or a glob), "
+        "webcam:0, or test:NAME.",
+    )
+    max_fps: float | None = Field(
+        default=None,
+        gt=0,
+        description="Frames taken per second at most; the rest is left at the entrance.",
+    )
+    pace: Literal["asap", "realtime"] = Field(
+        default="asap",
+        description="Files: as fast as the graph goes, or at the recording's own speed.",
+    )
+    on_full: OnFull | None = Field(
+        default=None,
+        description=f"At the entrance. {_POLICIES} By default files block, live drops the oldest.",
+    )
+    every: int = Field(default=1, ge=1, description="Takes every n-th frame.")
+    start_s: Seconds = Field(default=0.0, description="Files: begins here, seconds.")
+    end_s: Seconds | None = Field(default=None, description="Files: ends here, seconds.")
+    loop: bool = Field(default=False, description="Files: begins again at the end, for ever.")
+    fps: float | None = Field(
+        default=None,
+        gt=0,
+        description="Frames per second of a folder or glob of images; 25 by default.",
+    )
+    decoder_threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Threads of the decoder; chosen by the decoder by default.",
+    )
+
+
+class EngineConfig(BaseModel):
+    """One engine: a backend on a device. Further keys are the backend's own options."""
+
+    model_config = ConfigDict(
+        extra="allow", frozen=True, strict=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+    backend: str = Field(description="See `sightline engines`.")
+    device: str = Field(default="cpu", description="Device of the backend.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The backend's own options, checked by the engines' registry."""
+        return dict(self.model_extra or {})
+
+
+class BatchConfig(Strict):
+    """How many packets a worker takes at once. Results do not depend on it."""
+
+    max: int = Field(
+        default=1, ge=1, le=64, description="Packets of all cameras together, at most."
+    )
+    wait_ms: float = Field(
+        default=0.0, ge=0, le=1000, description="Waits this long for a full batch, milliseconds."
+    )
+
+
+class StageConfig(Strict):
+    """What every stage may say."""
+
+    after: Names = Field(
+        default=(),
+        description="Predecessors: decode or stages' names. Not written: a chain is built.",
+    )
+    workers: Workers = Field(default=1, description="Copies side by side, or auto: one a core.")
+    queue: int | None = Field(
+        default=None, ge=1, le=64, description="Packets its inbox holds; run.queue by default."
+    )
+    on_full: OnFull = Field(default=OnFull.BLOCK, description=f"Policy of its inbox. {_POLICIES}")
+
+
+class NetworkConfig(StageConfig):
+    """A stage that runs a network."""
+
+    model: str = Field(min_length=1, description="Name of a model, or path of its folder.")
+    weights: str | None = Field(
+        default=None, min_length=1, description="Another file for the model's weights."
+    )
+    engine: str = Field(default="", description="Id of an engine; not needed if there is only one.")
+    workers: Workers = Field(
+        default="auto", description="Copies side by side, or auto: one a core."
+    )
+    batch: BatchConfig = Field(default=BatchConfig(), description="Packets taken at once.")
+
+
+class DetectConfig(NetworkConfig):
+    """Runs the detector's network."""
+
+    kind: Literal["detect"] = "detect"
+
+
+class EmbedConfig(NetworkConfig):
+    """Runs the ReID network on the crops of the detections."""
+
+    kind: Literal["embed"] = "embed"
+
+
+class PreprocessConfig(StageConfig):
+    """Makes the network's input of a picture, as the model says."""
+
+    kind: Literal["preprocess"] = "preprocess"
+    model: str = Field(default="", description="By default that of the detector behind it.")
+    fast: bool = Field(
+        default=True,
+        description="Resizes the decoder's planes before colour conversion; else after.",
+    )
+
+
+class PostprocessConfig(StageConfig):
+    """Makes detections in source pixels of the network's outputs."""
+
+    kind: Literal["postprocess"] = "postprocess"
+    model: str = Field(default="", description="By default that of the detector before it.")
+    score: Share = Field(default=0.1, description="Detections with less are left out, 0 to 1.")
+    nms_iou: Share = Field(
+        default=0.5,
+        description="Of two boxes of a class that overlap more the better stays, IoU 0 to 1.",
+    )
+    classes: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="Labels to keep; all by default."
+    )
+    max_detections: int = Field(default=300, ge=1, le=10_000, description="The best of one frame.")
+
+
+class MergeConfig(StageConfig):
+    """Joins the detections of several detectors."""
+
+    kind: Literal["merge"] = "merge"
+    nms_iou: Share = Field(default=0.6, description="As in postprocess, between the detectors.")
+
+
+class TrackConfig(StageConfig, TrackSpec):
+    """Gives objects their identities."""
+
+    kind: Literal["track"] = "track"
+
+
+AnyStage = Annotated[
+    PreprocessConfig | DetectConfig | PostprocessConfig | EmbedConfig | MergeConfig | TrackConfig,
+    Field(discriminator="kind"),
+]
+KINDS = ("preprocess", "detect", "postprocess", "embed", "merge", "track")
+
+
+class OutputConfig(OutputSpec):
+    """One output, and the stage it takes its packets from."""
+
+    after: str = Field(default="", description="A stage's name; by default the last stage.")
+
+
+class RunConfig(Strict):
+    """The run as a whole."""
+
+    queue: int = Field(
+        default=4, ge=1, le=64, description="Packets an inbox holds, by camera or in all."
+    )
+    drain_s: Seconds = Field(
+        default=5.0, description="A stopped run finishes what is under way for so long, seconds."
+    )
+
+
+class PipelineConfig(Strict):
+    """A whole deployment.
+
+    Once loaded it is complete: every stage of the graph is there, says what it comes `after`, and
+    has its model and engine.
+    """
+
+    cameras: tuple[CameraConfig, ...] = Field(min_length=1, description="Where frames come from.")
+    engines: dict[Name, EngineConfig] = Field(
+        default={"cpu0": EngineConfig.model_validate({"backend": "onnxruntime", "threads": 1})},
+        min_length=1,
+        description="What networks run on, by id.",
+    )
+    stages: dict[Name, AnyStage] = Field(description="What is done with the frames, by name.")
+    outputs: tuple[OutputConfig, ...] = Field(default=(), description="Where the results go.")
+    run: RunConfig = Field(default=RunConfig(), description="The run as a whole.")
+
+    _document: Document = PrivateAttr(default_factory=lambda: Document("configuration"))
+
+    def where(self, *path: str | int) -> str:
+        """Where a key is written, for messages: ``"street.yaml:7:12: stages.detect.model"``."""
+        return f"{self._document.place(path)}: {spell(path)}"
+
+    def redacted(self) -> dict[str, Any]:
+        """The whole configuration as plain values, without secrets."""
+        plain: dict[str, Any] = self._document.secrets.hide_all(self.model_dump(mode="json"))
+        return plain
