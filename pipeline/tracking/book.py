@@ -1,0 +1,82 @@
+"""What is known about each track besides its motion, as one structured array.
+
+One record a track, in the order of birth, so that records are always sorted by id.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detection.detections import Detections
+from pipeline.tracking.cost import Indices
+
+RECORD = np.dtype(
+    [
+        ("id", np.int64),
+        ("state", np.uint8),  # TrackState
+        ("label", np.int32),  # winner of the class vote
+        ("hits", np.int64),  # detections matched
+        ("born_ns", np.int64),  # pts of the first detection
+        ("seen_ns", np.int64),  # pts of the last detection
+        ("score", np.float32),  # of the last detection
+        ("score_sum", np.float64),  # over all detections matched
+        ("area_sum", np.float64),  # the same, pixels²
+    ]
+)
+
+
+class Book:
+    """The records of N tracks and their class votes.
+
+    Attributes:
+        records: (N,) of `RECORD`.
+        votes: (N, C) sum of the scores of each class's detections; C grows with the labels met.
+    """
+
+    def __init__(self) -> None:
+        self.records: NDArray[np.void] = np.empty(0, RECORD)
+        self.votes = np.empty((0, 1), np.float64)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, field: str) -> NDArray[Any]:
+        """A column of the records, to read and to write."""
+        return self.records[field]
+
+    def append(self, ids: NDArray[np.int64], state: int, pts_ns: int) -> Indices:
+        """Opens a record for each id, in rising order; returns their rows."""
+        old, new = len(self.records), len(ids)
+        records = np.zeros(old + new, RECORD)
+        records[:old] = self.records
+        born = records[old:]
+        born["id"], born["state"], born["born_ns"] = ids, state, pts_ns
+        self.records = records
+        self.votes = np.pad(self.votes, ((0, new), (0, 0)))
+        return np.arange(old, old + new)
+
+    def hit(self, rows: Indices, detections: Detections, pts_ns: int) -> None:
+        """The tracks `rows` (M,), each at most once, were matched with these M detections."""
+        records, scores = self.records, detections.scores
+        sides = detections.boxes_xyxy[:, 2:] - detections.boxes_xyxy[:, :2]
+        records["hits"][rows] += 1
+        records["seen_ns"][rows] = pts_ns
+        records["score"][rows] = scores
+        records["score_sum"][rows] += scores
+        records["area_sum"][rows] += sides[:, 0] * sides[:, 1]
+        self._vote(rows, detections.labels, scores)
+
+    def _vote(self, rows: Indices, labels: NDArray[np.int32], scores: NDArray[np.float32]) -> None:
+        missing = int(labels.max(initial=0)) + 1 - self.votes.shape[1]
+        if missing > 0:
+            self.votes = np.pad(self.votes, ((0, 0), (0, missing)))
+        self.votes[rows, labels] += scores
+        self.records["label"][rows] = self.votes[rows].argmax(axis=1)
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Closes the records where `mask` (N,) is False."""
+        self.records = self.records[mask]
+        self.votes = self.votes[mask]

@@ -1,0 +1,85 @@
+"""The Kalman filter of all tracks at once.
+
+The equations are Kalman's (A new approach to linear filtering and prediction problems, 1960), for
+the model of `motion`. Noise is diagonal there, so the 8-state filter of a track falls apart into
+four 2-state filters, one a component, and every equation becomes element-wise on (4, N) arrays.
+With x = (p, v) and the symmetric covariance P = (P00, P01, P11) of one component:
+
+    predict   p ← p + dt v                          update   S  = P00 + r
+              P00 ← P00 + 2 dt P01 + dt² P11 + q dt³/3        K  = (P00, P01) / S
+              P01 ← P01 + dt P11 + q dt²/2                    x  ← x + K (z - p)
+              P11 ← P11 + q dt                                P11 ← P11 - K1 P01
+                                                              P0· ← (1 - K0) P0·
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.tracking.motion import (
+    Floats,
+    Noise,
+    from_components,
+    per_component,
+    squared_size,
+    to_components,
+)
+
+
+class Kalman:
+    """`Motion` by a batched constant-velocity Kalman filter, float64.
+
+    Element-wise operations only, no matrix product: the result is the same to the last bit
+    whatever the number of threads of a linear-algebra library.
+    """
+
+    def __init__(self, noise: Noise | None = None) -> None:
+        noise = noise or Noise()
+        self._r = per_component(noise.measurement)
+        self._q = per_component(noise.acceleration)
+        self._v0 = per_component(noise.velocity)
+        #: p, v, P00, P01, P11 of each component of each track.
+        self._state: Floats = np.empty((5, 4, 0))
+        self._size2: Floats = np.empty(0)
+
+    def __len__(self) -> int:
+        return len(self._size2)
+
+    def predict(self, dt: float) -> None:
+        p, v, p00, p01, p11 = self._state
+        q = self._q * self._size2
+        p += dt * v
+        p00 += dt * (2 * p01 + dt * p11) + dt**3 / 3 * q
+        p01 += dt * p11 + dt**2 / 2 * q
+        p11 += dt * q
+
+    def update(self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any]) -> None:
+        state = self._state[:, :, indices]
+        x, p0, p01, p11 = state[:2], state[2:4], state[3], state[4]
+        gain = p0 / (p0[0] + self._r * self._size2[indices])
+        x += gain * (to_components(boxes_xyxy) - x[0])
+        p11 -= gain[1] * p01
+        p0 *= 1 - gain[0]
+        self._state[:, :, indices] = state
+        self._size2[indices] = squared_size(x[0])
+
+    def initiate(self, boxes_xyxy: NDArray[Any]) -> None:
+        components = to_components(boxes_xyxy)
+        size2 = squared_size(components)
+        born = np.zeros((5, 4, len(size2)))
+        born[0], born[2], born[4] = components, self._r * size2, self._v0 * size2
+        self._state = np.concatenate((self._state, born), axis=2)
+        self._size2 = np.concatenate((self._size2, size2))
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        self._state = self._state[:, :, mask]
+        self._size2 = self._size2[mask]
+
+    def boxes_xyxy(self) -> Floats:
+        return from_components(self._state[0])
+
+    def velocities(self) -> Floats:
+        return self._state[1, :2].T.copy()
