@@ -1,0 +1,36 @@
+"""Engines: tensors in, tensors out, on any backend. Knows no frame, box or camera."""
+
+from engines.base import BackendInfo, Engine
+from engines.errors import (
+    EngineError,
+    EngineStateError,
+    EngineUnavailable,
+    ForwardError,
+    OptionError,
+    ProgramError,
+    TensorError,
+)
+from engines.program import Kernel, Network, Program
+from engines.registry import able, create, describe, engine_class, names
+from engines.tensor import TensorSpec
+
+__all__ = [
+    "BackendInfo",
+    "Engine",
+    "EngineError",
+    "EngineStateError",
+    "EngineUnavailable",
+    "ForwardError",
+    "Kernel",
+    "Network",
+    "OptionError",
+    "Program",
+    "ProgramError",
+    "TensorError",
+    "TensorSpec",
+    "able",
+    "create",
+    "describe",
+    "engine_class",
+    "names",
+]

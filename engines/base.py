@@ -1,0 +1,284 @@
+"""The six calls every engine answers to, and the order they come in.
+
+    init() → prepare(program)
+           → ( set_tensor(name, array) … forward() … get_tensor(name) … )*
+           → destroy()
+
+The order, the checks of names, shapes and types, and the wording of the errors live here once; a
+backend writes `_init`, `_prepare`, `_forward` and `_destroy`. One engine belongs to one worker: its
+calls come from one thread at a time. Engines know tensors, not frames, boxes or cameras.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import EngineError, EngineStateError, ForwardError, ProgramError, TensorError
+from engines.program import Kernel, Network, Program
+from engines.tensor import TensorSpec
+
+Tensors = dict[str, NDArray[Any]]
+
+
+class State(Enum):
+    """Where an engine is in its life."""
+
+    NEW = "new"
+    INITIALISED = "initialised"
+    PREPARED = "prepared"
+    DONE = "done with a forward"
+    DESTROYED = "destroyed"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """What `sightline engines` shows of a backend.
+
+    Attributes:
+        name: as written in a configuration.
+        version: of its library, empty where it is missing.
+        devices: that can be used on this machine now.
+        dtypes: it computes in.
+        formats: of networks it loads.
+        kernels: it has built in.
+        missing: what is not there; empty where all is.
+        install: the command that installs what is missing.
+    """
+
+    name: str
+    version: str
+    devices: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    formats: tuple[str, ...]
+    kernels: tuple[str, ...]
+    missing: str
+    install: str
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A backend's options and their defaults; a backend with options derives its own."""
+
+
+class Engine(ABC):
+    """Runs one program on one device.
+
+    Attributes:
+        id: the engine's name in the configuration, such as ``cpu0``.
+        device: such as ``cpu`` or ``cuda:0``.
+        inputs: after `prepare`, the tensors `set_tensor` takes.
+        outputs: after `prepare`, the tensors `get_tensor` gives.
+        precision: after `prepare`, the dtype the program really runs in.
+    """
+
+    #: Name in a configuration.
+    backend: ClassVar[str]
+    #: Network formats this backend loads.
+    formats: ClassVar[tuple[str, ...]] = ()
+    #: Kernels this backend has built in.
+    kernels: ClassVar[tuple[str, ...]] = ()
+    #: The options a configuration may give.
+    options_type: ClassVar[type[Options]] = Options
+
+    def __init__(self, engine_id: str, device: str, options: Options) -> None:
+        self.id = engine_id
+        self.device = device
+        self.options = options
+        self.inputs: tuple[TensorSpec, ...] = ()
+        self.outputs: tuple[TensorSpec, ...] = ()
+        self.precision = ""
+        self._state = State.NEW
+        self._specs: dict[str, TensorSpec] = {}
+        self._fed: Tensors = {}
+        self._results: Mapping[str, NDArray[Any]] = {}
+
+    @classmethod
+    @abstractmethod
+    def describe(cls) -> BackendInfo:
+        """What there is of this backend on this machine; never raises for a missing library."""
+
+    @classmethod
+    def can_run(cls, program: Program) -> bool:
+        """Whether this backend has what the program needs, told from its kind alone."""
+        if isinstance(program, Kernel):
+            return program.name in cls.kernels
+        return program.format in cls.formats
+
+    def init(self) -> None:
+        """Gets library and device. Raises `EngineUnavailable` with the install command."""
+        self._expect("init", State.NEW)
+        self._init()
+        self._state = State.INITIALISED
+
+    def prepare(self, program: Program) -> None:
+        """Loads the program, allocates what is big, and runs it once where its shapes are known.
+
+        Raises:
+            ProgramError: it cannot be loaded, or its tensors are not the declared ones.
+            EngineUnavailable: the device does not take it.
+        """
+        self._expect("prepare", State.INITIALISED)
+        if not self.can_run(program):
+            raise ProgramError(f"{self}: cannot run {program}; it runs {self._abilities()}")
+        if isinstance(program, Network) and not program.path.is_file():
+            raise ProgramError(f"{program.path}: no such file")
+        inputs, outputs = self._prepare(program)
+        if isinstance(program, Network):
+            inputs = _agreed(program, "input", program.inputs, inputs)
+            outputs = _agreed(program, "output", program.outputs, outputs)
+        self.inputs, self.outputs = inputs, outputs
+        self._specs = {spec.name: spec for spec in inputs}
+        self._warm_up(program)
+        self._state = State.PREPARED
+
+    def set_tensor(self, name: str, array: NDArray[Any]) -> None:
+        """Gives one input for the next `forward`.
+
+        The array may be read-only or not contiguous; it is only read, and must not change until
+        `forward` has returned. Raises `TensorError` where name, shape or dtype do not fit.
+        """
+        self._expect("set_tensor", State.PREPARED, State.DONE)
+        spec = self._specs.get(name)
+        if spec is None:
+            raise TensorError(f"{self}: no input {name!r}; there are {list(self._specs)}")
+        try:
+            spec.validate(array)
+        except TensorError as error:
+            raise TensorError(f"{self}: {error}") from None
+        self._fed[name] = np.ascontiguousarray(array)
+        self._state = State.PREPARED
+
+    def forward(self) -> None:
+        """Runs the program on the inputs that were set, and lets go of them.
+
+        Raises `EngineStateError` where an input was not set and `ForwardError` where the backend
+        failed; the engine can be used again after either.
+        """
+        self._expect("forward", State.PREPARED, State.DONE)
+        if len(self._fed) != len(self._specs):
+            unset = [name for name in self._specs if name not in self._fed]
+            raise EngineStateError(f"{self}: forward() before set_tensor() of {unset}")
+        fed, self._fed, self._results = self._fed, {}, {}
+        self._state = State.PREPARED
+        try:
+            self._results = self._forward(fed)
+        except EngineError:
+            raise
+        except Exception as error:
+            raise ForwardError(f"{self}: forward() failed: {error}") from error
+        self._state = State.DONE
+
+    def get_tensor(self, name: str) -> NDArray[Any]:
+        """One output of the last `forward`; the caller owns it, no later call changes it."""
+        self._expect("get_tensor", State.DONE)
+        try:
+            return self._results[name]
+        except KeyError:
+            raise TensorError(
+                f"{self}: no output {name!r}; there are {list(self._results)}"
+            ) from None
+
+    def destroy(self) -> None:
+        """Gives everything back; may be called at any time and more than once."""
+        if self._state is State.DESTROYED:
+            return
+        self._state = State.DESTROYED
+        self._fed, self._results = {}, {}
+        self._destroy()
+
+    def report(self) -> dict[str, Any]:
+        """What runs where, in which dtype; plain values, ready for JSON."""
+        return {
+            "id": self.id,
+            "backend": self.backend,
+            "device": self.device,
+            "precision": self.precision,
+            "state": self._state.value,
+            "inputs": [str(spec) for spec in self.inputs],
+            "outputs": [str(spec) for spec in self.outputs],
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.destroy()
+
+    def __str__(self) -> str:
+        return f"engine {self.id!r} ({self.backend} on {self.device})"
+
+    @abstractmethod
+    def _init(self) -> None:
+        """Imports the library and finds the device."""
+
+    @abstractmethod
+    def _prepare(self, program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """Loads the program; gives the inputs and outputs it really has."""
+
+    @abstractmethod
+    def _forward(self, inputs: Tensors) -> Mapping[str, NDArray[Any]]:
+        """Runs it; gives every output, in arrays that are not used again."""
+
+    def _destroy(self) -> None:
+        """Lets go of the program and the device."""
+
+    def _expect(self, call: str, *states: State) -> None:
+        if self._state not in states:
+            raise EngineStateError(
+                f"{self}: {call}() while {self._state.value}; the order is init, prepare, "
+                "(set_tensor, forward, get_tensor) as often as needed, destroy"
+            )
+
+    def _abilities(self) -> str:
+        formats = [f"{name} networks" for name in self.formats]
+        return ", ".join(formats + [f"kernel {name}" for name in self.kernels])
+
+    def _warm_up(self, program: Program) -> None:
+        """Runs once on zeros, so that the first frame does not pay for late allocation."""
+        if any(-1 in spec.shape[1:] for spec in self.inputs):
+            return
+        zeros = {
+            spec.name: np.zeros([abs(n) for n in spec.shape], spec.dtype) for spec in self.inputs
+        }
+        try:
+            self._forward(zeros)
+        except EngineError:
+            raise
+        except Exception as error:
+            raise ProgramError(f"{self}: {program} does not run: {error}") from error
+
+
+def _agreed(
+    program: Network, kind: str, declared: Iterable[TensorSpec], found: tuple[TensorSpec, ...]
+) -> tuple[TensorSpec, ...]:
+    """The declared tensors, completed by what the file says; `ProgramError` at a misfit."""
+    by_name = {spec.name: spec for spec in found}
+    agreed = []
+    for spec in declared:
+        real = by_name.get(spec.name)
+        if real is None:
+            raise ProgramError(
+                f"{program}: expected {kind} {spec}, found {', '.join(map(str, found)) or 'none'}"
+            )
+        if not spec.agrees(real):
+            raise ProgramError(f"{program}: expected {kind} {spec}, found {real}")
+        agreed.append(spec.narrowed(real))
+    if not agreed:
+        return found
+    if kind == "input" and len(agreed) != len(found):
+        missing = [str(spec) for spec in found if spec.name not in {s.name for s in agreed}]
+        raise ProgramError(f"{program}: undeclared input {', '.join(missing)}")
+    return tuple(agreed)

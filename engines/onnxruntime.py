@@ -1,0 +1,190 @@
+"""ONNX Runtime: ONNX networks on the CPU and on whatever execution providers the wheel carries.
+
+Engines of one process that load the same file with the same options share one session: a session
+may run in several threads at once, and two single-threaded callers of one session do twice the work
+of one caller with two threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.base import BackendInfo, Engine, Options, Tensors
+from engines.errors import EngineUnavailable, OptionError, ProgramError
+from engines.program import Network, Program
+from engines.tensor import TensorSpec
+
+#: device → (execution provider, command that installs it)
+PROVIDERS = {
+    "cpu": ("CPUExecutionProvider", "pip install onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "pip install onnxruntime-gpu"),
+    "tensorrt": ("TensorrtExecutionProvider", "pip install onnxruntime-gpu tensorrt-cu12"),
+    "openvino": ("OpenVINOExecutionProvider", "pip install onnxruntime-openvino"),
+}
+ERRORS_ONLY = 3
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(uint16)": "uint16",
+    "tensor(int16)": "int16",
+    "tensor(uint32)": "uint32",
+    "tensor(int32)": "int32",
+    "tensor(uint64)": "uint64",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
+}
+
+_sessions: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
+_loading = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxRuntimeOptions(Options):
+    """Options of `backend: onnxruntime`.
+
+    Attributes:
+        threads: that share one `forward`; 0 takes all cores.
+        spinning: whether these threads burn their core while they wait: faster alone, slower as
+            soon as anything else wants the cores.
+    """
+
+    threads: int = 1
+    spinning: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 0:
+            raise OptionError(f"threads: expected a whole number ≥ 0, got {self.threads!r}")
+        if not isinstance(self.spinning, bool):
+            raise OptionError(f"spinning: expected true or false, got {self.spinning!r}")
+
+
+class OnnxRuntimeEngine(Engine):
+    """Runs an ONNX network with one execution provider, and never with another in silence.
+
+    A provider that was asked for and is not there, or that gives up while it loads or runs, is an
+    error. Operators a provider does not have run on the CPU, as ONNX Runtime has it; `report` names
+    the providers in use.
+    """
+
+    backend = "onnxruntime"
+    formats: ClassVar[tuple[str, ...]] = ("onnx",)
+    options_type = OnnxRuntimeOptions
+    options: OnnxRuntimeOptions
+
+    @classmethod
+    def describe(cls) -> BackendInfo:
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            return BackendInfo(
+                cls.backend, "", (), (), cls.formats, (), str(error), PROVIDERS["cpu"][1]
+            )
+        there = ort.get_available_providers()
+        devices = tuple(device for device, (name, _) in PROVIDERS.items() if name in there)
+        dtypes = ("float32", "float16", "int8")
+        return BackendInfo(cls.backend, ort.__version__, devices, dtypes, cls.formats, (), "", "")
+
+    def _init(self) -> None:
+        kind, _, index = self.device.partition(":")
+        if kind not in PROVIDERS or (index and not index.isdigit()):
+            raise OptionError(f"{self}: no such device; there are {', '.join(PROVIDERS)}")
+        self._provider, self._install = PROVIDERS[kind]
+        self._provider_options = {"device_id": index} if index else {}
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise EngineUnavailable(f"{self}: {error}; run: {self._install}") from error
+        if self._provider not in ort.get_available_providers():
+            raise EngineUnavailable(
+                f"{self}: this onnxruntime {ort.__version__} has no {self._provider} "
+                f"(it has {', '.join(ort.get_available_providers())}); run: {self._install}"
+            )
+
+    def _prepare(self, program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        assert isinstance(program, Network)
+        self._session = self._shared_session(program)
+        self.precision = "as stored in the network"
+        outputs = tuple(map(_spec, self._session.get_outputs()))
+        self._names = [spec.name for spec in outputs]
+        return tuple(map(_spec, self._session.get_inputs())), outputs
+
+    def _forward(self, inputs: Tensors) -> Mapping[str, NDArray[Any]]:
+        results = self._session.run(self._names, inputs)
+        return dict(zip(self._names, results, strict=True))
+
+    def _destroy(self) -> None:
+        self._session = None
+
+    def report(self) -> dict[str, Any]:
+        providers = self._session.get_providers() if getattr(self, "_session", None) else []
+        return super().report() | {"providers": providers, "threads": self.options.threads}
+
+    def _shared_session(self, network: Network) -> Any:
+        """The process's session for this content and these options, loaded once."""
+        digest = network.sha256 or _sha256(network.path)
+        key = (str(network.path), digest, self.device, self.options)
+        with _loading:
+            session = _sessions.get(key)
+            if session is None:
+                session = _sessions[key] = self._load(network.path)
+        return session
+
+    def _load(self, path: Path) -> Any:
+        import onnxruntime as ort
+
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = self.options.threads
+        settings.inter_op_num_threads = 1
+        settings.log_severity_level = ERRORS_ONLY
+        settings.add_session_config_entry(
+            "session.intra_op.allow_spinning", str(int(self.options.spinning))
+        )
+        try:
+            session = ort.InferenceSession(
+                str(path),
+                settings,
+                providers=[(self._provider, self._provider_options)],
+                enable_fallback=0,
+            )
+        except Exception as error:
+            size = path.stat().st_size
+            raise ProgramError(
+                f"{path} ({size} bytes): ONNX Runtime cannot load it as an ONNX network: "
+                f"{_first_line(error)}"
+            ) from error
+        if session.get_providers()[0] != self._provider:
+            raise EngineUnavailable(
+                f"{self}: {self._provider} did not start and ONNX Runtime took "
+                f"{session.get_providers()[0]} instead; its libraries are missing. "
+                f"Run: {self._install}"
+            )
+        return session
+
+
+def _spec(node: Any) -> TensorSpec:
+    if node.type not in _DTYPES:
+        raise ProgramError(f"tensor {node.name}: type {node.type} cannot be exchanged with numpy")
+    shape = tuple(n if isinstance(n, int) else -1 for n in node.shape)
+    return TensorSpec(node.name, shape, np.dtype(_DTYPES[node.type]))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
