@@ -11,7 +11,7 @@ from pipeline.errors import GraphError
 from pipeline.media.source import Source
 from pipeline.payloads import Decoded
 from pipeline.queues import OnFull
-from pipeline.stage import Stage
+from pipeline.stage import Run, Stage
 from pipeline.worker import Batch
 
 #: The name under which stages refer to the cameras in `after`.
@@ -44,6 +44,7 @@ class Camera:
         make: makes the source; called once, at the start of a run.
         on_full: what happens at the entrance when the graph is slower than the camera.
         max_fps: frames taken per second at most; None takes all.
+        every: 1 takes all frames, 2 every second one, ….
         realtime: True where a file is played at its own speed.
     """
 
@@ -52,6 +53,7 @@ class Camera:
     make: Callable[[], Source]
     on_full: OnFull = OnFull.BLOCK
     max_fps: float | None = None
+    every: int = 1
     realtime: bool = False
 
 
@@ -73,7 +75,7 @@ class Node:
 
     name: str
     stage: type[Stage[Any, Any]]
-    make: Callable[[], Stage[Any, Any]]
+    make: Callable[[Run], Stage[Any, Any]]
     after: tuple[str, ...]
     workers: int = 1
     queue: int = 4
@@ -169,6 +171,7 @@ class Graph:
         lines = [
             f"{camera.id}: {camera.uri}  [entrance: {camera.on_full}"
             + (f", ≤{camera.max_fps:g} fps" if camera.max_fps else "")
+            + (f", 1 of {camera.every}" if camera.every > 1 else "")
             + (", real time]" if camera.realtime else "]")
             for camera in self.cameras
         ]

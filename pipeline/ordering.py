@@ -55,7 +55,7 @@ class Resequencer(Generic[T]):
 class Meeting(Generic[T]):
     """Brings the branches of one frame together again.
 
-    Every branch delivers a camera's frames in rising sequence, so a branch that delivers frame k has
+    Every branch delivers a camera's frames in rising order, so one that delivers frame k has
     dropped whatever it did not deliver below k: those frames can never be complete.
 
     Args:

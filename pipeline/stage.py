@@ -9,12 +9,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pipeline.packet import Packet
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a stage may know of the run it is made for.
+
+    Attributes:
+        session: random 64-bit number that tells this run from every other.
+    """
+
+    session: int
 
 
 class Stage(ABC, Generic[In, Out]):
@@ -30,11 +42,14 @@ class Stage(ABC, Generic[In, Out]):
     produces: ClassVar[type | None]
     #: True where the stage keeps state per camera: each camera then always meets the same copy.
     per_camera: ClassVar[bool] = False
-    #: True where the stage takes one packet from each of several predecessors (see `join`).
+    #: True for a `Join`.
     joins: ClassVar[bool] = False
 
+    #: After `open`: what this copy really runs on, in which dtype; empty for plain Python.
+    runs_on: str = ""
+
     def open(self) -> None:
-        """Gets what the stage needs (network, file, socket); called first, in the worker's thread."""
+        """Gets what the stage needs (network, socket); called first, in its worker's thread."""
 
     @abstractmethod
     def process(self, packet: Packet[In]) -> Iterable[Packet[Out]]:
@@ -47,16 +62,25 @@ class Stage(ABC, Generic[In, Out]):
         """
         return [list(self.process(packet)) for packet in packets]
 
-    def join(self, packets: Sequence[Packet[In]]) -> Iterable[Packet[Out]]:
-        """Works on the packets of one frame, one from each predecessor, in the order of `after`."""
-        raise TypeError(f"{type(self).__name__} does not join")
-
     def flush(self) -> Iterable[Packet[Out]]:
         """Hands on what is still held back; no packet follows."""
         return ()
 
     def close(self) -> None:
         """Gives back what `open` got; the last call, also when `open` or `process` failed."""
+
+
+class Join(Stage[In, Out]):
+    """A stage that takes one packet of a frame from each of several predecessors."""
+
+    joins = True
+
+    def process(self, packet: Packet[In]) -> Iterable[Packet[Out]]:
+        return self.join((packet,))
+
+    @abstractmethod
+    def join(self, packets: Sequence[Packet[In]]) -> Iterable[Packet[Out]]:
+        """Works on the packets of one frame, in the order of the predecessors in `after`."""
 
 
 class Sink(Stage[In, Any]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import threading
 import time
@@ -16,9 +17,10 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.errors import StageError
 from pipeline.graph import SOURCES, Graph, Node, lanes
 from pipeline.ledger import Account, Ledger
-from pipeline.media.sampling import Sampler
+from pipeline.media.sampling import FrameSampler
 from pipeline.metrics import StageMetrics
 from pipeline.report import CameraReport, EdgeReport, RunReport, StageReport
+from pipeline.stage import Run
 from pipeline.worker import Crew, Edge, Failure, Feed, Inbox, Outlet, SourceWorker, StageWorker
 
 #: How long a worker may take to notice that the run was aborted before it is given up.
@@ -57,6 +59,7 @@ class Supervisor:
         self._stop = threading.Event()
         self._abort = threading.Event()
         self._deadline_s = float("inf")
+        self._run = Run(secrets.randbits(64))
         self._asked = 0  # signals that came
         self._failures: list[Failure] = []
         self._started: tuple[float, float] | None = None
@@ -199,7 +202,7 @@ class Supervisor:
             yield StageReport.of(
                 node.name,
                 node.workers,
-                str(node.binding),
+                stage.workers[0].stage.runs_on or str(node.binding),
                 metrics,
                 drops.get(node.name, {}),
                 wall_s,
@@ -279,7 +282,7 @@ class Supervisor:
             StageWorker(
                 node.name,
                 index,
-                node.make(),
+                node.make(self._run),
                 crews[index % len(crews)],
                 self._ledger,
                 self._on_failure,
@@ -291,7 +294,9 @@ class Supervisor:
 
     def _source(self, index: int, inboxes: dict[str, tuple[Inbox, ...]]) -> SourceWorker:
         camera = self.graph.cameras[index]
-        feed = Feed(camera.id, camera.make(), Sampler(camera.max_fps), camera.realtime)
+        feed = Feed(
+            camera.id, camera.make(), FrameSampler(camera.max_fps, camera.every), camera.realtime
+        )
         outlet = self._outlet(SOURCES, inboxes)
         return SourceWorker(feed, outlet, self._ledger, self._clock, self._stop, self._on_failure)
 

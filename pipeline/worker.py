@@ -19,14 +19,14 @@ from typing import Any
 from pipeline.clock import Clock
 from pipeline.errors import PacketError, SightlineError, SourceError
 from pipeline.ledger import Ledger
-from pipeline.media.sampling import Sampler
+from pipeline.media.sampling import FrameSampler
 from pipeline.media.source import Source, SourceFrame, SourceInfo
 from pipeline.metrics import StageMetrics
 from pipeline.ordering import Meeting, Resequencer
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Decoded
 from pipeline.queues import Closed, LaneQueue
-from pipeline.stage import Stage
+from pipeline.stage import Join, Stage
 
 AnyPacket = Packet[Any]
 Inbox = LaneQueue[AnyPacket]
@@ -249,7 +249,7 @@ class StageWorker(Worker):
     ) -> None:
         super().__init__(f"{stage_name}-{index}", ledger, on_failure)
         self._stage_name = stage_name
-        self._stage = stage
+        self.stage = stage
         self._crew = crew
         self._is_sink = stage.produces is None
         self._meeting: Meeting[AnyPacket] | None = Meeting(branches) if branches else None
@@ -258,10 +258,10 @@ class StageWorker(Worker):
     def _run(self) -> None:
         end = "shutdown"  # everything behind this stage is gone
         try:
-            self._stage.open()
+            self.stage.open()
             self.opened.set()
             self._work_until_closed()
-            self._crew.outlet.put(list(self._stage.flush()))
+            self._crew.outlet.put(list(self.stage.flush()))
             end = ""
         except Closed:
             pass
@@ -277,8 +277,8 @@ class StageWorker(Worker):
                 self._in_hand = self._crew.take()
             except Closed:
                 return
-            if self._meeting is not None:
-                self._join_in_hand(self._meeting)
+            if self._meeting is not None and isinstance(self.stage, Join):
+                self._join_in_hand(self.stage, self._meeting)
             elif len(self._in_hand) == 1:
                 self._process_in_hand()
             else:
@@ -288,7 +288,7 @@ class StageWorker(Worker):
         packet = self._in_hand[0].packet
         with _Timed(self.metrics, 1):
             try:
-                results = list(self._stage.process(packet))
+                results = list(self.stage.process(packet))
             except PacketError as error:
                 self._drop(packet, error.reason)
                 results = []
@@ -299,12 +299,12 @@ class StageWorker(Worker):
     def _process_batch_in_hand(self) -> None:
         packets = [taken.packet for taken in self._in_hand]
         with _Timed(self.metrics, len(packets)):
-            batches = self._stage.process_batch(packets)
+            batches = self.stage.process_batch(packets)
         for packet, results in zip(packets, batches, strict=True):
             self._settle(packet)
             self._hand_on(results)
 
-    def _join_in_hand(self, meeting: Meeting[AnyPacket]) -> None:
+    def _join_in_hand(self, stage: Join[Any, Any], meeting: Meeting[AnyPacket]) -> None:
         taken = self._in_hand[0]
         frame = taken.packet.frame
         complete, orphans = meeting.offer(taken.lane, frame.camera, frame.sequence, taken.packet)
@@ -316,7 +316,7 @@ class StageWorker(Worker):
         self._ledger.join(taken.packet.ticket, len(complete))
         with _Timed(self.metrics, 1):
             try:
-                results = list(self._stage.join(complete))
+                results = list(stage.join(complete))
             except PacketError as error:
                 self._drop(taken.packet, error.reason)
                 results = []
@@ -354,7 +354,7 @@ class StageWorker(Worker):
         if reason:
             self._drop_all(self._crew.stop(), "shutdown")
         try:
-            self._stage.close()
+            self.stage.close()
         except Exception as error:
             self._on_failure(Failure(self._stage_name, error, fatal=True))
         self._drop_all(self._crew.leave(), "shutdown")
@@ -408,7 +408,7 @@ class Feed:
 
     camera: str
     source: Source
-    sampler: Sampler
+    sampler: FrameSampler
     realtime: bool = False
     info: SourceInfo | None = field(default=None, init=False)
 
@@ -473,7 +473,7 @@ class SourceWorker(Worker):
             if frame is None:
                 return
             ticket = self._ledger.enter(self.feed.camera)
-            if not self.feed.sampler.take(frame.pts_ns):
+            if not self.feed.sampler.take(frame.index, frame.pts_ns):
                 self._ledger.drop(ticket, self.STAGE, "sampled")
                 continue
             if self.feed.realtime:

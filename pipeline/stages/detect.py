@@ -1,0 +1,67 @@
+"""detect: the detector's network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import EngineError
+from pipeline.packet import Packet, Status
+from pipeline.payloads import ModelInput, ModelOutput
+from pipeline.stage import Stage
+from pipeline.stages.network import BoundNetwork
+
+
+class DetectStage(Stage[ModelInput, ModelOutput]):
+    """Runs the network; where its engine fails, the frame is blind, never empty.
+
+    Args:
+        network: owned by this copy.
+    """
+
+    consumes = ModelInput
+    produces = ModelOutput
+
+    def __init__(self, network: BoundNetwork) -> None:
+        self._network = network
+
+    def open(self) -> None:
+        self._network.open()
+        self.runs_on = self._network.runs_on
+
+    def process(self, packet: Packet[ModelInput]) -> Iterable[Packet[ModelOutput]]:
+        try:
+            tensors = self._network.run(packet.payload.tensor)
+        except EngineError as error:
+            return (self._blind(packet, error),)
+        return (self._seen(packet, tensors),)
+
+    def process_batch(
+        self, packets: Sequence[Packet[ModelInput]]
+    ) -> list[list[Packet[ModelOutput]]]:
+        if not self._network.batches:
+            return super().process_batch(packets)
+        try:
+            tensors = self._network.run(np.concatenate([p.payload.tensor for p in packets]))
+        except EngineError:
+            return super().process_batch(packets)  # so that one bad frame blinds only itself
+        return [
+            [self._seen(p, {name: tensor[i : i + 1] for name, tensor in tensors.items()})]
+            for i, p in enumerate(packets)
+        ]
+
+    def _seen(
+        self, packet: Packet[ModelInput], tensors: dict[str, NDArray[Any]]
+    ) -> Packet[ModelOutput]:
+        payload = packet.payload
+        output = ModelOutput(payload.picture, tensors, payload.placement)
+        return packet.carrying(output, engine=self._network.engine_id)
+
+    def _blind(self, packet: Packet[ModelInput], error: EngineError) -> Packet[ModelOutput]:
+        return self._seen(packet, {}).marked(Status.BLIND, str(error))
+
+    def close(self) -> None:
+        self._network.close()

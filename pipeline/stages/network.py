@@ -1,0 +1,83 @@
+"""What every stage that runs a network shares: an engine of its own, and blindness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.base import Engine
+from engines.errors import EngineError, ForwardError
+from engines.program import Program
+from pipeline.errors import StageError
+
+
+class BoundNetwork:
+    """One program on one engine, as a worker uses it.
+
+    Args:
+        engine: new, owned by this object.
+        program: a network with one input, or a kernel.
+    """
+
+    def __init__(self, engine: Engine, program: Program) -> None:
+        self._engine = engine
+        self._program = program
+
+    @property
+    def engine_id(self) -> str:
+        return self._engine.id
+
+    @property
+    def runs_on(self) -> str:
+        """What it runs on, in which dtype."""
+        engine = self._engine
+        return (
+            f"{self._program} on {engine.id} ({engine.backend}/{engine.device}/{engine.precision})"
+        )
+
+    def open(self) -> None:
+        """Loads the program. Raises `StageError` when the engine cannot."""
+        try:
+            self._engine.init()
+            self._engine.prepare(self._program)
+        except EngineError as error:
+            raise StageError(str(error)) from error
+
+    @property
+    def batches(self) -> bool:
+        """Whether the network takes several inputs at once."""
+        return self._engine.inputs[0].shape[0] == -1
+
+    def run(self, tensor: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Runs the program on one input.
+
+        Returns:
+            Every output by name.
+
+        Raises:
+            EngineError: the engine failed, or an output is not finite: nothing is known.
+        """
+        engine = self._engine
+        engine.set_tensor(engine.inputs[0].name, tensor)
+        engine.forward()
+        outputs = {spec.name: engine.get_tensor(spec.name) for spec in engine.outputs}
+        for name, output in outputs.items():
+            if not _finite(output):
+                raise ForwardError(f"output {name!r} is not finite")
+        return outputs
+
+    def close(self) -> None:
+        """Gives the engine back."""
+        self._engine.destroy()
+
+
+def _finite(array: NDArray[Any]) -> bool:
+    """Whether every element is finite: a sum is not, as soon as one of its terms is not."""
+    if array.dtype.kind != "f":
+        return True
+    with np.errstate(over="ignore", invalid="ignore"):
+        # A sum of finite numbers may overflow, so only then every element is looked at.
+        return bool(np.isfinite(array.sum(dtype=np.float64))) or bool(np.isfinite(array).all())

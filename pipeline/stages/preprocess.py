@@ -1,0 +1,33 @@
+"""preprocess: the decoded picture becomes a network's input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipeline.media.picture import BgrPicture
+from pipeline.media.preprocess import Preprocessor
+from pipeline.packet import Packet
+from pipeline.payloads import Decoded, ModelInput
+from pipeline.stage import Stage
+
+
+class PreprocessStage(Stage[Decoded, ModelInput]):
+    """Resizes, converts and normalises, as the model's manifest says.
+
+    Args:
+        preprocessor: stateless; may be shared between copies.
+        fast: scales the decoder's planes and converts the small picture; else converts first.
+    """
+
+    consumes = Decoded
+    produces = ModelInput
+
+    def __init__(self, preprocessor: Preprocessor, fast: bool = True) -> None:
+        self._preprocessor = preprocessor
+        self._fast = fast
+
+    def process(self, packet: Packet[Decoded]) -> Iterable[Packet[ModelInput]]:
+        picture = packet.payload.picture
+        pixels = picture if self._fast else BgrPicture(picture.bgr())
+        tensor, placement = self._preprocessor(pixels)
+        return (packet.carrying(ModelInput(picture, tensor, placement)),)
