@@ -1,0 +1,88 @@
+"""What a head is: the part of a detector that turns a network's outputs into boxes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.detection.detections import Detections
+
+Outputs = Mapping[str, NDArray[Any]]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Head(BaseModel, ABC):
+    """A head family with its parameters, as written under ``head:`` in a model's manifest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    #: False where the network itself gives each object once.
+    needs_nms: ClassVar[bool] = True
+
+    family: str
+
+    @abstractmethod
+    def decode(self, outputs: Outputs, width: int, height: int, min_score: float) -> Detections:
+        """Objects of one picture, before suppression, in no special order.
+
+        Args:
+            outputs: the network's outputs by name, each with a leading 1; only read.
+            width: of the network's input, pixels.
+            height: of the network's input, pixels.
+            min_score: objects below are left out, as early as possible.
+
+        Returns:
+            Boxes in input pixels, not clipped, each with its best label.
+        """
+
+    @abstractmethod
+    def check(self, shapes: Shapes, classes: int) -> None:
+        """Raises `ValueError` if outputs of these shapes (-1: any) do not fit head and labels."""
+
+    def only(self, tensors: Mapping[str, Any]) -> Any:
+        """The single output of a family that has one."""
+        if len(tensors) != 1:
+            raise ValueError(f"head {self.family} takes one output, the model has {list(tensors)}")
+        return next(iter(tensors.values()))
+
+
+def named(tensors: Mapping[str, Any], name: str) -> Any:
+    """The output a head asks for, or `ValueError` with those there are."""
+    if name not in tensors:
+        raise ValueError(f"head names output {name!r}, the model has {list(tensors)}")
+    return tensors[name]
+
+
+def expect_axis(shape: tuple[int, ...], axis: int, length: int, meaning: str) -> None:
+    """Raises `ValueError` if an axis is known and not as long as it must be."""
+    if not -len(shape) <= axis < len(shape):
+        raise ValueError(f"output of shape {list(shape)} has no axis {axis} for {meaning}")
+    if shape[axis] not in (-1, length):
+        raise ValueError(
+            f"axis {axis} of an output of shape {list(shape)} must be {length}: {meaning}"
+        )
+
+
+def best_class(scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Of (N, C) class scores: the best (N,) and its label (N,); the first among equals."""
+    labels = scores.argmax(axis=1)
+    best: NDArray[np.float32] = np.take_along_axis(scores, labels[:, None], axis=1)[:, 0]
+    return best, labels.astype(np.int32)
+
+
+def sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 / (1 + exp(-x)), without overflow at either end."""
+    result: NDArray[np.float32] = 0.5 * (1 + np.tanh(0.5 * x))
+    return result
+
+
+def softmax(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Over the last axis, without overflow."""
+    e: NDArray[np.float32] = np.exp(x - x.max(axis=-1, keepdims=True))
+    e /= e.sum(axis=-1, keepdims=True)
+    return e

@@ -1,0 +1,73 @@
+"""NanoDet: distances to the four sides as distributions.
+
+Li et al., "Generalized Focal Loss", arXiv:2006.04388, eq. 3 to 5.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detection.detections import Detections
+from pipeline.detection.heads.base import (
+    Head,
+    Outputs,
+    Shapes,
+    best_class,
+    expect_axis,
+    named,
+    softmax,
+)
+from pipeline.detection.heads.grid import cells
+
+
+class NanodetHead(Head):
+    """Class scores (1, N, C), sigmoid applied, and side distributions (1, N, 4 (reg_max + 1)).
+
+    The distance to a side is the expectation of its distribution times the stride; it is counted
+    from ((gx + offset) s, (gy + offset) s). Either `classes` and `distances` name one output a
+    stride, or the network has one output with both, class scores first.
+    """
+
+    family: Literal["nanodet"]
+    strides: tuple[int, ...] = (8, 16, 32)
+    reg_max: int = 7
+    offset: float = 0.5
+    classes: tuple[str, ...] = ()
+    distances: tuple[str, ...] = ()
+
+    def decode(self, outputs: Outputs, width: int, height: int, min_score: float) -> Detections:
+        class_scores, distributions = self._split(outputs)
+        (good,) = np.nonzero(class_scores.max(axis=1) >= min_score)
+        scores, labels = best_class(class_scores[good])
+        grid, stride = cells(width, height, self.strides)
+        scale = stride[good]
+        centres = (grid[good] + np.float32(self.offset)) * scale
+        bins = np.arange(self.reg_max + 1, dtype=np.float32)
+        sides = softmax(distributions[good].reshape(-1, 4, self.reg_max + 1)) @ bins * scale
+        boxes = np.concatenate([centres - sides[:, :2], centres + sides[:, 2:]], axis=1)
+        return Detections(boxes, scores, labels)
+
+    def check(self, shapes: Shapes, classes: int) -> None:
+        sides = 4 * (self.reg_max + 1)
+        if not self.classes:
+            expect_axis(self.only(shapes), 2, classes + sides, f"{classes} labels and {sides} bins")
+            return
+        if not len(self.classes) == len(self.distances) == len(self.strides):
+            raise ValueError("head nanodet names one class and one distance output a stride")
+        for name in self.classes:
+            expect_axis(named(shapes, name), 2, classes, f"{classes} labels")
+        for name in self.distances:
+            expect_axis(named(shapes, name), 2, sides, f"4 sides of {self.reg_max + 1} bins")
+
+    def _split(self, outputs: Outputs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        if not self.classes:
+            rows = self.only(outputs)[0]
+            split = rows.shape[1] - 4 * (self.reg_max + 1)
+            return rows[:, :split], rows[:, split:]
+        return (
+            np.concatenate([named(outputs, name)[0] for name in self.classes]),
+            np.concatenate([named(outputs, name)[0] for name in self.distances]),
+        )

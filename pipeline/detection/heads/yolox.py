@@ -1,0 +1,43 @@
+"""YOLOX: Ge et al., "YOLOX: Exceeding YOLO Series in 2021", arXiv:2107.08430."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from pipeline.detection.boxes import cxcywh_to_xyxy
+from pipeline.detection.detections import Detections
+from pipeline.detection.heads.base import Head, Outputs, Shapes, best_class, expect_axis
+from pipeline.detection.heads.grid import cells
+
+#: exp of more than this is no box of any picture, and exp of 89 is infinite.
+MAX_LOG_SIZE = 20.0
+
+
+class YoloxHead(Head):
+    """Output (1, N, 5 + C): tx, ty, tw, th, objectness and class scores, sigmoid applied.
+
+    With the cell (gx, gy) of a feature map of stride s: cx = (tx + gx) s, cy = (ty + gy) s,
+    w = exp(tw) s, h = exp(th) s, score = objectness · class score.
+    """
+
+    family: Literal["yolox"]
+    strides: tuple[int, ...] = (8, 16, 32)
+
+    def decode(self, outputs: Outputs, width: int, height: int, min_score: float) -> Detections:
+        rows = self.only(outputs)[0]
+        grid, stride = cells(width, height, self.strides)
+        (candidates,) = np.nonzero(rows[:, 4] >= min_score)
+        rows = rows[candidates]
+        scores, labels = best_class(rows[:, 4:5] * rows[:, 5:])
+        good = scores >= min_score
+        rows, candidates = rows[good], candidates[good]
+        scale = stride[candidates]
+        centres = (rows[:, :2] + grid[candidates]) * scale
+        sizes = np.exp(np.minimum(rows[:, 2:4], MAX_LOG_SIZE)) * scale
+        boxes = cxcywh_to_xyxy(np.concatenate([centres, sizes], axis=1))
+        return Detections(boxes, scores[good], labels[good])
+
+    def check(self, shapes: Shapes, classes: int) -> None:
+        expect_axis(self.only(shapes), 2, 5 + classes, f"box, objectness and {classes} labels")

@@ -1,0 +1,92 @@
+"""From a network's outputs to objects in source pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+
+from pipeline.detection.boxes import area
+from pipeline.detection.detections import Detections
+from pipeline.detection.finite import require_finite
+from pipeline.detection.heads.base import Head, Outputs
+from pipeline.detection.nms import nms
+from pipeline.errors import ConfigError
+from pipeline.media.geometry import Placement
+
+
+class Postprocessor:
+    """Decodes, filters, suppresses, and goes back to the picture. Keeps no state between frames.
+
+    Args:
+        head: of the model.
+        labels: the model's class names.
+        score: objects below are left out, 0..1.
+        nms_iou: boxes of one class that overlap by more are one object, 0..1.
+        classes: names of the classes that count; None for all.
+        max_detections: of the best scores are kept.
+
+    Raises:
+        ConfigError: `classes` has a name the model does not know; the nearest one is suggested.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        labels: Sequence[str],
+        *,
+        score: float = 0.25,
+        nms_iou: float = 0.5,
+        classes: Sequence[str] | None = None,
+        max_detections: int = 300,
+    ) -> None:
+        self._head = head
+        self._score = score
+        self._iou = nms_iou
+        self._limit = max_detections
+        self._wanted = None if classes is None else _wanted(labels, classes)
+
+    def __call__(self, outputs: Outputs, placement: Placement) -> Detections:
+        """Objects of one picture, in source pixels, clipped to it, by falling score.
+
+        Args:
+            outputs: the network's outputs by name, each with a leading 1; only read.
+            placement: how the picture lay in the network's input.
+
+        Raises:
+            NonFiniteError: an output has NaN or infinite elements: the frame is blind.
+        """
+        require_finite(outputs)
+        found = self._head.decode(
+            _single(outputs), placement.input_width, placement.input_height, self._score
+        )
+        if self._wanted is not None:
+            found = found.take(np.isin(found.labels, self._wanted))
+        if self._head.needs_nms:
+            best = nms(found.boxes_xyxy, found.scores, found.labels, self._iou, self._limit)
+        else:
+            best = np.argsort(-found.scores, kind="stable")[: self._limit]
+        found = found.take(best)
+        boxes = placement.to_source(found.boxes_xyxy)
+        inside = area(boxes) > 0
+        return Detections(boxes, found.scores, found.labels).take(inside)
+
+
+def _single(outputs: Outputs) -> Outputs:
+    """The outputs with every float tensor as float32, whatever precision the network has."""
+    return {
+        name: array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
+        for name, array in outputs.items()
+    }
+
+
+def _wanted(labels: Sequence[str], classes: Sequence[str]) -> list[int]:
+    for name in classes:
+        if name not in labels:
+            near = get_close_matches(name, labels, 1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ConfigError(
+                f"classes: the model knows no {name!r}{hint}; it knows {', '.join(labels)}"
+            )
+    return [index for index, name in enumerate(labels) if name in classes]
