@@ -68,7 +68,16 @@ class OutputError(SightlineError):
 
 
 class MessageError(SightlineError):
-    """Bytes or text that arrived are not a message of ours."""
+    """Bytes or text that arrived are not a message of ours.
+
+    Args:
+        reason: a short constant word to count by, such as ``"bad_checksum"``.
+        detail: what was expected and what came.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
 
 
 class DataError(SightlineError):

@@ -17,7 +17,7 @@ class Status(IntEnum):
 
     OK = 0
     COASTING = 1  # not detected on purpose; the tracks are predictions
-    DAMAGED = 2  # the picture is suspect
+    DAMAGED = 2  # the picture, or what was made of it, is suspect
     STALLED = 3  # no new picture came
     BLIND = 4  # the engine failed: nothing is known about this frame
 

@@ -152,7 +152,8 @@ class Crew:
             self.outlet.put(results)
             return
         camera = taken.packet.frame.camera
-        with self._turn[camera] as turn:
+        turn = self._turn[camera]
+        with turn:
             ready = self._order.submit(camera, taken.number, results)
             try:
                 self.outlet.put(ready)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,7 @@ class DetectStage(Stage[ModelInput, ModelOutput]):
         ]
 
     def _seen(
-        self, packet: Packet[ModelInput], tensors: dict[str, NDArray[Any]]
+        self, packet: Packet[ModelInput], tensors: Mapping[str, NDArray[Any]]
     ) -> Packet[ModelOutput]:
         payload = packet.payload
         output = ModelOutput(payload.picture, tensors, payload.placement)
