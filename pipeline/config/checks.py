@@ -7,8 +7,11 @@ once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
+from engines import registry
+from engines.errors import EngineError
 from pipeline.config.document import Document
 from pipeline.config.problem import KeyPath, suggest
 from pipeline.config.schema import KINDS
@@ -24,7 +27,10 @@ def check(document: Document) -> None:
     top = _mapping(document.value)
     _check_cameras(document, top.get("cameras"))
     stages = {name: _mapping(stage) for name, stage in _mapping(top.get("stages")).items()}
-    _check_engines(document, stages, _mapping(top.get("engines")))
+    engines = _mapping(top.get("engines"))
+    for name in engines:
+        _check_backend(document, name, _mapping(engines[name]))
+    _check_engines(document, stages, engines)
     if is_chain(stages):
         _check_chain(document, stages)
     else:
@@ -64,6 +70,33 @@ def _check_cameras(document: Document, cameras: Any) -> None:
             remedy = f"the first is at {document.place(path)}; give each an id of its own"
             document.complain(("cameras", index, "id"), f"two cameras are called '{name}'", remedy)
         first.setdefault(name, index)
+
+
+def _check_backend(document: Document, name: str, engine: Mapping[str, Any]) -> None:
+    """Asks the engines' registry whether there is such a backend, and whether it has the options.
+
+    Nothing of the backend's library is loaded; whether a device is there is known when it starts.
+    """
+    path, backend = ("engines", name), engine.get("backend")
+    if not isinstance(backend, str):
+        return
+    if backend not in registry.names():
+        remedy = suggest(backend, registry.names())
+        document.complain((*path, "backend"), f"there is no backend '{backend}'", remedy)
+        return
+    try:
+        options_type = registry.engine_class(backend).options_type
+        options = {key: engine[key] for key in engine if key not in ("backend", "device")}
+        known = [option.name for option in fields(options_type)]
+        for key in (key for key in options if key not in known):
+            remedy = suggest(key, ["backend", "device", *known])
+            message = f"backend {backend} has no option '{key}'"
+            document.complain((*path, key), message, remedy, key=True)
+        options_type(**{key: options[key] for key in known if key in options})
+    except EngineError as error:
+        key, _, message = str(error).partition(": ")
+        at_key = key in engine
+        document.complain((*path, key) if at_key else path, message if at_key else str(error))
 
 
 def _check_engines(

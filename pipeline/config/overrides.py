@@ -29,7 +29,7 @@ def apply(document: Document, override: str, environment: Mapping[str, str]) -> 
     written, equals, text = override.partition("=")
     try:
         path = _parts(written.strip(), bool(equals))
-        container, key, real = _descend(document, path)
+        container, key, real = _descend(document, path, place)
     except _WrongPathError as error:
         document.problems.append(Problem(place, (), *error.args))
         return
@@ -49,8 +49,11 @@ def _parts(written: str, has_value: bool) -> list[str]:
     return parts
 
 
-def _descend(document: Document, parts: list[str]) -> tuple[Any, str | int, KeyPath]:
-    """The container of the last part, the last part as its key, and the whole path."""
+def _descend(document: Document, parts: list[str], place: Place) -> tuple[Any, str | int, KeyPath]:
+    """The container of the last part, the last part as its key, and the whole path.
+
+    Mappings that are not there yet are made, and stand at `place`.
+    """
     if not isinstance(document.value, dict):
         document.value = {}
     here: Any = document.value
@@ -59,6 +62,7 @@ def _descend(document: Document, parts: list[str]) -> tuple[Any, str | int, KeyP
         path.append(_key(here, part, tuple(path)))
         if isinstance(here, dict) and here.get(part) is None:
             here[part] = {}
+            document.keys[tuple(path)] = document.places[tuple(path)] = place
         here = here[path[-1]]
     last = _key(here, parts[-1], tuple(path))
     return here, last, (*path, last)

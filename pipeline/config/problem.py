@@ -59,7 +59,7 @@ def spell(path: KeyPath) -> str:
 def suggest(word: str, known: Iterable[str]) -> str:
     """A remedy for a word that is not among the known ones."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if close:
+    begun = [name for name in names if len(word) > 2 and name.startswith(word)]
+    if close := difflib.get_close_matches(word, names, n=1) or begun:
         return f"did you mean '{close[0]}'?"
     return f"known here: {', '.join(names)}" if names else ""

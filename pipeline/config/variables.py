@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.media.uri import redact
+
 _REFERENCE = re.compile(r"\$(?:\$|\{([^{}]*)\})")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]*@")
 #: Shorter values would be found inside unrelated words.
 _SHORTEST_HIDDEN = 4
 
@@ -44,10 +45,10 @@ class Secrets:
         self._written.update(other._written)
 
     def hide(self, text: str) -> str:
-        """The text with every secret as it was written, and URLs without their passwords."""
+        """The text with every secret as it was written, and URLs without users and passwords."""
         for value in sorted(self._written, key=len, reverse=True):
             text = text.replace(value, self._written[value])
-        return _URL_PASSWORD.sub(_masked, text)
+        return redact(text)
 
     def hide_all(self, value: Any) -> Any:
         """The same for every text inside plain mappings and lists; a copy."""
@@ -56,11 +57,6 @@ class Secrets:
         if isinstance(value, list | tuple):
             return [self.hide_all(item) for item in value]
         return self.hide(value) if isinstance(value, str) else value
-
-
-def _masked(match: re.Match[str]) -> str:
-    kept = "${" in match[0]  # a reference is not a secret
-    return match[0] if kept else f"{match[1]}:***@"
 
 
 def substitute(text: str, environment: Mapping[str, str], secrets: Secrets) -> str:
