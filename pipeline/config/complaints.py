@@ -78,7 +78,9 @@ def _tell(path: KeyPath, group: list[ErrorDetails], schema: _Schema) -> tuple[st
         return f"is missing{_hint(_child(node, path[-1], schema))}", ""
     if kind == "union_tag_invalid":
         tags = [tag.strip("' ") for tag in str(context["expected_tags"]).split(",")]
-        found = context["tag"]
+        found, key = context["tag"], context["discriminator"].strip("'")
+        if key != "kind":
+            return f"'{found}' is no {key}", suggest(found, tags)
         return f"'{found}' is no kind of stage", f"{suggest(found, tags)} (or say 'kind:')"
     if kind in ("value_error", "assertion_error"):
         message, _, remedy = str(context["error"]).partition("; ")
@@ -161,7 +163,7 @@ def _without_unit(text: str, unit: str) -> str:
 
 def _hint(node: _Schema) -> str:
     """What the key is for, from its description, in brackets."""
-    text = str(node.get("description", "")).rstrip(".")
+    text = str(node.get("description", "")).partition("\n")[0].rstrip(".")
     return f" ({text})" if text else ""
 
 

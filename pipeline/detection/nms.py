@@ -65,9 +65,10 @@ def _overlap(
 
 def _unsuppressed(hits: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Who stays, given strictly upper triangular `hits[i, j]`: i suppresses j."""
-    stays: NDArray[np.bool_] = ~hits.any(axis=0)
+    stays: NDArray[np.bool_]
+    stays = np.logical_not(np.logical_or.reduce(hits, axis=0))
     while True:
-        again: NDArray[np.bool_] = ~hits[stays].any(axis=0)
+        again = np.logical_not(np.logical_or.reduce(hits[stays], axis=0))
         if np.array_equal(again, stays):
             return stays
         stays = again

@@ -9,7 +9,6 @@ import numpy as np
 
 from pipeline.detection.boxes import area
 from pipeline.detection.detections import Detections
-from pipeline.detection.finite import require_finite
 from pipeline.detection.heads.base import Head, Outputs
 from pipeline.detection.nms import nms
 from pipeline.errors import ConfigError
@@ -51,13 +50,9 @@ class Postprocessor:
         """Objects of one picture, in source pixels, clipped to it, by falling score.
 
         Args:
-            outputs: the network's outputs by name, each with a leading 1; only read.
+            outputs: the network's outputs by name, each with a leading 1, finite; only read.
             placement: how the picture lay in the network's input.
-
-        Raises:
-            NonFiniteError: an output has NaN or infinite elements: the frame is blind.
         """
-        require_finite(outputs)
         found = self._head.decode(
             _single(outputs), placement.input_width, placement.input_height, self._score
         )

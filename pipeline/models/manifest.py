@@ -7,11 +7,28 @@ frozen.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from engines.tensor import TensorSpec
+from pipeline.config.complaints import complain
+from pipeline.config.document import parse
+from pipeline.detection.heads import AnyHead
+from pipeline.errors import ModelError
+from pipeline.models.labels import NAMED_LABELS
+
+MANIFEST = "model.yaml"
 
 Triple = tuple[float, float, float]
+Positive = Annotated[float, Field(gt=0)]
+Dtype = Literal[
+    "float32", "float16", "float64", "uint8", "int8", "uint16", "int16", "int32", "int64", "bool"
+]
 
 
 class Strict(BaseModel):
@@ -38,10 +55,214 @@ class PreprocessSpec(Strict):
     align: Literal["top_left", "center"] = "top_left"
     pad: Annotated[int, Field(ge=0, le=255)] = 114
     color: Literal["bgr", "rgb"] = "bgr"
-    scale: Annotated[float, Field(gt=0)] = 1.0
+    scale: Positive = 1.0
     mean: Triple = (0.0, 0.0, 0.0)
-    std: tuple[
-        Annotated[float, Field(gt=0)],
-        Annotated[float, Field(gt=0)],
-        Annotated[float, Field(gt=0)],
-    ] = (1.0, 1.0, 1.0)
+    std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+
+
+class FileEntry(Strict):
+    """One file of a package.
+
+    Attributes:
+        path: inside the package's folder, with forward slashes.
+        format: such as ``onnx``; an engine says which it loads.
+        precision: of the numbers stored in it.
+        size: in bytes.
+        sha256: 64 hexadecimal digits.
+        sha384: 96 digits, where upstream publishes that one instead.
+        url: where `sightline models pull` gets it; None for shipped files.
+        verified: True where size and hash were computed from the file itself, else where they
+            are from.
+    """
+
+    path: str
+    format: str
+    precision: str = "float32"
+    size: Annotated[int, Field(gt=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    sha384: Annotated[str, Field(pattern=r"^[0-9a-f]{96}$")] | None = None
+    url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    verified: Literal[True] | str = True
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        path = PurePosixPath(self.path)
+        if path.is_absolute() or ".." in path.parts or "\\" in self.path or not path.parts:
+            raise ValueError(f"'{self.path}' leaves the package; write a path inside its folder")
+        if (self.sha256 is None) == (self.sha384 is None):
+            raise ValueError("a file has one hash; write sha256 or sha384")
+        return self
+
+    @property
+    def algorithm(self) -> str:
+        """Of `digest`, as `hashlib` names it."""
+        return "sha256" if self.sha256 else "sha384"
+
+    @property
+    def digest(self) -> str:
+        """The expected hash."""
+        return self.sha256 or self.sha384 or ""
+
+
+class TensorEntry(Strict):
+    """One input or output of the network; see `engines.tensor.TensorSpec`."""
+
+    name: str
+    shape: tuple[Annotated[int, Field(ge=-1)], ...]
+    dtype: Dtype
+    layout: str = ""
+    scale: float | None = None
+    zero_point: int | None = None
+
+    def spec(self) -> TensorSpec:
+        """The same for an engine."""
+        dtype = np.dtype(self.dtype)
+        return TensorSpec(self.name, self.shape, dtype, self.layout, self.scale, self.zero_point)
+
+
+class EmbeddingSpec(Strict):
+    """What an ``embed`` model puts out.
+
+    Attributes:
+        dim: length of an embedding.
+        normalised: whether the network itself gives them length 1.
+    """
+
+    dim: Annotated[int, Field(gt=0)]
+    normalised: bool = False
+
+
+class TestVector(Strict):
+    """Inputs with the outputs they must give.
+
+    Attributes:
+        path: an ``.npz`` in the package with every input and output by its tensor's name.
+        atol: largest absolute difference allowed.
+    """
+
+    path: str
+    atol: Positive = 1e-3
+
+
+class KernelEntry(Strict):
+    """A detector built into an engine instead of a network in a file.
+
+    Attributes:
+        kernel: its name.
+        parameters: by name; the engine says which exist.
+    """
+
+    kernel: str
+    parameters: dict[str, float | int | bool | str] = {}
+
+
+class Manifest(Strict):
+    """A model package's ``model.yaml``.
+
+    Attributes:
+        schema_version: written ``schema``; 1.
+        name: of the package; also its folder's name.
+        task: what stage it is for.
+        description: for people.
+        licence: of the weights.
+        source: where they come from.
+        note: what a user must know before using it; empty mostly.
+        labels: class names, or ``coco80`` or ``coco90``.
+        files: the network; empty where `program` is a kernel.
+        program: a detector built into an engine; None where there are files.
+        inputs: of the network.
+        outputs: of the network.
+        preprocess: how a picture becomes the input.
+        head: how outputs become boxes.
+        embedding: of an ``embed`` model.
+        test_vector: proof that an engine runs it right.
+    """
+
+    # Written `schema`, which pydantic's own base class already has as an attribute.
+    schema_version: Literal[1] = Field(alias="schema")
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    task: Literal["detect", "embed"]
+    description: str = ""
+    licence: str
+    source: str
+    note: str = ""
+    labels: tuple[str, ...] | Literal["coco80", "coco90"] = ()
+    files: tuple[FileEntry, ...] = ()
+    program: KernelEntry | None = None
+    inputs: tuple[TensorEntry, ...] = ()
+    outputs: tuple[TensorEntry, ...] = ()
+    preprocess: PreprocessSpec | None = None
+    head: AnyHead | None = None
+    embedding: EmbeddingSpec | None = None
+    test_vector: TestVector | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The labels, spelled out."""
+        return NAMED_LABELS[self.labels] if isinstance(self.labels, str) else self.labels
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """Keys without which the model can be pulled but not run; empty where it can."""
+        last = "head" if self.task == "detect" else "embedding"
+        keys = ("inputs", "outputs", "preprocess", last)
+        return tuple(key for key in keys if not getattr(self, key))
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of the picture the first input takes, pixels; -1 where any."""
+        if not self.inputs:
+            return -1, -1
+        layout, shape = self.inputs[0].layout, self.inputs[0].shape
+        if layout not in ("nchw", "nhwc") or len(shape) != 4 or shape[layout.index("c")] != 3:
+            raise ValueError("a picture's input has a layout, nchw or nhwc, and 3 channels")
+        return shape[layout.index("w")], shape[layout.index("h")]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.preprocess and min(self.input_size) < 1:
+            raise ValueError("a model with preprocess needs an input of known width and height")
+        if bool(self.files) == (self.program is not None):
+            raise ValueError("a package has files or a program; write one of them")
+        for names, what in (
+            (self.class_names, "labels"),
+            ([entry.name for entry in self.inputs], "inputs"),
+            ([entry.name for entry in self.outputs], "outputs"),
+            ([entry.path for entry in self.files], "files"),
+        ):
+            if twice := sorted({name for name in names if list(names).count(name) > 1}):
+                raise ValueError(f"{what} have {twice[0]!r} twice")
+        if self.head is not None:
+            if not self.labels:
+                raise ValueError("a model with a head needs labels")
+            shapes = {entry.name: entry.shape for entry in self.outputs}
+            self.head.check(shapes, len(self.class_names), *self.input_size)
+        return self
+
+
+@cache
+def manifest_schema() -> dict[str, Any]:
+    """The JSON Schema of a ``model.yaml``."""
+    return Manifest.model_json_schema()
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Reads a ``model.yaml``.
+
+    Raises:
+        ModelError: with every problem in it, each naming file, line, key and remedy.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ModelError(f"{path}: the manifest cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ModelError(f"{path}: this is not UTF-8 text; a manifest is YAML") from None
+    document = parse(text, str(path), {})
+    if not document.problems:
+        try:
+            # As JSON a list may become a tuple, yet no text a number.
+            return Manifest.model_validate_json(json.dumps(document.value))
+        except ValidationError as error:
+            complain(document, error, manifest_schema())
+    raise ModelError("\n".join(map(str, document.problems)))

@@ -41,8 +41,15 @@ class Head(BaseModel, ABC):
         """
 
     @abstractmethod
-    def check(self, shapes: Shapes, classes: int) -> None:
-        """Raises `ValueError` if outputs of these shapes (-1: any) do not fit head and labels."""
+    def check(self, shapes: Shapes, classes: int, width: int, height: int) -> None:
+        """Raises `ValueError` if outputs of these shapes do not fit the head.
+
+        Args:
+            shapes: of the outputs by name; -1 for an axis of any length.
+            classes: how many labels the model has.
+            width: of the network's input, pixels; -1 where any.
+            height: of the network's input, pixels; -1 where any.
+        """
 
     def only(self, tensors: Mapping[str, Any]) -> Any:
         """The single output of a family that has one."""

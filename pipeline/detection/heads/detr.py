@@ -47,7 +47,7 @@ class DetrHead(Head):
         boxes = cxcywh_to_xyxy(named(outputs, self.boxes)[0][good] * size)
         return Detections(boxes, scores[good], labels[good])
 
-    def check(self, shapes: Shapes, classes: int) -> None:
+    def check(self, shapes: Shapes, classes: int, width: int, height: int) -> None:
         columns = classes + (self.activation == "softmax")
         expect_axis(named(shapes, self.logits), 2, columns, f"{classes} labels")
         expect_axis(named(shapes, self.boxes), 2, 4, "a box")

@@ -45,7 +45,7 @@ class FastestdetHead(Head):
         boxes = cxcywh_to_xyxy(np.stack([cx, cy, w, h], axis=1).astype(np.float32))
         return Detections(boxes, scores[good], labels[good])
 
-    def check(self, shapes: Shapes, classes: int) -> None:
+    def check(self, shapes: Shapes, classes: int, width: int, height: int) -> None:
         shape = self.only(shapes)
         expect_axis(shape, 1, 5 + classes, f"objectness, box and {classes} labels")
         expect_axis(shape, 3, shape[-1], "columns")

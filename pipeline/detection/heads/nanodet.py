@@ -50,10 +50,14 @@ class NanodetHead(Head):
         boxes = np.concatenate([centres - sides[:, :2], centres + sides[:, 2:]], axis=1)
         return Detections(boxes, scores, labels)
 
-    def check(self, shapes: Shapes, classes: int) -> None:
+    def check(self, shapes: Shapes, classes: int, width: int, height: int) -> None:
         sides = 4 * (self.reg_max + 1)
         if not self.classes:
-            expect_axis(self.only(shapes), 2, classes + sides, f"{classes} labels and {sides} bins")
+            shape = self.only(shapes)
+            expect_axis(shape, 2, classes + sides, f"{classes} labels and {sides} bins")
+            if min(width, height) > 0:
+                rows = cell_count(width, height, self.strides)
+                expect_axis(shape, 1, rows, f"cells of a {width}x{height} input")
             return
         if not len(self.classes) == len(self.distances) == len(self.strides):
             raise ValueError("head nanodet names one class and one distance output a stride")

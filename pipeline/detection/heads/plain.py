@@ -42,7 +42,7 @@ class BoxesHead(Head):
         labels = named(outputs, self.labels)[0][good].astype(np.int32) - self.first_label
         return Detections(boxes, scores[good], labels)
 
-    def check(self, shapes: Shapes, classes: int) -> None:
+    def check(self, shapes: Shapes, classes: int, width: int, height: int) -> None:
         expect_axis(named(shapes, self.boxes), 2, 4, "a box")
         named(shapes, self.scores)
         if self.labels is not None:

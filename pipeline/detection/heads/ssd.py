@@ -34,7 +34,7 @@ class SsdHead(Head):
         labels = named(outputs, self.labels)[0, :count][good].astype(np.int32)
         return Detections(yxyx[:, [1, 0, 3, 2]] * size, scores[good], labels - self.first_label)
 
-    def check(self, shapes: Shapes, classes: int) -> None:
+    def check(self, shapes: Shapes, classes: int, width: int, height: int) -> None:
         expect_axis(named(shapes, self.boxes), 2, 4, "a box")
         for name in (self.labels, self.scores):
             expect_axis(named(shapes, name), 1, named(shapes, self.boxes)[1], "one a box")

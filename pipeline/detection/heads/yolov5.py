@@ -24,5 +24,5 @@ class Yolov5Head(Head):
         good = scores >= min_score
         return Detections(cxcywh_to_xyxy(rows[good, :4]), scores[good], labels[good])
 
-    def check(self, shapes: Shapes, classes: int) -> None:
+    def check(self, shapes: Shapes, classes: int, width: int, height: int) -> None:
         expect_axis(self.only(shapes), 2, 5 + classes, f"box, objectness and {classes} labels")

@@ -20,5 +20,5 @@ class Yolov8Head(Head):
         scores, labels = best_class(columns[4:].T)
         return Detections(cxcywh_to_xyxy(columns[:4].T), scores, labels)
 
-    def check(self, shapes: Shapes, classes: int) -> None:
+    def check(self, shapes: Shapes, classes: int, width: int, height: int) -> None:
         expect_axis(self.only(shapes), 1, 4 + classes, f"box and {classes} labels")

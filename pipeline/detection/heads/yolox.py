@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.detection.boxes import cxcywh_to_xyxy
 from pipeline.detection.detections import Detections
 from pipeline.detection.heads.base import Head, Outputs, Shapes, best_class, expect_axis
-from pipeline.detection.heads.grid import cells
+from pipeline.detection.heads.grid import cell_count, cells
 
 #: exp of more than this is no box of any picture, and exp of 89 is infinite.
 MAX_LOG_SIZE = 20.0
@@ -39,5 +39,9 @@ class YoloxHead(Head):
         boxes = cxcywh_to_xyxy(np.concatenate([centres, sizes], axis=1))
         return Detections(boxes, scores[good], labels[good])
 
-    def check(self, shapes: Shapes, classes: int) -> None:
-        expect_axis(self.only(shapes), 2, 5 + classes, f"box, objectness and {classes} labels")
+    def check(self, shapes: Shapes, classes: int, width: int, height: int) -> None:
+        shape = self.only(shapes)
+        expect_axis(shape, 2, 5 + classes, f"box, objectness and {classes} labels")
+        if min(width, height) > 0:
+            rows = cell_count(width, height, self.strides)
+            expect_axis(shape, 1, rows, f"cells of a {width}x{height} input")
