@@ -53,8 +53,7 @@ def command(
 ) -> None:
     """Scores tracks with HOTA, MOTA and IDF1, or detections with average precision.
 
-    Ratios are in percent. Over several sequences the counts are summed; --min and --max look at
-    that last row.
+    Ratios are in percent. Several sequences are also scored as one; --min and --max look at that.
     """
     limits = parse_limits(minimum or [], is_minimum=True)
     limits += parse_limits(maximum or [], is_minimum=False)

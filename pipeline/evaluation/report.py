@@ -25,7 +25,7 @@ def as_table(summaries: Summaries, title: str = "") -> Table:
     """The usual scores, a row a sequence; ratios in percent."""
     columns = next(iter(summaries.values()), {})
     shown = [name for name in _SHOWN if name in columns] or list(columns)
-    table = Table(title=title or None, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title or None, box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
     table.add_column("sequence", overflow="fold")
     for name in shown:
         table.add_column(name, justify="right", no_wrap=True)
