@@ -42,6 +42,7 @@ class Camera:
         id: unique.
         uri: for people, without secrets.
         make: makes the source; called once, at the start of a run.
+        live: True for a camera, False for a recording: those are opened before anything starts.
         on_full: what happens at the entrance when the graph is slower than the camera.
         max_fps: frames taken per second at most; None takes all.
         every: 1 takes all frames, 2 every second one, ….
@@ -51,6 +52,7 @@ class Camera:
     id: str
     uri: str
     make: Callable[[], Source]
+    live: bool = False
     on_full: OnFull = OnFull.BLOCK
     max_fps: float | None = None
     every: int = 1

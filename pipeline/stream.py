@@ -51,11 +51,11 @@ def stream(graph: Graph) -> Iterator[Packet[Tracked]]:
     for end in ends:
         graph = graph.with_node(Node(f"tap {end}", Tap, lambda run: Tap(queue), (end,)))
     supervisor = Supervisor(graph)
-    supervisor.start()
     try:
-        with suppress(Closed):
-            while True:
-                yield queue.get()[1]
+        if supervisor.start():
+            with suppress(Closed):
+                while True:
+                    yield queue.get()[1]
     finally:
         queue.close_get()
         supervisor.stop()

@@ -81,13 +81,17 @@ class Supervisor:
             self.start()
             return self.wait(observer, interval_s)
 
-    def start(self) -> None:
+    def start(self) -> bool:
         """Opens the files, then the stages, then the outputs, and last lets the frames in.
 
         Whatever fails on the way ends the run before anything behind it was touched: a wrong model
-        leaves no empty result file.
+        leaves no empty result file. `wait` must follow in any case.
+
+        Returns:
+            Whether frames were let in.
         """
-        opened = [s for s in self._sources if s.feed.source.live or s.open()]
+        cameras = zip(self._sources, self.graph.cameras, strict=True)
+        opened = [source for source, camera in cameras if camera.live or source.open()]
         self._started = (time.monotonic(), time.process_time())
         if opened and self._open_stages(sinks=False) and self._open_stages(sinks=True):
             self._started = (time.monotonic(), time.process_time())
@@ -98,6 +102,7 @@ class Supervisor:
         for source in self._sources:
             if source not in opened:
                 source.close()
+        return bool(opened)
 
     def _open_stages(self, *, sinks: bool) -> bool:
         workers = [w for s in self._stages if s.node.is_sink == sinks for w in s.workers]
@@ -176,17 +181,16 @@ class Supervisor:
     def _camera_report(
         self, worker: SourceWorker, accounts: dict[str, Account], wall_s: float
     ) -> CameraReport:
-        feed = worker.feed
-        account = accounts.get(feed.camera)
-        camera = next(camera for camera in self.graph.cameras if camera.id == feed.camera)
-        errors = [str(f.error) for f in self._failures if not f.fatal and f.where == feed.camera]
+        account = accounts.get(worker.camera)
+        camera = next(camera for camera in self.graph.cameras if camera.id == worker.camera)
+        errors = [str(f.error) for f in self._failures if not f.fatal and f.where == worker.camera]
         return CameraReport(
-            feed.camera,
+            camera.id,
             camera.uri,
-            feed.info.codec if feed.info else "",
-            feed.info.decoder if feed.info else "",
+            worker.info.codec if worker.info else "",
+            worker.info.decoder if worker.info else "",
             account.emitted / wall_s if account and wall_s else 0.0,
-            dict(feed.source.faults),
+            dict(worker.faults),
             errors[0] if errors else "",
         )
 
@@ -295,7 +299,7 @@ class Supervisor:
     def _source(self, index: int, inboxes: dict[str, tuple[Inbox, ...]]) -> SourceWorker:
         camera = self.graph.cameras[index]
         feed = Feed(
-            camera.id, camera.make(), FrameSampler(camera.max_fps, camera.every), camera.realtime
+            camera.id, camera.make, FrameSampler(camera.max_fps, camera.every), camera.realtime
         )
         outlet = self._outlet(SOURCES, inboxes)
         return SourceWorker(feed, outlet, self._ledger, self._clock, self._stop, self._on_failure)

@@ -13,7 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.clock import Clock
@@ -396,22 +396,21 @@ class _Timed:
         metrics.service.add(wall_ns)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Feed:
     """One camera as its worker needs it.
 
     Attributes:
         camera: the camera's id.
-        source: where its frames come from.
+        make: makes its source.
         sampler: says which frames to take.
         realtime: True where a file is to be played at its own speed.
     """
 
     camera: str
-    source: Source
+    make: Callable[[], Source]
     sampler: FrameSampler
     realtime: bool = False
-    info: SourceInfo | None = field(default=None, init=False)
 
 
 class SourceWorker(Worker):
@@ -435,7 +434,10 @@ class SourceWorker(Worker):
         on_failure: OnFailure,
     ) -> None:
         super().__init__(f"{self.STAGE}-{feed.camera}", ledger, on_failure)
-        self.feed = feed
+        self.camera = feed.camera
+        self.info: SourceInfo | None = None
+        self._feed = feed
+        self._source: Source | None = None
         self._outlet = outlet
         self._clock = clock
         self._stop = stop
@@ -444,20 +446,27 @@ class SourceWorker(Worker):
     def open(self) -> bool:
         """Opens the source, in the calling thread; a failure is reported and ends this camera."""
         try:
-            self.feed.info = self.feed.source.open()
+            self._source = self._feed.make()
+            self.info = self._source.open()
         except Exception as error:
             self._fail(error)
-        return self.feed.info is not None
+        return self.info is not None
+
+    @property
+    def faults(self) -> Mapping[str, int]:
+        """What went wrong with the source so far, by name."""
+        return self._source.faults if self._source else {}
 
     def interrupt(self) -> None:
         """Ends a read that blocks."""
-        self.feed.source.interrupt()
+        if self._source is not None:
+            self._source.interrupt()
 
     def _run(self) -> None:
         try:
-            if self.feed.info is not None or self.open():
+            if (self.info is not None or self.open()) and self._source is not None:
                 self.opened.set()
-                self._read_until_end()
+                self._read_until_end(self._source)
         except Closed:
             pass  # nobody takes frames any more
         except Exception as error:
@@ -466,18 +475,18 @@ class SourceWorker(Worker):
         finally:
             self.close()
 
-    def _read_until_end(self) -> None:
-        frames = iter(self.feed.source.frames())
+    def _read_until_end(self, source: Source) -> None:
+        frames = iter(source.frames())
         started_ns = -1
         while not self._stop.is_set():
             frame = self._next(frames)
             if frame is None:
                 return
-            ticket = self._ledger.enter(self.feed.camera)
-            if not self.feed.sampler.take(frame.index, frame.pts_ns):
+            ticket = self._ledger.enter(self.camera)
+            if not self._feed.sampler.take(frame.index, frame.pts_ns):
                 self._ledger.drop(ticket, self.STAGE, "sampled")
                 continue
-            if self.feed.realtime:
+            if self._feed.realtime:
                 if started_ns < 0:
                     started_ns = self._clock.now_ns() - frame.pts_ns
                 self._wait_until(started_ns + frame.pts_ns)
@@ -502,7 +511,7 @@ class SourceWorker(Worker):
         sequence = self._taken
         self._taken += 1
         return FrameInfo(
-            self.feed.camera,
+            self.camera,
             sequence,
             frame.index,
             frame.pts_ns,
@@ -516,14 +525,15 @@ class SourceWorker(Worker):
 
     def _fail(self, error: Exception) -> None:
         if not isinstance(error, SightlineError):
-            error = SourceError(f"camera {self.feed.camera!r}: {type(error).__name__}: {error}")
-        self._on_failure(Failure(self.feed.camera, error, fatal=False))
+            error = SourceError(f"camera {self.camera!r}: {type(error).__name__}: {error}")
+        self._on_failure(Failure(self.camera, error, fatal=False))
 
     def close(self) -> None:
         """Closes the source and tells the first stages that this camera is done."""
-        try:
-            self.feed.source.close()
-        except Exception as error:
-            self._fail(error)
+        if self._source is not None:
+            try:
+                self._source.close()
+            except Exception as error:
+                self._fail(error)
         self._outlet.close()
         self.opened.set()

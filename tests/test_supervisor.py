@@ -141,7 +141,7 @@ class Collect(Sink[Decoded]):
 
 def camera(name: str = "cam", source: Source | None = None, **settings: Any) -> Camera:
     used = source or Frames()
-    return Camera(name, f"test:{name}", lambda: used, **settings)
+    return Camera(name, f"test:{name}", lambda: used, used.live, **settings)
 
 
 def node(

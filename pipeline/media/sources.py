@@ -1,0 +1,223 @@
+"""From the text in a configuration to a source; one function a scheme."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl
+
+from pipeline.errors import SourceError
+from pipeline.media.avsource import AvSource
+from pipeline.media.container import Address
+from pipeline.media.images import IMAGE_SUFFIXES, ImageSource, images_in, natural_key
+from pipeline.media.playlist import Playlist
+from pipeline.media.source import Source
+from pipeline.media.uri import path_of, redact, scheme_of
+
+#: What may be decoded from a network: common, maintained decoders, no exotic ones.
+NETWORK_CODECS = frozenset({"h264", "hevc", "mjpeg", "mpeg4", "vp8", "vp9", "av1", "libdav1d"})
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """What a camera's configuration says about its source.
+
+    Attributes:
+        threads: of the decoder; 0: all cores.
+        start_s: first moment wanted, for files.
+        end_s: first moment not wanted any more, for files; None: to the end.
+        loop: begin again after the end, for files and folders.
+        image_fps: images per second, for folders and lists of images.
+        transport: of RTSP; UDP loses packets where TCP waits.
+        open_timeout_s: how long a network source may take to answer.
+        read_timeout_s: how long it may be silent.
+    """
+
+    threads: int = 1
+    start_s: float = 0.0
+    end_s: float | None = None
+    loop: bool = False
+    image_fps: float = 25.0
+    transport: Literal["tcp", "udp"] = "tcp"
+    open_timeout_s: float = 10.0
+    read_timeout_s: float = 5.0
+
+
+def open_source(uri: str, options: SourceOptions | None = None) -> Source:
+    """Makes the source that `uri` names; nothing is opened before its `open`.
+
+    ========================================  ====================================================
+    ``video.mp4``, ``file:video.mp4``         a video file of any container
+    ``folder``, ``dir:folder``                a folder of images, in natural order
+    ``glob:videos/*.mp4``                     files, played one after another
+    ``webcam:0``, ``/dev/video0``             a camera at this machine
+    ``rtsp://…``, ``rtsps://…``               a network camera
+    ``http://…``, ``https://…``               a file on a server
+    ``rendered:day?seed=3&seconds=10``        the rendered street (also size=640x360, fps=25)
+    ========================================  ====================================================
+
+    Raises:
+        SourceError: the scheme is unknown, or the URI says at once that nothing can be there.
+    """
+    options = options or SourceOptions()
+    scheme = scheme_of(uri)
+    if scheme not in _SCHEMES:
+        raise SourceError(
+            f"{redact(uri)}: unknown kind of source {scheme!r}; "
+            f"there are {', '.join(sorted(filter(None, _SCHEMES)))} and plain paths"
+        )
+    return _SCHEMES[scheme](uri, options)
+
+
+def is_live(uri: str) -> bool:
+    """Whether `uri` names a camera, which cannot be asked to wait, rather than a recording."""
+    scheme = scheme_of(uri)
+    return scheme in ("rtsp", "rtsps", "webcam") or (
+        scheme in ("", "file") and Path(path_of(uri)).is_char_device()
+    )
+
+
+def _path(uri: str, options: SourceOptions) -> Source:
+    path = Path(path_of(uri)).expanduser()
+    if path.is_char_device():
+        return _device(path)
+    if path.is_dir():
+        return _images(images_in(path), options, str(path))
+    return _looped(partial(_video, path, options), options)
+
+
+def _video(path: Path, options: SourceOptions) -> AvSource:
+    if not path.exists():
+        raise SourceError(f"{path}: there is no such file; relative paths start at {Path.cwd()}")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path}: the file is empty; copy or record it again")
+    # The prefix keeps FFmpeg from reading a protocol into a name such as "cam:1.mp4".
+    return AvSource(
+        Address(f"file:{path}"),
+        threads=options.threads,
+        start_s=options.start_s,
+        end_s=options.end_s,
+    )
+
+
+def _directory(uri: str, options: SourceOptions) -> Source:
+    path = Path(uri.partition(":")[2]).expanduser()
+    if not path.is_dir():
+        raise SourceError(f"{path}: there is no such folder")
+    return _images(images_in(path), options, str(path))
+
+
+def _glob(uri: str, options: SourceOptions) -> Source:
+    pattern = str(Path(uri.partition(":")[2]).expanduser())
+    found = (Path(name) for name in glob.glob(pattern, recursive=True))
+    paths = sorted((path for path in found if path.is_file()), key=natural_key)
+    if not paths:
+        raise SourceError(f"{uri}: no file matches; relative patterns start at {Path.cwd()}")
+    if all(path.suffix.lower() in IMAGE_SUFFIXES for path in paths):
+        return _images(paths, options, uri)
+    return Playlist([partial(_video, path, options) for path in paths], loop=options.loop)
+
+
+def _images(paths: list[Path], options: SourceOptions, name: str) -> Source:
+    return _looped(partial(ImageSource, paths, options.image_fps, name), options)
+
+
+def _looped(make: Callable[[], Source], options: SourceOptions) -> Source:
+    return Playlist([make], loop=True) if options.loop else make()
+
+
+def _webcam(uri: str, options: SourceOptions) -> Source:
+    name = uri.partition(":")[2] or "0"
+    return _device(Path(f"/dev/video{name}" if name.isdecimal() else name))
+
+
+def _device(path: Path) -> Source:
+    if not path.exists():
+        present = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "none"
+        raise SourceError(f"{path}: there is no such camera; present: {present}")
+    remedy = "check that no other program uses it and that you may read it (group 'video')"
+    return AvSource(Address(str(path), format="v4l2", live=True, remedy=remedy))
+
+
+def _rtsp(uri: str, options: SourceOptions) -> Source:
+    settings = {
+        "rtsp_transport": options.transport,
+        "allowed_media_types": "video",
+        "protocol_whitelist": "rtsp,rtsps,rtp,rtcp,tcp,udp,tls,srtp,crypto",
+        "codec_whitelist": ",".join(sorted(NETWORK_CODECS)),
+    }
+    return _network(uri, options, settings, live=True, remedy="check address, user, password")
+
+
+def _http(uri: str, options: SourceOptions) -> Source:
+    settings = {
+        "protocol_whitelist": "http,https,tcp,tls,crypto",
+        "codec_whitelist": ",".join(sorted(NETWORK_CODECS)),
+    }
+    return _network(uri, options, settings, live=False, remedy="check the address")
+
+
+def _network(
+    uri: str, options: SourceOptions, settings: dict[str, str], *, live: bool, remedy: str
+) -> Source:
+    address = Address(
+        uri,
+        options=settings,
+        open_timeout_s=options.open_timeout_s,
+        read_timeout_s=options.read_timeout_s,
+        codecs=NETWORK_CODECS,
+        live=live,
+        remedy=remedy,
+    )
+    if live:
+        return AvSource(address, threads=options.threads)
+    return AvSource(address, threads=options.threads, start_s=options.start_s, end_s=options.end_s)
+
+
+def _rendered(uri: str, options: SourceOptions) -> Source:
+    # The world's tables and sprites are loaded only by who asks for them.
+    from pipeline.media.rendered import RenderedSource
+
+    scene, _, query = uri.partition(":")[2].partition("?")
+    values = {"seed": "1", "size": "640x360", "fps": "25", "seconds": ""}
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := given.keys() - values.keys():
+        raise SourceError(
+            f"{uri}: unknown {', '.join(sorted(unknown))}; there are {', '.join(values)}"
+        )
+    values |= given
+    try:
+        width, _, height = values["size"].partition("x")
+        seconds = float(values["seconds"]) if values["seconds"] else None
+        make = partial(
+            RenderedSource,
+            scene or "day",
+            int(values["seed"]),
+            int(width),
+            int(height),
+            float(values["fps"]),
+            seconds,
+        )
+        return _looped(make, options)
+    except ValueError as error:
+        raise SourceError(
+            f"{uri}: {error}; expected such as rendered:day?seed=3&seconds=10&size=640x360&fps=25"
+        ) from error
+
+
+_SCHEMES: dict[str, Callable[[str, SourceOptions], Source]] = {
+    "": _path,
+    "file": _path,
+    "dir": _directory,
+    "glob": _glob,
+    "webcam": _webcam,
+    "rtsp": _rtsp,
+    "rtsps": _rtsp,
+    "http": _http,
+    "https": _http,
+    "rendered": _rendered,
+}
