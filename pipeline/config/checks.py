@@ -15,10 +15,13 @@ from engines.errors import EngineError
 from pipeline.config.document import Document
 from pipeline.config.problem import KeyPath, suggest
 from pipeline.config.schema import KINDS
+from pipeline.media.sources import SCHEMES, is_live
+from pipeline.media.uri import scheme_of
 
 #: The name under which stages refer to the cameras in `after`.
 DECODE = "decode"
 CHAIN = ("preprocess", "detect", "postprocess", "embed", "track")
+_OF_FILES = ("pace", "start_s", "end_s", "loop")
 _NETWORKS = ("detect", "embed")
 
 
@@ -63,6 +66,7 @@ def _check_cameras(document: Document, cameras: Any) -> None:
     first: dict[str, int] = {}
     for index, camera in enumerate(cameras if isinstance(cameras, list) else ()):
         name = _mapping(camera).get("id")
+        _check_uri(document, ("cameras", index), _mapping(camera))
         if not isinstance(name, str):
             continue
         if name in first:
@@ -70,6 +74,19 @@ def _check_cameras(document: Document, cameras: Any) -> None:
             remedy = f"the first is at {document.place(path)}; give each an id of its own"
             document.complain(("cameras", index, "id"), f"two cameras are called '{name}'", remedy)
         first.setdefault(name, index)
+
+
+def _check_uri(document: Document, path: KeyPath, camera: Mapping[str, Any]) -> None:
+    uri = camera.get("uri")
+    if not isinstance(uri, str):
+        return
+    scheme = scheme_of(uri)
+    if scheme not in SCHEMES:
+        remedy = suggest(scheme, filter(None, SCHEMES)) + "; a plain path is a file"
+        document.complain((*path, "uri"), f"no source is called '{scheme}:'", remedy)
+    elif is_live(uri):
+        for key in (key for key in _OF_FILES if camera.get(key) not in (None, False, 0, "asap")):
+            document.complain((*path, key), "a live camera has no such choice", "leave it out")
 
 
 def _check_backend(document: Document, name: str, engine: Mapping[str, Any]) -> None:

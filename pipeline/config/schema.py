@@ -25,6 +25,7 @@ Names = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Workers = Annotated[int, Field(ge=1, le=64)] | Literal["auto"]
 
@@ -44,8 +45,8 @@ class CameraConfig(Strict):
     uri: str = Field(
         min_length=1,
         repr=False,  # may hold a password
-        description="rtsp://…, file:PATH or PATH (a video, a folder of images, or a glob), "
-        "webcam:0, or test:NAME.",
+        description="A video file, a folder of images, dir:…, glob:…, webcam:0, rtsp://…, "
+        "http://… or rendered:day.",
     )
     max_fps: float | None = Field(
         default=None,
@@ -64,16 +65,20 @@ class CameraConfig(Strict):
     start_s: Seconds = Field(default=0.0, description="Files: begins here, seconds.")
     end_s: Seconds | None = Field(default=None, description="Files: ends here, seconds.")
     loop: bool = Field(default=False, description="Files: begins again at the end, for ever.")
-    fps: float | None = Field(
-        default=None,
-        gt=0,
-        description="Frames per second of a folder or glob of images; 25 by default.",
+    fps: float = Field(
+        default=25.0, gt=0, description="Of a folder or list of images, frames per second."
     )
-    decoder_threads: int | None = Field(
-        default=None,
-        ge=1,
-        le=64,
-        description="Threads of the decoder; chosen by the decoder by default.",
+    decoder_threads: int = Field(
+        default=1, ge=0, le=64, description="Threads of the decoder; 0: all cores."
+    )
+    transport: Literal["tcp", "udp"] = Field(
+        default="tcp", description="Of RTSP; UDP loses packets where TCP waits."
+    )
+    open_timeout_s: PositiveSeconds = Field(
+        default=10.0, description="How long a network source may take to answer, seconds."
+    )
+    read_timeout_s: PositiveSeconds = Field(
+        default=5.0, description="How long a network source may be silent, seconds."
     )
 
 

@@ -65,12 +65,12 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
     """
     options = options or SourceOptions()
     scheme = scheme_of(uri)
-    if scheme not in _SCHEMES:
+    if scheme not in SCHEMES:
         raise SourceError(
             f"{redact(uri)}: unknown kind of source {scheme!r}; "
-            f"there are {', '.join(sorted(filter(None, _SCHEMES)))} and plain paths"
+            f"there are {', '.join(sorted(filter(None, SCHEMES)))} and plain paths"
         )
-    return _SCHEMES[scheme](uri, options)
+    return SCHEMES[scheme](uri, options)
 
 
 def is_live(uri: str) -> bool:
@@ -209,7 +209,8 @@ def _rendered(uri: str, options: SourceOptions) -> Source:
         ) from error
 
 
-_SCHEMES: dict[str, Callable[[str, SourceOptions], Source]] = {
+#: What makes the source of each kind of URI; the empty scheme is a plain path.
+SCHEMES: dict[str, Callable[[str, SourceOptions], Source]] = {
     "": _path,
     "file": _path,
     "dir": _directory,

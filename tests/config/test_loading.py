@@ -153,6 +153,14 @@ MISTAKES = {
         "cameras:\n- {id: a, uri: x}\n- {id: a, uri: y}\nstages: {detect: {model: m}}",
         "f.yaml:3:8: cameras[1].id: two cameras are called 'a'", "f.yaml:2:8",
     ),
+    "an unknown kind of source": (
+        CAMERAS.replace("gate.mp4", "'rtps://h/s'") + "stages: {detect: {model: m}}",
+        "f.yaml:1:27: cameras[0].uri: no source is called 'rtps:'; did you mean 'rtsps'?",
+    ),
+    "a live camera from its middle": (
+        CAMERAS.replace("gate.mp4", "'rtsp://h/s', start_s: 3") + "stages: {detect: {model: m}}",
+        "cameras[0].start_s: a live camera has no such choice",
+    ),
     "no stages": (CAMERAS, "stages: is missing"),
     "no detector": (CAMERAS + "stages: {track: {min_hits: 2}}", "stages.detect: is missing"),
     "no model": (CAMERAS + "stages: {detect: {}}", "stages.detect.model: is missing"),
