@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-#: The 80 classes of COCO 2017 (cocodataset.org), in the order detectors number them from 0.
 # fmt: off
+#: The 80 classes of COCO 2017 (cocodataset.org), in the order detectors number them from 0.
 COCO80 = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
     "traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog",

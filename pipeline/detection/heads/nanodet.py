@@ -20,7 +20,7 @@ from pipeline.detection.heads.base import (
     named,
     softmax,
 )
-from pipeline.detection.heads.grid import cells
+from pipeline.detection.heads.grid import cell_count, cells
 
 
 class NanodetHead(Head):
