@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from pipeline.config import DetectConfig
 from pipeline.packet import Packet, Status
 from pipeline.payloads import ModelInput, ModelOutput
+from pipeline.planning import Plan, Planner
 from pipeline.stage import Stage
 from pipeline.stages.network import BoundNetwork
 
@@ -65,3 +67,10 @@ class DetectStage(Stage[ModelInput, ModelOutput]):
 
     def close(self) -> None:
         self._network.close()
+
+
+def plan(planner: Planner, name: str, config: DetectConfig) -> Plan:
+    """The stage with the configured model on the configured engine."""
+    package = planner.model(name, "detect", config.model, config.weights)
+    network, binding = planner.network(name, config, package)
+    return Plan(DetectStage, lambda run: DetectStage(network()), binding)

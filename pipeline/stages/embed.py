@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from pipeline.config import EmbedConfig
 from pipeline.media.picture import Picture
 from pipeline.media.preprocess import Preprocessor
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Detected
+from pipeline.planning import Plan, Planner
 from pipeline.stage import Stage
 from pipeline.stages.network import BoundNetwork
 
@@ -67,3 +69,13 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: NDArray[np.float32] = vectors / np.maximum(lengths, 1e-12)
     return unit
+
+
+def plan(planner: Planner, name: str, config: EmbedConfig) -> Plan:
+    """The stage with the configured model on the configured engine."""
+    package = planner.model(name, "embed", config.model, config.weights)
+    network, binding = planner.network(name, config, package)
+    preprocessor = planner.preprocessor(name, package)
+    embedding = package.manifest.embedding
+    assert embedding is not None  # `load_model` refuses such a manifest
+    return Plan(EmbedStage, lambda run: EmbedStage(network(), preprocessor, embedding.dim), binding)

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config import MergeConfig
 from pipeline.detection.detections import Detections
 from pipeline.detection.nms import nms
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Detected
+from pipeline.planning import Plan, Planner
 from pipeline.stage import Join
 
 
@@ -43,3 +45,13 @@ class MergeStage(Join[Detected, Detected]):
         if worst.status is Status.OK:
             worst = packets[0]
         return (worst.carrying(Detected(worst.payload.picture, merged.take(keep))),)
+
+
+def plan(planner: Planner, name: str, config: MergeConfig) -> Plan:
+    """The stage with the labels of all its branches made one list."""
+    common = planner.labels(name)
+    maps = [
+        np.array([common.index(label) for label in planner.labels(branch)], np.int32)
+        for branch in config.after
+    ]
+    return Plan(MergeStage, lambda run: MergeStage(maps, config.nms_iou))

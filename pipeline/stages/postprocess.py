@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pipeline.config import PostprocessConfig
 from pipeline.detection.detections import Detections
 from pipeline.detection.postprocess import Postprocessor
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Detected, ModelOutput
+from pipeline.planning import Plan, Planner
 from pipeline.stage import Stage
 
 
@@ -31,3 +33,19 @@ class PostprocessStage(Stage[ModelOutput, Detected]):
         else:
             detections = self._postprocessor(payload.tensors, payload.placement)
         return (packet.carrying(Detected(payload.picture, detections)),)
+
+
+def plan(planner: Planner, name: str, config: PostprocessConfig) -> Plan:
+    """The stage for the configured model's head."""
+    manifest = planner.model(name, "detect", config.model).manifest
+    assert manifest.head is not None  # `load_model` refuses such a manifest
+    with planner.located("stages", name):
+        postprocessor = Postprocessor(
+            manifest.head,
+            manifest.class_names,
+            score=config.score,
+            nms_iou=config.nms_iou,
+            classes=config.classes,
+            max_detections=config.max_detections,
+        )
+    return Plan(PostprocessStage, lambda run: PostprocessStage(postprocessor))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pipeline.config import PreprocessConfig
 from pipeline.media.picture import BgrPicture
 from pipeline.media.preprocess import Preprocessor
 from pipeline.packet import Packet
 from pipeline.payloads import Decoded, ModelInput
+from pipeline.planning import Plan, Planner
 from pipeline.stage import Stage
 
 
@@ -31,3 +33,9 @@ class PreprocessStage(Stage[Decoded, ModelInput]):
         pixels = picture if self._fast else BgrPicture(picture.bgr())
         tensor, placement = self._preprocessor(pixels)
         return (packet.carrying(ModelInput(picture, tensor, placement)),)
+
+
+def plan(planner: Planner, name: str, config: PreprocessConfig) -> Plan:
+    """The stage for the configured model's input."""
+    preprocessor = planner.preprocessor(name, planner.model(name, "detect", config.model))
+    return Plan(PreprocessStage, lambda run: PreprocessStage(preprocessor, config.fast))

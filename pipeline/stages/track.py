@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pipeline.config import TrackConfig
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Detected, Tracked
+from pipeline.planning import Plan, Planner
 from pipeline.stage import Stage
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.tracker import Tracker
@@ -37,3 +39,8 @@ class TrackStage(Stage[Detected, Tracked]):
         else:
             tracks = tracker.update(payload.detections, packet.frame.pts_ns, payload.embeddings)
         return (packet.carrying(Tracked(payload.picture, payload.detections, tracks)),)
+
+
+def plan(planner: Planner, name: str, config: TrackConfig) -> Plan:
+    """The stage with the configured tracker."""
+    return Plan(TrackStage, lambda run: TrackStage(config))

@@ -1,4 +1,4 @@
-"""The results of a run, one by one, in Python."""
+"""The third step in Python: run a graph to its end, or take its results one by one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,22 @@ from pipeline.graph import Graph, Node
 from pipeline.packet import Packet
 from pipeline.payloads import Tracked
 from pipeline.queues import Closed, LaneQueue, OnFull
+from pipeline.report import RunReport
 from pipeline.stage import Sink
 from pipeline.supervisor import Supervisor
 
 _LANE = ""
+
+
+def run(graph: Graph) -> RunReport:
+    """Runs a graph to its end.
+
+    Raises:
+        PipelineError: if anything failed; its first error is the first that happened.
+    """
+    report = Supervisor(graph).run()
+    report.raise_for_failure()
+    return report
 
 
 class Tap(Sink[Tracked]):

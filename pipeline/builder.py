@@ -1,0 +1,98 @@
+"""From a checked configuration to a graph: models are found and verified, nothing is started."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+
+from pipeline.config import AnyStage, CameraConfig, PipelineConfig
+from pipeline.graph import Camera, Graph, Node
+from pipeline.media.sources import SourceOptions, is_live, open_source
+from pipeline.media.uri import redact
+from pipeline.output.sinks import build_sink, sink_class
+from pipeline.planning import Planner
+from pipeline.queues import OnFull
+from pipeline.registry import STAGES
+from pipeline.worker import Batch
+
+
+def build(config: PipelineConfig) -> Graph:
+    """Makes the graph that a configuration describes.
+
+    Args:
+        config: complete, as `pipeline.load` gives it.
+
+    Raises:
+        ConfigError: a model is missing or damaged, or an engine cannot run it; names file, line,
+            key and remedy.
+        GraphError: the stages do not fit together.
+    """
+    planner = Planner(config)
+    cameras = tuple(_camera(camera) for camera in config.cameras)
+    stages = [_node(planner, name, stage) for name, stage in config.stages.items()]
+    return Graph(cameras, (*stages, *_sinks(planner)), config.run.drain_s)
+
+
+def _camera(config: CameraConfig) -> Camera:
+    options = SourceOptions(
+        threads=config.decoder_threads,
+        start_s=config.start_s,
+        end_s=config.end_s,
+        loop=config.loop,
+        image_fps=config.fps,
+        transport=config.transport,
+        open_timeout_s=config.open_timeout_s,
+        read_timeout_s=config.read_timeout_s,
+    )
+    live = is_live(config.uri)
+    return Camera(
+        config.id,
+        redact(config.uri),
+        partial(open_source, config.uri, options),
+        live,
+        config.on_full or (OnFull.DROP_OLDEST if live else OnFull.BLOCK),
+        config.max_fps,
+        config.every,
+        config.pace == "realtime" and not live,
+    )
+
+
+def _node(planner: Planner, name: str, stage: AnyStage) -> Node:
+    plan = STAGES[stage.kind](planner, name, stage)
+    batch = getattr(stage, "batch", None)
+    return Node(
+        name,
+        plan.stage,
+        plan.make,
+        stage.after,
+        _workers(planner.config, stage),
+        stage.queue or planner.config.run.queue,
+        stage.on_full,
+        Batch(batch.max, batch.wait_ms / 1e3) if batch else Batch(),
+        plan.binding,
+    )
+
+
+def _workers(config: PipelineConfig, stage: AnyStage) -> int:
+    if stage.workers != "auto":
+        return stage.workers
+    # For throughput: as many workers as cores, less where each brings several threads.
+    engine = config.engines.get(getattr(stage, "engine", ""))
+    threads = engine.options.get("threads", 1) if engine else 1
+    return max(1, len(os.sched_getaffinity(0)) // max(1, threads))
+
+
+def _sinks(planner: Planner) -> Iterator[Node]:
+    config = planner.config
+    cameras = [camera.id for camera in config.cameras]
+    used: Counter[str] = Counter(config.stages)
+    for index, output in enumerate(config.outputs):
+        used[output.name] += 1
+        name = output.name if used[output.name] == 1 else f"{output.name}-{used[output.name]}"
+        labels = planner.labels(output.after)
+        with planner.located("outputs", index):
+            kind = sink_class(output)
+        make = partial(build_sink, output, cameras, labels)
+        yield Node(name, kind, make, (output.after,), queue=config.run.queue)

@@ -1,0 +1,118 @@
+"""What a stage's plan is made with: models, engines and labels, and errors that say where.
+
+Each file in `stages/` has a `plan` beside its stage; it turns the stage's part of the configuration
+into a `Plan`, with the help of the `Planner`. Nothing is loaded into an engine here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import engines.registry
+from engines.base import Engine
+from engines.errors import EngineError
+from pipeline.config import EngineConfig, PipelineConfig
+from pipeline.config.schema import NetworkConfig
+from pipeline.errors import ConfigError, ModelError, SightlineError
+from pipeline.graph import Binding
+from pipeline.media.preprocess import Preprocessor
+from pipeline.models.package import ModelPackage, load_model
+from pipeline.stage import Run, Stage
+from pipeline.stages.network import BoundNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A stage that could be made.
+
+    Attributes:
+        stage: its class.
+        make: makes one copy, for one worker of one run.
+        binding: what it will run on.
+    """
+
+    stage: type[Stage[Any, Any]]
+    make: Callable[[Run], Stage[Any, Any]]
+    binding: Binding = field(default_factory=Binding)
+
+
+class Planner:
+    """The models and engines of one configuration.
+
+    Args:
+        config: complete, as `pipeline.config.load` gives it.
+    """
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self.config = config
+        self._models: dict[tuple[str, str | None], ModelPackage] = {}
+
+    def model(
+        self, stage: str, task: Literal["detect", "embed"], name: str, weights: str | None = None
+    ) -> ModelPackage:
+        """The verified model of that name, for `stage`, which needs one of that task.
+
+        Raises:
+            ConfigError: no such model, damaged, or for another task.
+        """
+        key = (name, weights)
+        with self.located("stages", stage, "weights" if weights else "model"):
+            if key not in self._models:
+                self._models[key] = load_model(name, weights=weights)
+            package = self._models[key]
+            if package.manifest.task != task:
+                raise ModelError(f"model {package.name} is for {package.manifest.task}, not {task}")
+        return package
+
+    def preprocessor(self, stage: str, package: ModelPackage) -> Preprocessor:
+        """What makes the model's input of a picture. Raises `ConfigError`."""
+        manifest = package.manifest
+        assert manifest.preprocess is not None  # `load_model` refuses such a manifest
+        with self.located("stages", stage, "model"):
+            tensor = package.input
+            return Preprocessor(
+                manifest.preprocess, *manifest.input_size, tensor.dtype, tensor.layout
+            )
+
+    def network(
+        self, stage: str, config: NetworkConfig, package: ModelPackage
+    ) -> tuple[Callable[[], BoundNetwork], Binding]:
+        """What puts the model on the stage's engine, once a worker; and the binding it makes.
+
+        Raises:
+            ConfigError: no backend of that name, or it cannot run this model; those that can are
+                named.
+        """
+        engine, program = self.config.engines[config.engine], package.program
+        able = engines.registry.able(program)
+        with self.located("engines", config.engine):
+            self._engine(config.engine, engine)  # so that a wrong option is told before the start
+        if engine.backend not in able:
+            raise ConfigError(
+                f"{self.config.where('stages', stage, 'engine')}: {engine.backend} cannot run"
+                f" {package.name}; bind it to an engine with backend {' or '.join(able)}"
+            )
+        binding = Binding(config.engine, engine.backend, engine.device, "", package.name)
+        return lambda: BoundNetwork(self._engine(config.engine, engine), program), binding
+
+    def labels(self, stage: str) -> tuple[str, ...]:
+        """The names of the classes in what a stage gives: of its model, or from before it."""
+        config = self.config.stages[stage]
+        if config.kind == "postprocess":
+            return self.model(stage, "detect", config.model).manifest.class_names
+        joined = [self.labels(name) for name in config.after if name in self.config.stages]
+        return tuple(dict.fromkeys(label for labels in joined for label in labels))
+
+    def _engine(self, engine_id: str, config: EngineConfig) -> Engine:
+        return engines.registry.create(engine_id, config.backend, config.device, **config.options)
+
+    @contextmanager
+    def located(self, *path: str | int) -> Iterator[None]:
+        """Turns errors of our own into a `ConfigError` that says which key they come from."""
+        try:
+            yield
+        except (SightlineError, EngineError) as error:
+            raise ConfigError(f"{self.config.where(*path)}: {error}") from error
