@@ -102,7 +102,8 @@ class Planner:
         """The names of the classes in what a stage gives: of its model, or from before it."""
         config = self.config.stages[stage]
         if config.kind == "postprocess":
-            return self.model(stage, "detect", config.model).manifest.class_names
+            package = self.model(stage, "detect", config.model, config.weights)
+            return package.manifest.class_names
         joined = [self.labels(name) for name in config.after if name in self.config.stages]
         return tuple(dict.fromkeys(label for labels in joined for label in labels))
 

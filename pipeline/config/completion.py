@@ -65,13 +65,14 @@ def _with_model(name: str, stages: _Stages, document: Document) -> AnyStage:
         return stage
     ahead = isinstance(stage, PreprocessConfig)
     neighbours = _following(stages) if ahead else _leading(stages)
-    models = {detector.model for detector in _detectors(name, neighbours, stages)}
+    models = {(d.model, d.weights) for d in _detectors(name, neighbours, stages)}
     if len(models) != 1:
         where = "behind" if ahead else "before"
         found = f"{len(models)} models {where} it" if models else f"no detector {where} it"
         document.complain(("stages", name, "model"), "is missing", f"there is {found}: name one")
         return stage
-    return stage.model_copy(update={"model": models.pop()})
+    model, weights = models.pop()
+    return stage.model_copy(update={"model": model, "weights": weights})
 
 
 def _leading(stages: _Stages) -> Callable[[str], tuple[str, ...]]:

@@ -154,6 +154,7 @@ class PreprocessConfig(StageConfig):
 
     kind: Literal["preprocess"] = "preprocess"
     model: str = Field(default="", description="By default that of the detector behind it.")
+    weights: str | None = Field(default=None, description="Goes with the model.")
     fast: bool = Field(
         default=True,
         description="Resizes the decoder's planes before colour conversion; else after.",
@@ -165,6 +166,7 @@ class PostprocessConfig(StageConfig):
 
     kind: Literal["postprocess"] = "postprocess"
     model: str = Field(default="", description="By default that of the detector before it.")
+    weights: str | None = Field(default=None, description="Goes with the model.")
     score: Share = Field(default=0.1, description="Detections with less are left out, 0 to 1.")
     nms_iou: Share = Field(
         default=0.5,

@@ -37,7 +37,7 @@ class PostprocessStage(Stage[ModelOutput, Detected]):
 
 def plan(planner: Planner, name: str, config: PostprocessConfig) -> Plan:
     """The stage for the configured model's head."""
-    manifest = planner.model(name, "detect", config.model).manifest
+    manifest = planner.model(name, "detect", config.model, config.weights).manifest
     assert manifest.head is not None  # `load_model` refuses such a manifest
     with planner.located("stages", name):
         postprocessor = Postprocessor(

@@ -37,5 +37,6 @@ class PreprocessStage(Stage[Decoded, ModelInput]):
 
 def plan(planner: Planner, name: str, config: PreprocessConfig) -> Plan:
     """The stage for the configured model's input."""
-    preprocessor = planner.preprocessor(name, planner.model(name, "detect", config.model))
+    package = planner.model(name, "detect", config.model, config.weights)
+    preprocessor = planner.preprocessor(name, package)
     return Plan(PreprocessStage, lambda run: PreprocessStage(preprocessor, config.fast))
