@@ -135,6 +135,9 @@ def _append(
         ) from None
     except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
         raise _BrokenError(str(error) or type(error).__name__) from None
+    if file.tell() > entry.size:
+        _empty(file)
+        raise ModelError(f"{redact(url)}: more than {entry.size} bytes came: it is another file")
     if file.tell() < entry.size:
         raise _BrokenError("it ended early")
 

@@ -220,7 +220,7 @@ class Manifest(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.preprocess and min(self.input_size) < 1:
+        if self.preprocess and self.inputs and min(self.input_size) < 1:
             raise ValueError("a model with preprocess needs an input of known width and height")
         if bool(self.files) == (self.program is not None):
             raise ValueError("a package has files or a program; write one of them")
