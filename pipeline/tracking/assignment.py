@@ -9,10 +9,10 @@ Most of it is decided without an assignment problem. A pair (i, j) belongs to th
     s_ij > best other s_ik of its track + best other s_lj of its detection,
 
 because putting it into any matching costs at most these two. An isolated pair, the only one of its
-track and of its detection, is the common case (both others are 0). Decided pairs take their rivals
-away, which decides further pairs. Only what then is left goes to `linear_sum_assignment` (modified
-Jonker-Volgenant; D. F. Crouse, On implementing 2D rectangular assignment algorithms, IEEE TAES
-2016), as a dense matrix of the tracks and detections still in question.
+track and of its detection, is the common case (both others are 0), and the only one looked for
+where pairs are few. Decided pairs take their rivals away; only what is then left goes to
+`linear_sum_assignment` (modified Jonker-Volgenant; D. F. Crouse, On implementing 2D rectangular
+assignment algorithms, IEEE TAES 2016), as a dense matrix of the tracks and detections in question.
 """
 
 from __future__ import annotations
@@ -24,31 +24,33 @@ from scipy.optimize import linear_sum_assignment
 from pipeline.tracking.cost import Indices, Pairs
 from pipeline.tracking.motion import Floats
 
+#: From so many pairs on, deciding more than the isolated ones costs less than assigning the rest.
+_MANY = 200
 
-def assign(pairs: Pairs) -> tuple[Indices, Indices]:
+
+def assign(pairs: Pairs) -> Pairs:
     """The optimal matching over `pairs`, whose similarities are positive.
 
-    Returns:
-        Tracks and detections (K,), k-th with k-th. The same pairs in the same order give the same
-        matching, also where several are optimal.
+    The same pairs in the same order give the same matching, also where several are optimal.
     """
-    matched: list[tuple[Indices, Indices]] = []
-    while len(pairs):
-        decided = dominant(pairs)
-        if not decided.any():
-            matched.append(_solve(pairs))
-            break
-        chosen = pairs.tracks[decided], pairs.detections[decided]
-        matched.append(chosen)
-        if len(chosen[0]) == len(pairs):
-            break
-        pairs = pairs.where(_unrelated(pairs, *chosen))
-    if len(matched) == 1:
-        return matched[0]
-    if not matched:
-        return np.empty(0, np.intp), np.empty(0, np.intp)
-    tracks, detections = zip(*matched, strict=True)
-    return np.concatenate(tracks), np.concatenate(detections)
+    certain = dominant(pairs) if len(pairs) > _MANY else isolated(pairs)
+    if certain.all():
+        return pairs
+    chosen = pairs.where(certain)
+    rest = _solve(pairs.where(_unrelated(pairs, chosen)))
+    return Pairs(
+        np.concatenate((chosen.tracks, rest.tracks)),
+        np.concatenate((chosen.detections, rest.detections)),
+        np.concatenate((chosen.similarity, rest.similarity)),
+    )
+
+
+def isolated(pairs: Pairs) -> NDArray[np.bool_]:
+    """Which pairs are the only one of their track and of their detection: mask (P,)."""
+    of_track = np.bincount(pairs.tracks).take(pairs.tracks)
+    of_detection = np.bincount(pairs.detections).take(pairs.detections)
+    alone: NDArray[np.bool_] = of_track * of_detection == 1
+    return alone
 
 
 def dominant(pairs: Pairs) -> NDArray[np.bool_]:
@@ -69,29 +71,37 @@ def _largest(owner: Indices, values: Floats) -> Floats:
     """For each pair the largest of its owner's values: (P,), (P,) ≥ 0 → (P,)."""
     largest = np.zeros(owner.max() + 1)
     np.maximum.at(largest, owner, values)
-    return largest[owner]
+    return largest.take(owner)
 
 
 def _count(owner: Indices, mask: NDArray[np.bool_]) -> NDArray[np.intp]:
     """For each pair how many of its owner's pairs are in `mask`: (P,), (P,) → (P,)."""
-    return np.bincount(owner[mask], minlength=owner.max() + 1)[owner]
+    return np.bincount(owner[mask], minlength=owner.max() + 1).take(owner)
 
 
-def _unrelated(pairs: Pairs, tracks: Indices, detections: Indices) -> NDArray[np.bool_]:
-    """Which pairs have neither a track nor a detection among these: mask (P,)."""
-    track_free = np.ones(pairs.tracks.max() + 1, np.bool_)
-    detection_free = np.ones(pairs.detections.max() + 1, np.bool_)
-    track_free[tracks] = False
-    detection_free[detections] = False
-    return track_free[pairs.tracks] & detection_free[pairs.detections]
+def _unrelated(pairs: Pairs, chosen: Pairs) -> NDArray[np.bool_]:
+    """Which pairs share neither a track nor a detection with one of `chosen`: mask (P,)."""
+    track_free = np.ones(pairs.tracks.max(initial=0) + 1, np.bool_)
+    detection_free = np.ones(pairs.detections.max(initial=0) + 1, np.bool_)
+    track_free[chosen.tracks] = False
+    detection_free[chosen.detections] = False
+    return track_free.take(pairs.tracks) & detection_free.take(pairs.detections)
 
 
-def _solve(pairs: Pairs) -> tuple[Indices, Indices]:
+def _solve(pairs: Pairs) -> Pairs:
     """The optimal matching by a dense assignment problem of the rows and columns that occur."""
-    tracks, row = np.unique(pairs.tracks, return_inverse=True)
-    detections, column = np.unique(pairs.detections, return_inverse=True)
+    tracks, row = _compact(pairs.tracks)
+    detections, column = _compact(pairs.detections)
     similarity = np.zeros((len(tracks), len(detections)))
     similarity[row, column] = pairs.similarity
     rows, columns = linear_sum_assignment(similarity, maximize=True)
-    possible = similarity[rows, columns] > 0
-    return tracks[rows[possible]], detections[columns[possible]]
+    value = similarity[rows, columns]
+    # A partner of similarity 0 is no pair: this track or detection stays alone.
+    return Pairs(tracks[rows], detections[columns], value).where(value > 0)
+
+
+def _compact(owner: Indices) -> tuple[Indices, Indices]:
+    """The owners that occur, in rising order, and where each of `owner` is among them."""
+    occurs = np.bincount(owner) > 0
+    place: Indices = occurs.cumsum() - 1
+    return occurs.nonzero()[0], place.take(owner)

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from pipeline.detection.detections import Detections
 from pipeline.tracking.assignment import assign
 from pipeline.tracking.book import Book
-from pipeline.tracking.cost import Indices, Pairs, all_pairs, iou, overlapping
+from pipeline.tracking.cost import Indices, Pairs, all_pairs, overlaps
 from pipeline.tracking.gallery import Embeddings, Gallery
 from pipeline.tracking.motion import Floats
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.track import TrackState
+
+# Plain integers: numpy compares an enum's member an order of magnitude slower.
+TENTATIVE, CONFIRMED = int(TrackState.TENTATIVE), int(TrackState.CONFIRMED)
 
 
 class Association:
@@ -41,25 +44,30 @@ class Association:
         self.partner = np.full(len(book), -1, np.intp)
         #: (M,) whether the detection has no track.
         self.free = np.ones(len(detections), np.bool_)
-        self._overlap = self._overlaps(boxes_xyxy)
+        self._overlap = overlaps(boxes_xyxy, detections.boxes_xyxy)
+        self._penalise_class()
+        self._score = detections.scores.take(self._overlap.detections)
+        self._state_of = self._state.take(self._overlap.tracks)
 
     def high(self) -> None:
         """Detections of a high score: to confirmed and lost tracks, what is left to tentative."""
         spec, pairs = self._spec, self._overlap
-        scores = self._detections.scores[pairs.detections]
-        high = scores >= spec.high_score
         if spec.fuse_score:
-            pairs = Pairs(pairs.tracks, pairs.detections, pairs.similarity * scores)
-        tentative = self._state[pairs.tracks] == TrackState.TENTATIVE
-        self._match(pairs, high & ~tentative, spec.iou.high)
-        self._match(pairs, high & tentative, spec.iou.tentative)
+            pairs = Pairs(pairs.tracks, pairs.detections, pairs.similarity * self._score)
+        high = self._score >= spec.high_score
+        settled = self._state_of != TENTATIVE
+        self._match(pairs, high & settled & (pairs.similarity >= spec.iou.high))
+        if not settled.all():
+            tentative = high & ~settled & self._open()
+            self._match(pairs, tentative & (pairs.similarity >= spec.iou.tentative))
 
     def low(self) -> None:
         """Detections of a low score: to confirmed tracks; a lost one would catch any clutter."""
-        pairs = self._overlap
-        low = self._detections.scores[pairs.detections] < self._spec.high_score
-        low &= self._state[pairs.tracks] == TrackState.CONFIRMED
-        self._match(pairs, low, self._spec.iou.low)
+        spec, pairs = self._spec, self._overlap
+        low = (self._score < spec.high_score) & (pairs.similarity >= spec.iou.low)
+        if low.any():
+            low &= (self._score >= spec.low_score) & (self._state_of == CONFIRMED) & self._open()
+            self._match(pairs, low)
 
     def reid(self, gallery: Gallery, embeddings: Embeddings) -> None:
         """Detections of a high score that look like a lost track of their class: back to it.
@@ -68,34 +76,35 @@ class Association:
             gallery: of the N tracks.
             embeddings: (M, D) of the detections.
         """
-        lost = np.flatnonzero((self._state != TrackState.TENTATIVE) & (self.partner < 0))
+        lost = np.flatnonzero((self._state != TENTATIVE) & (self.partner < 0))
         high = np.flatnonzero((self._detections.scores >= self._spec.high_score) & self.free)
-        tracks, detections = all_pairs(lost, high)
+        i, j = all_pairs(len(lost), len(high))
+        tracks, detections = lost[i], high[j]
+        alike = gallery.similarity(tracks, embeddings[detections])
         same = self._book["label"][tracks] == self._detections.labels[detections]
-        tracks, detections = tracks[same], detections[same]
-        likeness = gallery.similarity(tracks, embeddings[detections])
-        pairs = Pairs(tracks, detections, likeness)
-        self._match(pairs, np.ones(len(pairs), np.bool_), self._spec.reid_similarity)
-
-    def _overlaps(self, boxes_xyxy: Floats) -> Pairs:
-        """All pairs that overlap, less the penalty where the classes differ."""
-        found = self._detections
-        tracks, detections = overlapping(boxes_xyxy, found.boxes_xyxy)
-        similarity = iou(boxes_xyxy[tracks], found.boxes_xyxy[detections])
-        differ = self._book["label"][tracks] != found.labels[detections]
-        similarity -= self._spec.class_penalty * differ
-        return Pairs(tracks, detections, similarity)
-
-    def _match(self, pairs: Pairs, mask: NDArray[np.bool_], gate: float) -> None:
-        """Assigns among those of `pairs` in `mask` that are free and as alike as `gate`."""
-        mask = mask & (pairs.similarity >= gate) & (pairs.similarity > 0)
-        mask &= self.free[pairs.detections] & (self.partner[pairs.tracks] < 0)
-        if mask.any():
-            tracks, detections = assign(pairs.where(mask))
-            self.partner[tracks] = detections
-            self.free[detections] = False
+        good = same & (alike >= self._spec.reid_similarity)
+        self._match(Pairs(tracks, detections, alike), good)
 
     def matches(self) -> tuple[Indices, Indices]:
         """Tracks in rising order and their detections, (K,) and (K,)."""
-        tracks = np.flatnonzero(self.partner >= 0)
-        return tracks, self.partner[tracks]
+        tracks = (self.partner >= 0).nonzero()[0]
+        return tracks, self.partner.take(tracks)
+
+    def _penalise_class(self) -> None:
+        """Takes `class_penalty` off the pairs whose classes differ."""
+        pairs = self._overlap
+        labels = self._detections.labels.take(pairs.detections)
+        differ = self._book["label"].take(pairs.tracks) != labels
+        if differ.any():
+            pairs.similarity[differ] -= self._spec.class_penalty
+
+    def _open(self) -> NDArray[np.bool_]:
+        """Which of the overlapping pairs have neither partner yet: mask (P,)."""
+        pairs = self._overlap
+        return self.free.take(pairs.detections) & (self.partner.take(pairs.tracks) < 0)
+
+    def _match(self, pairs: Pairs, mask: NDArray[np.bool_]) -> None:
+        """Assigns among those of `pairs` in `mask`, all of whose partners are free."""
+        matched = assign(pairs.where(mask))
+        self.partner[matched.tracks] = matched.detections
+        self.free[matched.detections] = False

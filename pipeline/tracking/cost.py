@@ -16,6 +16,9 @@ from pipeline.tracking.motion import Floats
 
 Indices = NDArray[np.intp]
 
+#: Up to so many pairs it is faster to look at all of them than to sort.
+_FEW = 1024
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
@@ -36,52 +39,60 @@ class Pairs:
 
     def where(self, mask: NDArray[np.bool_]) -> Pairs:
         """The pairs where `mask` (P,) is True."""
-        return Pairs(self.tracks[mask], self.detections[mask], self.similarity[mask])
+        rows = mask.nonzero()[0]
+        return Pairs(self.tracks.take(rows), self.detections.take(rows), self.similarity.take(rows))
 
 
-def overlapping(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> tuple[Indices, Indices]:
-    """Rows (i, j) of all boxes a[i] and b[j] that share an area, sorted by i.
-
-    A sweep along x: with b sorted by its left edge, the b that can overlap a[i] are a range, which
-    begins where a left edge plus the widest b reaches a[i] and ends at a[i]'s right edge.
+def overlaps(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Pairs:
+    """All boxes a[i] and b[j] that share an area, with their intersection over union.
 
     Args:
         a_xyxy: (N, 4), pixels.
         b_xyxy: (M, 4), pixels.
     """
-    if not len(a_xyxy) or not len(b_xyxy):
-        nothing = np.empty(0, np.intp)
-        return nothing, nothing
+    i, j = _near(a_xyxy, b_xyxy)
+    a_columns = np.ascontiguousarray(a_xyxy.T, np.float64)
+    b_columns = np.ascontiguousarray(b_xyxy.T, np.float64)
+    a, b = a_columns.take(i, 1), b_columns.take(j, 1)
+    width, height = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    touching = (np.minimum(width, height) > 0).nonzero()[0]
+    i, j = i.take(touching), j.take(touching)
+    common = width.take(touching) * height.take(touching)
+    union = _areas(a_columns).take(i) + _areas(b_columns).take(j) - common
+    return Pairs(i, j, common / union)
+
+
+def all_pairs(n: int, m: int) -> tuple[Indices, Indices]:
+    """Each of 0..n-1 with each of 0..m-1: (n m,) and (n m,), sorted."""
+    i, j = np.divmod(np.arange(n * m), max(m, 1))
+    return i, j
+
+
+def _near(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> tuple[Indices, Indices]:
+    """Rows (i, j) of boxes that may overlap, sorted by i; no overlapping pair is missing.
+
+    For few boxes all pairs. For many a sweep along x: with b sorted by its left edge, the b that
+    can overlap a[i] are a range, which begins where a left edge plus the widest b reaches a[i] and
+    ends at a[i]'s right edge.
+    """
+    if len(a_xyxy) * len(b_xyxy) <= _FEW:
+        return all_pairs(len(a_xyxy), len(b_xyxy))
     left = b_xyxy[:, 0]
     order = left.argsort(kind="stable")
-    left = left[order]
+    left = left.take(order)
     widest = (b_xyxy[:, 2] - b_xyxy[:, 0]).max()
     begin = left.searchsorted(a_xyxy[:, 0] - widest)
     counts = left.searchsorted(a_xyxy[:, 2]) - begin
     i = np.arange(len(a_xyxy)).repeat(counts)
     offsets = begin - counts.cumsum() + counts
-    j = order[np.arange(len(i)) + offsets[i]]
-    a, b = a_xyxy.take(i, 0), b_xyxy.take(j, 0)
-    touch = (a[:, :2] < b[:, 2:]) & (b[:, :2] < a[:, 2:])
-    touching = touch[:, 0] & touch[:, 1]
-    return i[touching], j[touching]
+    return i, order.take(np.arange(len(i)) + offsets.take(i))
 
 
-def all_pairs(tracks: Indices, detections: Indices) -> tuple[Indices, Indices]:
-    """Each of (N,) with each of (M,): (N M,) and (N M,), sorted as they came."""
-    return tracks.repeat(len(detections)), np.tile(detections, len(tracks))
-
-
-def iou(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Floats:
-    """Intersection over union of a[k] and b[k]: (P, 4), (P, 4) → (P,) in 0..1."""
-    sides = np.minimum(a_xyxy[:, 2:], b_xyxy[:, 2:]) - np.maximum(a_xyxy[:, :2], b_xyxy[:, :2])
-    np.maximum(sides, 0.0, out=sides)
-    common = sides[:, 0] * sides[:, 1]
-    a_sides = a_xyxy[:, 2:] - a_xyxy[:, :2]
-    b_sides = b_xyxy[:, 2:] - b_xyxy[:, :2]
-    union = a_sides[:, 0] * a_sides[:, 1] + b_sides[:, 0] * b_sides[:, 1] - common
-    ratio: Floats = np.divide(common, union, out=np.zeros(len(common)), where=union > 0)
-    return ratio
+def _areas(columns: Floats) -> Floats:
+    """Areas of boxes whose x1, y1, x2, y2 are rows, (4, N): (N,)."""
+    width, height = columns[2:] - columns[:2]
+    areas: Floats = width * height
+    return areas
 
 
 def cosine(a: NDArray[Any], b: NDArray[Any]) -> Floats:

@@ -41,45 +41,53 @@ class Kalman:
         self._r = per_component(noise.measurement)
         self._q = per_component(noise.acceleration)
         self._v0 = per_component(noise.velocity)
-        #: p, v, P00, P01, P11 of each component of each track.
-        self._state: Floats = np.empty((5, 4, 0))
-        self._size2: Floats = np.empty(0)
+        #: Rows p, v, P00, P01, P11, r, q; of each component of each track.
+        self._state: Floats = np.empty((7, 4, 0))
 
     def __len__(self) -> int:
-        return len(self._size2)
+        return len(self._state[0, 0])
 
     def predict(self, dt: float) -> None:
-        p, v, p00, p01, p11 = self._state
-        q = self._q * self._size2
+        p, v, p00, p01, p11, _, q = self._state
         p += dt * v
-        p00 += dt * (2 * p01 + dt * p11) + dt**3 / 3 * q
-        p01 += dt * p11 + dt**2 / 2 * q
+        shift = dt * p11
+        p00 += dt * (2 * p01 + shift) + dt**3 / 3 * q
+        p01 += shift + dt**2 / 2 * q
         p11 += dt * q
 
     def update(self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any]) -> None:
-        state = self._state[:, :, indices]
-        x, p0, p01, p11 = state[:2], state[2:4], state[3], state[4]
-        gain = p0 / (p0[0] + self._r * self._size2[indices])
-        x += gain * (to_components(boxes_xyxy) - x[0])
-        p11 -= gain[1] * p01
-        p0 *= 1 - gain[0]
+        state = self._state.take(indices, axis=2)
+        p, v, p00, p01, p11, r, _ = state
+        s = p00 + r
+        gain0, gain1 = p00 / s, p01 / s
+        innovation = to_components(boxes_xyxy) - p
+        p += gain0 * innovation
+        v += gain1 * innovation
+        p11 -= gain1 * p01
+        stay = 1 - gain0
+        p00 *= stay
+        p01 *= stay
+        self._scale_noise(state)
         self._state[:, :, indices] = state
-        self._size2[indices] = squared_size(x[0])
 
     def initiate(self, boxes_xyxy: NDArray[Any]) -> None:
-        components = to_components(boxes_xyxy)
-        size2 = squared_size(components)
-        born = np.zeros((5, 4, len(size2)))
-        born[0], born[2], born[4] = components, self._r * size2, self._v0 * size2
+        born = np.zeros((7, 4, len(boxes_xyxy)))
+        born[0] = to_components(boxes_xyxy)
+        self._scale_noise(born)
+        born[2], born[4] = born[5], self._v0 * squared_size(born[0])
         self._state = np.concatenate((self._state, born), axis=2)
-        self._size2 = np.concatenate((self._size2, size2))
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         self._state = self._state[:, :, mask]
-        self._size2 = self._size2[mask]
 
     def boxes_xyxy(self) -> Floats:
         return from_components(self._state[0])
 
     def velocities(self) -> Floats:
         return self._state[1, :2].T.copy()
+
+    def _scale_noise(self, state: Floats) -> None:
+        """Sets r and q for the sizes in p."""
+        size2 = squared_size(state[0])
+        np.multiply(self._r, size2, out=state[5])
+        np.multiply(self._q, size2, out=state[6])

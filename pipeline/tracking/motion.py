@@ -95,21 +95,17 @@ def per_component(centre_extent: tuple[float, float]) -> Floats:
 
 def to_components(boxes_xyxy: NDArray[Any]) -> Floats:
     """Boxes (N, 4) xyxy as components cx, cy, w, h: (4, N)."""
-    near, far = boxes_xyxy[:, :2].T, boxes_xyxy[:, 2:].T
-    components = np.empty((4, len(boxes_xyxy)))
-    np.add(near, far, out=components[:2])
-    components[:2] *= 0.5
-    np.subtract(far, near, out=components[2:])
-    return components
+    columns = np.array(boxes_xyxy.T, np.float64, order="C")
+    near, far = columns[:2], columns[2:]
+    far -= near
+    near += 0.5 * far
+    return columns
 
 
 def from_components(components: Floats) -> Floats:
     """Components (4, N) as boxes (N, 4) xyxy, extents not below `SMALLEST`."""
     centre, half = components[:2], np.maximum(components[2:], SMALLEST) * 0.5
-    boxes = np.empty((components.shape[1], 4))
-    np.subtract(centre, half, out=boxes.T[:2])
-    np.add(centre, half, out=boxes.T[2:])
-    return boxes
+    return np.concatenate((centre - half, centre + half)).T
 
 
 def squared_size(components: Floats) -> Floats:

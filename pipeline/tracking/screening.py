@@ -17,6 +17,9 @@ from pipeline.tracking.spec import TrackSpec
 def screened(book: Book, spec: TrackSpec) -> NDArray[np.bool_]:
     """Which tracks pass `min_score` and `min_area`: mask (N,)."""
     hits = book["hits"]
-    good_score: NDArray[np.bool_] = book["score_sum"] >= spec.min_score * hits
-    large: NDArray[np.bool_] = book["area_sum"] >= spec.min_area * hits
-    return good_score & large
+    passed = np.ones(len(book), np.bool_)
+    if spec.min_score > 0:
+        passed &= book.votes.sum(axis=1) >= spec.min_score * hits
+    if spec.min_area > 0:
+        passed &= book["area_sum"] >= spec.min_area * hits
+    return passed

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Gate = Annotated[float, Field(gt=0, le=1)]
 Round = Literal["high", "low", "reid"]
 
 
@@ -16,11 +17,11 @@ class IouGates(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    high: Ratio = 0.2
+    high: Gate = 0.2
     """Confirmed and lost tracks with detections of a high score."""
-    tentative: Ratio = 0.3
+    tentative: Gate = 0.3
     """Tentative tracks with what the confirmed ones left."""
-    low: Ratio = 0.5
+    low: Gate = 0.5
     """Confirmed tracks, not lost ones, with detections of a low score."""
 
 
@@ -68,7 +69,7 @@ class TrackSpec(BaseModel):
     min_area: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Screening: tracks of a smaller mean box area are not given out, pixels²."""
 
-    reid_similarity: Ratio = 0.6
+    reid_similarity: Gate = 0.6
     """Round `reid`: least cosine similarity of a lost track's gallery and a detection, 0..1."""
 
     reid_momentum: Ratio = 0.9

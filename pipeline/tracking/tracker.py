@@ -37,6 +37,10 @@ from pipeline.tracking.screening import screened
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.track import Tracks, TrackState
 
+# Plain integers: numpy compares an enum's member an order of magnitude slower.
+TENTATIVE, CONFIRMED, LOST = (
+    int(state) for state in (TrackState.TENTATIVE, TrackState.CONFIRMED, TrackState.LOST)
+)
 Mask = NDArray[np.bool_]
 
 _MOTIONS: dict[str, Callable[[], Motion]] = {"kalman": Kalman, "filterpy": FilterpyMotion}
@@ -69,6 +73,7 @@ class Tracker:
         self._gallery = Gallery(self._spec.reid_momentum)
         self._pts_ns: int | None = None
         self._next_id = 1
+        self._first = True
 
     def update(
         self, detections: Detections, pts_ns: int, embeddings: Embeddings | None = None
@@ -87,12 +92,11 @@ class Tracker:
             PacketError: `pts_ns` is not later than the last frame's; no track was touched.
         """
         found = Found(detections, embeddings)
-        first = self._pts_ns is None
         self._predict(pts_ns)
         tracks, partners, free = self._associate(found)
         self._update(tracks, found.take(partners), pts_ns)
         self._miss(tracks, pts_ns)
-        self._initiate(found.take(free), pts_ns, first)
+        self._initiate(found, free, pts_ns)
         return self._visible(pts_ns, self._book["seen_ns"] == pts_ns)
 
     def coast(self, pts_ns: int) -> Tracks:
@@ -147,8 +151,9 @@ class Tracker:
         book.hit(tracks, found.detections, pts_ns)
         if found.embeddings is not None:
             self._gallery.update(tracks, found.embeddings)
-        ready = (book["state"] != TrackState.TENTATIVE) | (book["hits"] >= self._spec.min_hits)
-        book["state"][tracks[ready[tracks]]] = TrackState.CONFIRMED
+        state = book["state"]
+        ready = (state != TENTATIVE) | (book["hits"] >= self._spec.min_hits)
+        state[tracks[ready.take(tracks)]] = CONFIRMED
 
     def _miss(self, tracks: Indices, pts_ns: int) -> None:
         """All tracks but `tracks` (K,) were looked for and not found."""
@@ -157,18 +162,20 @@ class Tracker:
         missed = np.ones(len(self._book), np.bool_)
         missed[tracks] = False
         state = self._book["state"]
-        state[missed & (state == TrackState.CONFIRMED)] = TrackState.LOST
+        state[missed & (state == CONFIRMED)] = LOST
         late = pts_ns - self._book["seen_ns"] > self._spec.tentative_lost_s * 1e9
-        self._keep(~(missed & late & (state == TrackState.TENTATIVE)))
+        self._keep(~(missed & late & (state == TENTATIVE)))
 
-    def _initiate(self, found: Found, pts_ns: int, first: bool) -> None:
-        """Starts a track from every detection that is good enough."""
-        found = found.take(found.detections.scores >= self._spec.new_score)
-        new = len(found.detections)
+    def _initiate(self, found: Found, free: Mask, pts_ns: int) -> None:
+        """Starts a track from every free detection (mask (M,)) that is good enough."""
+        good = free & (found.detections.scores >= self._spec.new_score)
+        at_once = self._first or self._spec.min_hits == 1
+        self._first = False
+        new = int(np.count_nonzero(good))
         if not new:
             return
-        at_once = first or self._spec.min_hits == 1
-        state = TrackState.CONFIRMED if at_once else TrackState.TENTATIVE
+        found = found.take(good)
+        state = CONFIRMED if at_once else TENTATIVE
         rows = self._book.append(np.arange(self._next_id, self._next_id + new), state, pts_ns)
         self._next_id += new
         self._motion.initiate(found.detections.boxes_xyxy)
@@ -186,16 +193,16 @@ class Tracker:
 
     def _visible(self, pts_ns: int, mask: Mask) -> Tracks:
         """Confirmed tracks in the mask (N,) that pass the screening, as they go out."""
-        mask = mask & (self._book["state"] == TrackState.CONFIRMED)
-        mask &= screened(self._book, self._spec)
-        records = self._book.records[mask]
+        mask = mask & (self._book["state"] == CONFIRMED) & screened(self._book, self._spec)
+        rows = mask.nonzero()[0]
+        records = self._book.records.take(rows)
         return Tracks(
             ids=records["id"].copy(),
-            boxes_xyxy=self._motion.boxes_xyxy()[mask].astype(np.float32),
+            boxes_xyxy=self._motion.boxes_xyxy().take(rows, 0).astype(np.float32),
             scores=records["score"].copy(),
             labels=records["label"].copy(),
             states=records["state"].copy(),
-            velocities=self._motion.velocities()[mask].astype(np.float32),
+            velocities=self._motion.velocities().take(rows, 0).astype(np.float32),
             ages_s=((pts_ns - records["born_ns"]) * 1e-9).astype(np.float32),
             unseen_s=((pts_ns - records["seen_ns"]) * 1e-9).astype(np.float32),
         )
