@@ -1,0 +1,115 @@
+"""The reference of all keys, as the Markdown tables in ``docs/configuration.md``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from pipeline.config.schema import (
+    BatchConfig,
+    CameraConfig,
+    DetectConfig,
+    EmbedConfig,
+    EngineConfig,
+    MergeConfig,
+    OutputConfig,
+    PostprocessConfig,
+    PreprocessConfig,
+    RunConfig,
+    StageConfig,
+    TrackConfig,
+)
+from pipeline.output.spec import AnnotateSpec, FileSpec, UdpSpec
+from pipeline.tracking.spec import IouGates
+
+_SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("cameras: one entry", CameraConfig),
+    ("engines: one entry", EngineConfig),
+    ("stages: what every stage may say", StageConfig),
+    ("stages: preprocess", PreprocessConfig),
+    ("stages: detect", DetectConfig),
+    ("stages: postprocess", PostprocessConfig),
+    ("stages: embed", EmbedConfig),
+    ("stages: merge", MergeConfig),
+    ("stages: track", TrackConfig),
+    ("stages: track: iou", IouGates),
+    ("stages: detect and embed: batch", BatchConfig),
+    ("outputs: one entry", OutputConfig),
+    ("outputs: udp", UdpSpec),
+    ("outputs: file", FileSpec),
+    ("outputs: annotate", AnnotateSpec),
+    ("run", RunConfig),
+)
+
+
+def reference() -> str:
+    """A table for every part of a configuration: key, what it takes, default, meaning."""
+    parts = []
+    for title, model in _SECTIONS:
+        rows = "\n".join(row for key, row in _rows(model) if not _is_common(model, key))
+        parts.append(
+            f"### {title}\n\n| key | takes | default | meaning |\n|---|---|---|---|\n{rows}"
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _is_common(model: type[BaseModel], key: str) -> bool:
+    """Whether the key is one of every stage and no different here."""
+    common = StageConfig.model_fields
+    if model is StageConfig or not issubclass(model, StageConfig):
+        return False
+    return key == "kind" or (
+        key in common and common[key].default == model.model_fields[key].default
+    )
+
+
+def _rows(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    schema = model.model_json_schema()
+    required = schema.get("required", [])
+    for key, node in schema["properties"].items():
+        default = "required" if key in required else _default(node.get("default"))
+        meaning = " ".join(str(node.get("description", "")).split())
+        cells = (f"`{key}`", _takes(node, schema), default, meaning)
+        yield key, "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _default(value: Any) -> str:
+    if value in (None, "", [], {}):
+        return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {json.dumps(item)}" for key, item in value.items())
+    return f"`{json.dumps(value)}`".replace('"', "")
+
+
+def _takes(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """What may be written there, in words."""
+    if reference := node.get("$ref"):
+        return _takes(schema["$defs"][reference.rpartition("/")[2]], schema)
+    if members := node.get("anyOf"):
+        words = (_takes(member, schema) for member in members)
+        return " or ".join(dict.fromkeys(word for word in words if word != "null"))
+    if "const" in node:
+        return f"`{node['const']}`"
+    if "enum" in node:
+        return ", ".join(f"`{word}`" for word in node["enum"])
+    kind = node.get("type", "")
+    if kind == "array":
+        items = _takes(node.get("items", {}), schema)
+        return f"list of {items}" if items else "list"
+    words = {"string": "text", "integer": "whole number", "boolean": "true or false",
+             "object": "mapping"}  # fmt: skip
+    return " ".join(filter(None, [words.get(kind, kind), _range(node)]))
+
+
+def _range(node: Mapping[str, Any]) -> str:
+    low, high = node.get("minimum"), node.get("maximum")
+    if low is not None and high is not None:
+        return f"{low:g}..{high:g}"
+    if low is not None:
+        return f"≥ {low:g}"
+    if (above := node.get("exclusiveMinimum")) is not None:
+        return f"> {above:g}"
+    return ""
