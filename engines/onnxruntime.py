@@ -116,7 +116,7 @@ class OnnxRuntimeEngine(Engine):
     def _prepare(self, program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         assert isinstance(program, Network)
         self._session = self._shared_session(program)
-        self.precision = "as stored in the network"
+        self.precision = program.precision or "as stored"
         outputs = tuple(map(_spec, self._session.get_outputs()))
         self._names = [spec.name for spec in outputs]
         return tuple(map(_spec, self._session.get_inputs())), outputs

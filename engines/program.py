@@ -20,6 +20,7 @@ class Network:
         inputs: declared inputs; empty to take them from the file.
         outputs: declared outputs; empty to take them from the file.
         sha256: of the file, where its owner has checked it; None makes the engine compute it.
+        precision: of the numbers in the file; empty where nobody said.
     """
 
     path: Path
@@ -27,6 +28,7 @@ class Network:
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     sha256: str | None = None
+    precision: str = ""
 
     def __str__(self) -> str:
         return str(self.path)

@@ -95,6 +95,7 @@ def _with_network(entry: Entry, weights: Path | None, precision: str | None) -> 
         tuple(tensor.spec() for tensor in entry.manifest.inputs),
         tuple(tensor.spec() for tensor in entry.manifest.outputs),
         main.sha256 if weights is None else None,
+        main.precision if weights is None else "",
     )
     return ModelPackage(entry.manifest, entry.folder, network, weights is not None)
 

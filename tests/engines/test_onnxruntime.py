@@ -1,0 +1,140 @@
+"""What only ONNX Runtime does: declared against real tensors, shared sessions, no fallback."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import engines
+from engines import EngineUnavailable, Network, ProgramError, TensorSpec
+from tests.engines.conftest import IMAGE, POSITIVE, save_convolution
+
+
+def prepare(network: Network, **options: object) -> engines.Engine:
+    engine = engines.create("cpu0", "onnxruntime", **options)
+    engine.init()
+    engine.prepare(network)
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        (
+            {"inputs": (replace(IMAGE, name="images"),)},
+            r"expected input images: float32\[1, 3, 8, 10\] nchw, found image: float32",
+        ),
+        (
+            {"inputs": (replace(IMAGE, shape=(1, 3, 416, 416)),)},
+            r"expected input image: float32\[1, 3, 416, 416\] nchw, found image: float32\[1, 3, 8",
+        ),
+        (
+            {"inputs": (replace(IMAGE, dtype=np.dtype("uint8")),)},
+            r"expected input image: uint8\[.*found image: float32",
+        ),
+        (
+            {"outputs": (replace(POSITIVE, shape=(1, 4, 80)),)},
+            r"expected output positive: float32\[1, 4, 80\], found positive: float32\[1, 4, 8, 10",
+        ),
+    ],
+)
+def test_a_network_that_is_not_as_declared(
+    network: Network, declared: dict[str, tuple[TensorSpec, ...]], told: str
+) -> None:
+    with pytest.raises(ProgramError, match=told) as caught:
+        prepare(replace(network, **declared))
+    assert str(network.path) in str(caught.value)
+
+
+def test_an_input_nobody_declared(network: Network) -> None:
+    other = replace(IMAGE, name="other")
+    with pytest.raises(ProgramError, match="expected input other"):
+        prepare(replace(network, inputs=(IMAGE, other)))
+
+
+def test_undeclared_tensors_come_from_the_file(network: Network) -> None:
+    with prepare(replace(network, inputs=(), outputs=())) as engine:
+        assert engine.inputs == (replace(IMAGE, layout=""),)
+        assert [spec.name for spec in engine.outputs] == ["features", "positive"]
+
+
+def test_a_declaration_narrows_free_axes(tmp_path: Path) -> None:
+    path = save_convolution(tmp_path / "free.onnx", "n")
+    with prepare(Network(path, "onnx", (IMAGE,), (POSITIVE,))) as engine:
+        assert engine.inputs[0].shape == (1, 3, 8, 10)
+        assert engine.outputs[0].shape == (1, 4, 8, 10)
+
+
+def test_same_file_and_options_share_one_session(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = []
+    real = onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda *a, **k: loads.append(a) or real(*a, **k)
+    )
+    first, second = prepare(network), prepare(network)
+    assert len(loads) == 1
+    prepare(network, threads=2).destroy()
+    assert len(loads) == 2, "other options, another session"
+    first.destroy()
+    second.set_tensor("image", np.zeros(IMAGE.shape, np.float32))
+    second.forward()
+    second.destroy()
+    prepare(network).destroy()
+    assert len(loads) == 3, "the last user took the session with it"
+
+
+def test_a_changed_file_is_loaded_again(network: Network) -> None:
+    with prepare(network):
+        save_convolution(network.path, "n")
+        with prepare(replace(network, inputs=(), outputs=())) as again:
+            assert again.inputs[0].shape[0] == -1
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "tensorrt", "openvino"])
+def test_a_provider_that_is_not_there_is_an_error(device: str) -> None:
+    info = next(info for info in engines.describe() if info.name == "onnxruntime")
+    if device.split(":")[0] in info.devices:
+        pytest.skip(f"this machine has {device}")
+    engine = engines.create("gpu0", "onnxruntime", device)
+    with pytest.raises(EngineUnavailable, match=r"'gpu0'.*ExecutionProvider.*run: pip install"):
+        engine.init()
+
+
+def test_a_provider_that_falls_back_is_an_error(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CUDA wheel on a machine without CUDA: listed as available, yet the CPU gets the work."""
+    real = onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda path, settings, **k: real(path, settings)
+    )
+    engine = engines.create("gpu0", "onnxruntime", "cuda")
+    engine.init()
+    with pytest.raises(
+        EngineUnavailable, match=r"CUDAExecutionProvider did not start.*pip install"
+    ):
+        engine.prepare(network)
+
+
+@pytest.mark.assets
+def test_threads_do_not_change_a_byte(assets: Path) -> None:
+    path = assets / "models/yolox_nano/yolox_nano_opencv_zoo.onnx"
+    image = np.random.default_rng(0).uniform(0, 255, (1, 3, 416, 416)).astype(np.float32)
+    results = []
+    for threads in (1, 2):
+        with prepare(Network(path, "onnx"), threads=threads) as engine:
+            engine.set_tensor("images", image)
+            engine.forward()
+            results.append(engine.get_tensor("output").tobytes())
+    assert results[0] == results[1]

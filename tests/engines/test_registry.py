@@ -1,0 +1,119 @@
+"""Backends by name, their options, and those of other packages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import engines
+from engines import EngineUnavailable, Kernel, OptionError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"backend": "onnxrutime"}, "no backend 'onnxrutime' .did you mean 'onnxruntime'"),
+        ({"backend": "abacus"}, "no backend 'abacus'; there are onnxruntime, opencv"),
+        ({"backend": "onnxruntime", "thread": 2}, "'cpu0'.*'thread' .did you mean 'threads'"),
+        ({"backend": "onnxruntime", "threads": "two"}, "'cpu0': threads: expected a whole number"),
+        ({"backend": "onnxruntime", "threads": -1}, "threads: expected a whole number"),
+        ({"backend": "onnxruntime", "threads": True}, "threads: expected a whole number"),
+        ({"backend": "onnxruntime", "spinning": 1}, "spinning: expected true or false"),
+        ({"backend": "opencv", "threads": 2}, "no option 'threads'; it has none"),
+    ],
+)
+def test_mistakes_name_the_remedy(arguments: dict[str, object], told: str) -> None:
+    backend = arguments.pop("backend")
+    with pytest.raises(OptionError, match=told):
+        engines.create("cpu0", backend, **arguments)
+
+
+def test_a_device_that_no_backend_has() -> None:
+    with pytest.raises(OptionError, match="no such device; there are cpu, cuda"):
+        engines.create("x", "onnxruntime", "quantum").init()
+
+
+def test_describe_lists_what_is_there() -> None:
+    found = {info.name: info for info in engines.describe()}
+    assert {"onnxruntime", "opencv"} <= set(found)
+    assert "cpu" in found["onnxruntime"].devices
+    assert found["onnxruntime"].version
+    assert not found["onnxruntime"].missing
+    assert found["opencv"].kernels == ("hog-people",)
+
+
+def test_a_missing_library_is_told_with_its_install_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    info = next(info for info in engines.describe() if info.name == "onnxruntime")
+    assert info.missing
+    assert info.install == "pip install onnxruntime"
+    with pytest.raises(EngineUnavailable, match="run: pip install onnxruntime"):
+        engines.create("cpu0", "onnxruntime").init()
+
+
+def test_able_names_the_backends_for_a_program() -> None:
+    assert engines.able(Kernel("hog-people")) == ("opencv",)
+
+
+TOY = '''
+import numpy as np
+from engines.base import BackendInfo, Engine
+from engines.tensor import TensorSpec
+
+class ToyEngine(Engine):
+    """Doubles."""
+    backend = "toy"
+    kernels = ("double",)
+
+    @classmethod
+    def describe(cls):
+        return BackendInfo("toy", "1.0", ("cpu",), ("float32",), (), cls.kernels, "", "")
+
+    def _init(self):
+        pass
+
+    def _prepare(self, program):
+        self.precision = "float32"
+        spec = TensorSpec("x", (-1,), np.dtype("float32"))
+        return (spec,), (TensorSpec("y", (-1,), np.dtype("float32")),)
+
+    def _forward(self, inputs):
+        return {"y": inputs["x"] * 2}
+'''
+
+
+@pytest.fixture
+def toy_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package of somebody else's, installed in a folder of its own."""
+    (tmp_path / "toy_backend.py").write_text(TOY)
+    metadata = tmp_path / "toy_backend-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-backend\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[sightline.engines]\ntoy = toy_backend:ToyEngine\nbroken = toy_backend:Nothing\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.usefixtures("toy_package")
+def test_another_package_brings_a_backend() -> None:
+    assert "toy" in engines.names()
+    assert engines.able(Kernel("double")) == ("toy",)
+    with engines.create("t0", "toy") as engine:
+        engine.init()
+        engine.prepare(Kernel("double"))
+        engine.set_tensor("x", np.array([1, 2], np.float32))
+        engine.forward()
+        assert engine.get_tensor("y").tolist() == [2, 4]
+
+
+@pytest.mark.usefixtures("toy_package")
+def test_a_broken_package_hurts_only_itself() -> None:
+    with pytest.raises(EngineUnavailable, match="backend broken: its package does not load"):
+        engines.create("b0", "broken")
+    assert next(info for info in engines.describe() if info.name == "broken").missing
