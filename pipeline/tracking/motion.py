@@ -38,6 +38,9 @@ SMALLEST = 1.0
 class Noise:
     """The filter's noise for an object of size 1; times size² it is in pixels². Diagonal.
 
+    The defaults are a detector that errs by a tenth of the size, objects that start at about their
+    own size per second, and change that by about half of it within a second.
+
     Attributes:
         measurement: r of centre and extent: variance of a detected box.
         velocity: initial variance of the velocities of centre and extent, 1/s².
@@ -46,7 +49,7 @@ class Noise:
 
     measurement: tuple[float, float] = (0.01, 0.01)
     velocity: tuple[float, float] = (1.0, 0.1)
-    acceleration: tuple[float, float] = (1.0, 0.1)
+    acceleration: tuple[float, float] = (0.3, 0.3)
 
 
 class Motion(Protocol):

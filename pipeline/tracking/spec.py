@@ -15,7 +15,9 @@ Round = Literal["high", "low", "reid"]
 class IouGates(BaseModel):
     """Least IoU of a predicted and a detected box that may match, by association round."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     high: Gate = 0.2
     """Confirmed and lost tracks with detections of a high score."""
@@ -28,15 +30,22 @@ class IouGates(BaseModel):
 class TrackSpec(BaseModel):
     """How one camera's detections become tracks. All times are in seconds, never in frames."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True
+    )
 
     motion: Literal["kalman", "filterpy"] = "kalman"
     """Motion filter: `kalman` is the batched one, `filterpy` the slow reference for checking."""
 
-    association: tuple[Round, ...] = ("high", "low", "reid")
+    # Not strict: a list is what YAML has for a tuple.
+    association: Annotated[tuple[Round, ...], Field(strict=False, min_length=1)] = (
+        "high",
+        "low",
+        "reid",
+    )
     """Association rounds in their order; `reid` does nothing where no embeddings come."""
 
-    high_score: Ratio = 0.5
+    high_score: Ratio = 0.6
     """Detections from this score on (0..1) take part in the round `high`."""
 
     low_score: Ratio = 0.1
@@ -76,7 +85,9 @@ class TrackSpec(BaseModel):
     """Share of the old gallery in its exponential average, per matched detection, 0..1."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> TrackSpec:
-        if not self.low_score <= self.high_score:
+    def _consistent(self) -> TrackSpec:
+        if self.low_score > self.high_score:
             raise ValueError(f"low_score {self.low_score} is above high_score {self.high_score}")
+        if len(set(self.association)) < len(self.association):
+            raise ValueError("association names a round twice; each runs once a frame")
         return self

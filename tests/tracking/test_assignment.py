@@ -77,7 +77,12 @@ def test_the_same_pairs_give_the_same_matching(matrix: np.ndarray) -> None:
         ("a rival too weak", [[0.9, 0.2]], [False, False], [True, False]),
         ("equal rivals", [[0.5, 0.5]], [False, False], [False, False]),
         ("all equal", [[0.5, 0.5], [0.5, 0.5]], [False] * 4, [False] * 4),
-        ("best of both, yet not worth its rivals", [[0.5, 0.4], [0.4, 0]], [False] * 3, [False] * 3),
+        (
+            "best of both, yet not worth its rivals",
+            [[0.5, 0.4], [0.4, 0]],
+            [False] * 3,
+            [False] * 3,
+        ),
     ],
 )
 def test_what_is_certain(
