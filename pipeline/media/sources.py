@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -112,8 +111,8 @@ def _directory(uri: str, options: SourceOptions) -> Source:
 
 
 def _glob(uri: str, options: SourceOptions) -> Source:
-    pattern = str(Path(uri.partition(":")[2]).expanduser())
-    found = (Path(name) for name in glob.glob(pattern, recursive=True))
+    pattern = Path(uri.partition(":")[2]).expanduser()
+    found = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
     paths = sorted((path for path in found if path.is_file()), key=natural_key)
     if not paths:
         raise SourceError(f"{uri}: no file matches; relative patterns start at {Path.cwd()}")

@@ -1,0 +1,188 @@
+"""A source that PyAV decodes: video file, webcam, network camera."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain, islice
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from pipeline.clock import Clock, SystemClock
+from pipeline.errors import SourceError
+from pipeline.media.avpicture import PictureMaker
+from pipeline.media.container import Address, open_container, packets_before, reason_of
+from pipeline.media.picture import Picture
+from pipeline.media.source import Source, SourceFrame, SourceInfo
+from pipeline.media.suspicion import Suspicion
+from pipeline.media.timeline import NS_PER_S, TimeLine
+
+_DEFAULT_RATE = Fraction(25)
+
+
+class AvSource(Source):
+    """Decodes one container from beginning to end.
+
+    Args:
+        address: what to open.
+        threads: of the decoder. One is right where several stages share the cores; 0: all cores.
+        start_s: first moment wanted, seconds since the first frame; `index` and `pts_ns` count
+            from the first frame of the file all the same.
+        end_s: first moment not wanted any more.
+        clock: stamps live frames with the time of their arrival.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        threads: int = 1,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__()
+        self.live = address.live
+        self._address = address
+        self._threads = threads
+        self._start_ns = round(start_s * NS_PER_S)
+        self._end_ns = None if end_s is None else round(end_s * NS_PER_S)
+        self._clock = clock or SystemClock()
+        self._interrupted = threading.Event()
+        self._container: InputContainer | None = None
+        self._packets_read = 0
+        self._frames: Iterator[SourceFrame] = iter(())
+
+    def open(self) -> SourceInfo:
+        skip = packets_before(self._address, self._start_ns)
+        self._container, stream = open_container(self._address, self._threads)
+        frames = self._decode(self._container, stream, skip)
+        first = next(frames, None)
+        if first is None:
+            self.close()
+            raise SourceError(f"{self._address.name}: {self._nothing()}; {self._address.remedy}")
+        self._frames = chain((first,), frames)
+        return self._info(self._container, stream, first)
+
+    def frames(self) -> Iterator[SourceFrame]:
+        return self._frames
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
+    def close(self) -> None:
+        container, self._container = self._container, None
+        self._frames = iter(())
+        if container is not None:
+            container.close()
+
+    def _nothing(self) -> str:
+        faults = ", ".join(f"{count} × {fault}" for fault, count in self._faults.items())
+        start = f" from {self._start_ns / NS_PER_S:g} s on" if self._start_ns else ""
+        return f"no frame could be decoded{start} ({faults or 'there is none'})"
+
+    def _info(
+        self, container: InputContainer, stream: VideoStream, first: SourceFrame
+    ) -> SourceInfo:
+        rate = stream.average_rate or stream.guessed_rate
+        threads = "1 thread" if self._threads == 1 else f"{self._threads or 'all'} threads"
+        codec = stream.codec_context.name
+        return SourceInfo(
+            first.picture.width,
+            first.picture.height,
+            float(rate) if rate else None,
+            None if self.live else stream.frames or None,
+            None if self.live else _duration_ns(container, stream),
+            codec,
+            self.live,
+            f"pyav {codec}, {threads}",
+        )
+
+    def _decode(
+        self, container: InputContainer, stream: VideoStream, skip: int
+    ) -> Iterator[SourceFrame]:
+        """The frames that are wanted, with what is known about each."""
+        rate = stream.average_rate or stream.guessed_rate or _DEFAULT_RATE
+        interval_ns = round(NS_PER_S / rate)
+        origin = stream.start_time if skip else None
+        timeline = TimeLine(stream.time_base or 1 / rate, interval_ns, self._faults, origin)
+        suspicion = Suspicion(self._faults)
+        maker = PictureMaker()
+        size = None
+        end_ns = 0
+        for index, frame in enumerate(self._av_frames(container, stream, skip, suspicion), skip):
+            pts_ns = timeline.place(frame.pts, frame.dts)
+            end_ns = pts_ns + interval_ns
+            if self._end_ns is not None and pts_ns >= self._end_ns:
+                return
+            damaged = suspicion.judge(frame)
+            if size not in (None, (frame.width, frame.height)):
+                self._faults["size_changed"] += 1
+            size = frame.width, frame.height
+            if pts_ns >= self._start_ns:
+                yield self._frame(index, pts_ns, timeline.epoch, damaged, maker.picture(frame))
+        self._check_complete(container, stream, end_ns)
+
+    def _frame(
+        self, index: int, pts_ns: int, epoch: int, damaged: str, picture: Picture
+    ) -> SourceFrame:
+        if not self.live:
+            return SourceFrame(index, pts_ns, picture, epoch, damaged)
+        return SourceFrame(index, pts_ns, picture, epoch, damaged, self._clock.utc_ns(), "host")
+
+    def _av_frames(
+        self, container: InputContainer, stream: VideoStream, skip: int, suspicion: Suspicion
+    ) -> Iterator[av.VideoFrame]:
+        """The decoder's frames; what it cannot decode is counted and left out."""
+        for packet in islice(self._packets(container, stream), skip, None):
+            if packet is not None and packet.is_corrupt:
+                suspicion.packet_lost("corrupt_packet", packet.pts)
+            try:
+                yield from stream.decode(packet)
+            except av.FFmpegError:
+                suspicion.packet_lost("decode_error", None if packet is None else packet.pts)
+
+    def _packets(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator[av.Packet[VideoStream] | None]:
+        """The packets of the file, and None at its end, upon which the decoder gives its rest."""
+        packets = container.demux(stream)
+        reason = "the camera ended the stream"
+        while not self._interrupted.is_set():
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError as error:
+                packet, reason = None, reason_of(error)
+                self._faults["read_error"] += 1
+            if packet is None or not packet.size:
+                break
+            self._packets_read += 1
+            yield packet
+        yield None
+        # Raised out here so that PyAV's error, whose text holds the password, is not chained.
+        if self.live and not self._interrupted.is_set():
+            raise SourceError(f"{self._address.name}: {reason}; {self._address.remedy}")
+
+    def _check_complete(self, container: InputContainer, stream: VideoStream, end_ns: int) -> None:
+        """Counts a file that ended before what its header says."""
+        if self.live or self._interrupted.is_set():
+            return
+        duration_ns = _duration_ns(container, stream)
+        if stream.frames:
+            short = self._packets_read < stream.frames
+        else:
+            # Durations are rough: the last frame may be shown for longer than the others.
+            short = duration_ns is not None and end_ns + NS_PER_S // 2 < duration_ns
+        if short:
+            self._faults["truncated"] += 1
+
+
+def _duration_ns(container: InputContainer, stream: VideoStream) -> int | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return round(stream.duration * stream.time_base * NS_PER_S)
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration * (NS_PER_S // av.time_base)
+    return None

@@ -1,0 +1,137 @@
+"""Opening a container with PyAV, and saying clearly why it cannot be opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from pipeline.errors import SourceError
+from pipeline.media.uri import redact
+
+# FFmpeg takes any text file for a recording of a terminal, and plays it.
+_NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
+_GEN_PTS = 0x0001  # AVFMT_FLAG_GENPTS, which PyAV sets
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How to reach one container.
+
+    Attributes:
+        url: as PyAV takes it; may hold a password, so never shown.
+        format: name of the demuxer; None: found by looking.
+        options: for the demuxer and its protocols.
+        open_timeout_s: None: wait for ever.
+        read_timeout_s: None: wait for ever.
+        codecs: those allowed; None: all.
+        live: a camera.
+        remedy: what to check when it cannot be opened.
+    """
+
+    url: str = field(repr=False)
+    format: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    open_timeout_s: float | None = None
+    read_timeout_s: float | None = None
+    codecs: frozenset[str] | None = None
+    live: bool = False
+    remedy: str = "check that the file is a complete video"
+
+    @property
+    def name(self) -> str:
+        """What people may see."""
+        return redact(self.url).removeprefix("file:")
+
+
+def open_container(address: Address, threads: int) -> tuple[InputContainer, VideoStream]:
+    """Opens a container and its first real video stream, ready for decoding.
+
+    Raises:
+        SourceError: it cannot be opened, or has no video that may be decoded.
+    """
+    container = _open(address)
+    try:
+        # Where a container has no presentation times, FFmpeg's guesses are in the wrong order.
+        container.flags &= ~_GEN_PTS
+        stream = _video_stream(container, address)
+        stream.codec_context.thread_count = threads
+        stream.codec_context.thread_type = "AUTO" if threads != 1 else "SLICE"
+    except BaseException:
+        container.close()
+        raise
+    return container, stream
+
+
+def _open(address: Address) -> InputContainer:
+    try:
+        return av.open(
+            address.url,
+            "r",
+            format=address.format,
+            options=dict(address.options),
+            timeout=(address.open_timeout_s, address.read_timeout_s),
+            metadata_errors="replace",
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = reason_of(error)
+    # Raised out here so that PyAV's error, whose text holds the password, is not chained to ours.
+    raise SourceError(f"{address.name}: cannot be opened: {reason}; {address.remedy}")
+
+
+def reason_of(error: Exception) -> str:
+    """What FFmpeg says, without the URL."""
+    if isinstance(error, av.error.ExitError):
+        return "no answer in time"
+    text = getattr(error, "strerror", None) or type(error).__name__
+    return str(text)[:1].lower() + str(text)[1:]
+
+
+def _video_stream(container: InputContainer, address: Address) -> VideoStream:
+    name, kind = address.name, container.format.name
+    if kind in _NOT_VIDEO:
+        raise SourceError(f"{name}: this is text, not a video; give a video file")
+    videos = [s for s in container.streams.video if Disposition.attached_pic not in s.disposition]
+    if not videos:
+        found = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+        raise SourceError(f"{name}: no video in this {kind} file, only {found}; give a video file")
+    # PyAV leaves the context out, unlike its stubs, where FFmpeg has no decoder.
+    stream = next((s for s in videos if getattr(s, "codec_context", None) is not None), None)
+    if stream is None:
+        raise SourceError(f"{name}: no decoder for this video; convert it, for example to H.264")
+    codec = stream.codec_context.name
+    if address.codecs is not None and codec not in address.codecs:
+        raise SourceError(
+            f"{name}: codec {codec!r} is not accepted from the network; set the camera to one of "
+            f"{', '.join(sorted(address.codecs))}"
+        )
+    return stream
+
+
+def packets_before(address: Address, start_ns: int) -> int:
+    """How many packets lie before the last key frame at or before `start_ns`; none is decoded.
+
+    Counting instead of seeking keeps the frames' numbers exact, in every container, with the memory
+    of one packet.
+
+    Args:
+        start_ns: since the first frame.
+    """
+    if start_ns <= 0:
+        return 0
+    container, stream = open_container(address, threads=1)
+    with container:
+        origin, unit_ns = stream.start_time, (stream.time_base or 0) * 1_000_000_000
+        before = 0
+        for number, packet in enumerate(container.demux(stream)):
+            if packet.pts is None or origin is None:
+                continue
+            if packet.is_keyframe and (packet.pts - origin) * unit_ns <= start_ns:
+                before = number
+            elif packet.dts is not None and (packet.dts - origin) * unit_ns > start_ns:
+                break
+        return before

@@ -1,0 +1,120 @@
+"""What all sources of pictures have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from pipeline.media.picture import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known about a source once it is open.
+
+    Attributes:
+        width: of the first picture in pixels, after rotation; later ones may differ.
+        height: of the first picture in pixels, after rotation.
+        fps: nominal frame rate; None where unknown.
+        frames: how many there will be; None where unknown.
+        duration_ns: how long it will play; None where unknown.
+        codec: such as ``"h264"``.
+        live: True for a camera, which cannot be asked to wait.
+        decoder: what decodes and how, for the report.
+    """
+
+    width: int
+    height: int
+    fps: float | None
+    frames: int | None
+    duration_ns: int | None
+    codec: str
+    live: bool
+    decoder: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceFrame:
+    """One decoded frame.
+
+    Attributes:
+        index: its place in the source, from 0.
+        pts_ns: presentation time since the source's first frame, strictly increasing.
+        picture: the decoded picture.
+        epoch: increases when the time line was re-anchored, or another file of a list began.
+        damaged: why the picture is suspect, in a few words; empty where it is not.
+        utc_ns: wall-clock time of capture in nanoseconds since 1970; None where unknown.
+        utc_source: where `utc_ns` comes from.
+    """
+
+    index: int
+    pts_ns: int
+    picture: Picture
+    epoch: int = 0
+    damaged: str = ""
+    utc_ns: int | None = None
+    utc_source: Literal["none", "host", "rtcp"] = "none"
+
+
+class Source(ABC):
+    """A camera, a file or a folder: opened once, read once, closed.
+
+    One thread opens, reads and closes; `interrupt` and `faults` may be used from any thread.
+
+    Attributes:
+        live: True for a camera.
+    """
+
+    live: bool = False
+
+    def __init__(self) -> None:
+        self._faults: Counter[str] = Counter()
+
+    @abstractmethod
+    def open(self) -> SourceInfo:
+        """Opens the source and decodes its first frame.
+
+        Raises:
+            SourceError: it cannot be read; names the file or the URL (without its password), what
+                was found, and the remedy.
+        """
+
+    @abstractmethod
+    def frames(self) -> Iterator[SourceFrame]:
+        """All frames in order; ends with the source, or soon after `interrupt`.
+
+        Raises:
+            SourceError: a live source failed. A file that breaks off simply ends, see `faults`.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives everything back; may be called at any time and more than once."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Makes `frames` end soon, also where it is waiting for a camera."""
+
+    @property
+    def faults(self) -> Mapping[str, int]:
+        """What went wrong so far, by name; empty for a clean source.
+
+        ===================  ===================================================================
+        decode_error         a packet the decoder refused; its frame is missing
+        corrupt_packet       a packet that came damaged or incomplete
+        corrupt_frame        a frame that the decoder patched up
+        read_error           the file or stream could not be read on
+        truncated            the file ends before what its header says
+        size_changed         the pictures have another size from here on
+        pts_missing          a frame without time stamp
+        pts_repeated         a time stamp not later than the last one
+        pts_restarted        time stamps that began anew; see `SourceFrame.epoch`
+        unreadable_image     a file of a folder that is no image, or a broken one
+        unreadable_source    a file of a list that could not be opened
+        ===================  ===================================================================
+        """
+        return MappingProxyType(dict(self._faults))
