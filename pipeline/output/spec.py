@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from pipeline.output.address import parse_address
 
-StateName = Literal["tentative", "confirmed", "lost", "removed"]
 FileFormat = Literal["jsonl", "csv", "mot"]
 
 #: Longest name first, so that `.mot.txt` is met before `.txt`.
@@ -19,7 +18,6 @@ FORMAT_BY_SUFFIX: dict[str, FileFormat] = {
     ".csv": "csv",
     ".txt": "mot",
 }
-SETTLED: tuple[StateName, ...] = ("confirmed", "lost", "removed")
 
 
 def _checked_address(text: str) -> str:
@@ -38,9 +36,6 @@ class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
-States = Annotated[tuple[StateName, ...], Field(strict=False, min_length=1)]
-
-
 class UdpSpec(_Spec):
     """One message a frame, sent to one address."""
 
@@ -57,7 +52,6 @@ class UdpSpec(_Spec):
         le=65535,
         description="Largest IP packet of the way, bytes; longer messages are cut into fragments.",
     )
-    states: States = Field(SETTLED, description="Tracks in these states are sent.")
 
 
 class FileSpec(_Spec):
@@ -66,10 +60,6 @@ class FileSpec(_Spec):
     path: str = Field(min_length=1, description="May contain {camera}, such as out/{camera}.jsonl.")
     format: FileFormat | None = Field(
         None, description="By the suffix where not given: .jsonl, .csv, .mot.txt or .txt."
-    )
-    states: States | None = Field(
-        None,
-        description="Tracks in these states; by default mot: confirmed, others: all but tentative.",
     )
 
     @model_validator(mode="after")
@@ -92,11 +82,6 @@ class FileSpec(_Spec):
         assert form is not None  # by _format_known
         return form
 
-    @property
-    def shown_states(self) -> tuple[StateName, ...]:
-        """`states`, or the format's own rule."""
-        return self.states or (("confirmed",) if self.file_format == "mot" else SETTLED)
-
 
 class AnnotateSpec(_Spec):
     """The pictures with what was found drawn on them, as a video a camera."""
@@ -109,9 +94,6 @@ class AnnotateSpec(_Spec):
     )
     latency: bool = Field(True, description="Show the frame's age when it was drawn.")
     crf: int = Field(23, ge=0, le=51, description="H.264 quality: 0 lossless, 51 worst.")
-    states: States = Field(
-        ("confirmed", "lost"), description="Tracks in these states are drawn; lost ones faintly."
-    )
 
 
 class OutputSpec(_Spec):

@@ -1,0 +1,136 @@
+"""Message as JSON: one object a message; docs/message.schema.json is its schema.
+
+The same message always gives the same text: keys in a fixed order, boxes and velocities rounded to
+2 decimals, scores to 4, times in seconds to 3. What differs from run to run (session, sequence,
+age) is in the envelope, which a file leaves out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.output.message import Message
+from pipeline.packet import Status
+from pipeline.tracking.track import Tracks, TrackState
+
+VERSION = 1
+STATUSES = tuple(status.name.lower() for status in Status)
+STATES = tuple(state.name.lower() for state in TrackState)
+#: Places after the point, by column.
+BOX, SCORE, SECONDS = 2, 4, 3
+
+
+def encode_line(message: Message, labels: Sequence[str] = ()) -> str:
+    """A message without envelope, as a line of a JSONL file without its newline.
+
+    Args:
+        labels: class names by label index; a label beyond them has the class ``null``.
+    """
+    return _text(_result(message), _track_texts(message.tracks, labels))
+
+
+def encode_whole(message: Message, labels: Sequence[str] = ()) -> str:
+    """A message with its envelope and its own fragment numbers, of any length."""
+    head = _envelope(message, message.fragment, message.fragments) | _result(message)
+    return _text(head, _track_texts(message.tracks, labels))
+
+
+def encode(message: Message, labels: Sequence[str] = (), payload: int = 65507) -> list[bytes]:
+    """The datagrams that tell a whole message, at least one; each a JSON object of its own.
+
+    Args:
+        payload: most bytes of one datagram; a single track is never cut.
+    """
+    result = _result(message)
+    tracks = _track_texts(message.tracks, labels)
+    # Room for the widest fragment numbers, so that the cut does not depend on their digits.
+    widest = len(tracks)
+    around = len(_text(_envelope(message, widest, widest) | result, []).encode())
+    parts = _cut([len(track.encode()) + 1 for track in tracks], payload - around)
+    return [
+        _text(_envelope(message, i, len(parts)) | result, tracks[part]).encode()
+        for i, part in enumerate(parts)
+    ]
+
+
+def _cut(sizes: Sequence[int], room: int) -> list[slice]:
+    """Consecutive slices whose sizes sum to `room` at most, as few as possible, at least one."""
+    parts = []
+    start = total = 0
+    for i, size in enumerate(sizes):
+        if total + size > room and i > start:
+            parts.append(slice(start, i))
+            start, total = i, 0
+        total += size
+    return [*parts, slice(start, len(sizes))]
+
+
+def _envelope(message: Message, fragment: int, fragments: int) -> dict[str, Any]:
+    age_ms = message.age_ms
+    return {
+        "version": VERSION,
+        "session": f"{message.session:016x}",
+        "sequence": message.sequence,
+        "fragment": fragment,
+        "fragments": fragments,
+        "age_ms": None if age_ms is None else round(age_ms, 1),
+    }
+
+
+def _result(message: Message) -> dict[str, Any]:
+    return {
+        "camera": message.camera,
+        "epoch": message.epoch,
+        "frame": message.frame,
+        "pts_ns": message.pts_ns,
+        "utc_ns": message.utc_ns,
+        "utc_source": message.utc_source,
+        "width": message.width,
+        "height": message.height,
+        "status": STATUSES[message.status],
+        "reason": message.reason,
+        "engine": message.engine,
+    }
+
+
+def _text(head: dict[str, Any], tracks: Sequence[str]) -> str:
+    opened = json.dumps(head, ensure_ascii=False, separators=(",", ":"))[:-1]
+    return f'{opened},"tracks":[{",".join(tracks)}]}}'
+
+
+def _track_texts(tracks: Tracks, labels: Sequence[str]) -> list[str]:
+    names = {
+        label: json.dumps(labels[label], ensure_ascii=False) if 0 <= label < len(labels) else "null"
+        for label in set(tracks.labels.tolist())
+    }
+    columns = zip(
+        tracks.ids.tolist(),
+        tracks.labels.tolist(),
+        tracks.states.tolist(),
+        rounded(tracks.scores, SCORE),
+        rounded(tracks.boxes_xyxy, BOX),
+        rounded(tracks.velocities, BOX),
+        rounded(tracks.ages_s, SECONDS),
+        rounded(tracks.unseen_s, SECONDS),
+        strict=True,
+    )
+    return [
+        f'{{"id":{track},"label":{label},"class":{names[label]},"state":"{STATES[state]}",'
+        f'"score":{score},"box":[{x1},{y1},{x2},{y2}],"velocity":[{vx},{vy}],'
+        f'"age_s":{_or_null(age)},"unseen_s":{_or_null(unseen)}}}'
+        for track, label, state, score, (x1, y1, x2, y2), (vx, vy), age, unseen in columns
+    ]
+
+
+def rounded(column: NDArray[np.float32], places: int) -> list[Any]:
+    """The column as Python numbers, rounded half to even; never −0.0."""
+    return (column.astype(np.float64).round(places) + 0.0).tolist()  # type: ignore[no-any-return]
+
+
+def _or_null(number: float) -> float | str:
+    return number if number == number else "null"

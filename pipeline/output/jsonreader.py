@@ -1,0 +1,140 @@
+"""JSON text → message; every departure from docs/message.schema.json is a `MessageError`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+import numpy as np
+
+from pipeline.errors import MessageError
+from pipeline.output.jsonmessage import STATES, STATUSES, VERSION
+from pipeline.output.message import SEQUENCE_MODULUS, UTC_SOURCES, Message
+from pipeline.packet import Status
+from pipeline.tracking.track import Tracks
+
+_I64 = 1 << 63
+_I31 = (1 << 31) - 1
+_F32_MAX = float(np.finfo(np.float32).max)
+
+
+def decode(text: bytes | str) -> Message:
+    """The message of one datagram or of one line of a file; keys that are not known are ignored.
+
+    Raises:
+        MessageError: with the reason ``not_json``, ``unknown_version`` or ``bad_value``; the latter
+            names the key.
+    """
+    try:
+        found = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise MessageError("not_json", str(error)) from None
+    if not isinstance(found, dict):
+        raise MessageError("bad_value", f"expected an object, got {type(found).__name__}")
+    if found.get("version", VERSION) != VERSION:
+        raise MessageError("unknown_version", f"expected {VERSION}, got {found['version']!r:.40}")
+    return _message(_Fields(found, ""))
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _message(fields: _Fields) -> Message:
+    fragments = fields.integer("fragments", 1, _I31, default=1)
+    utc_ns = fields.found.get("utc_ns")
+    age_ms = fields.found.get("age_ms")
+    return Message(
+        camera=fields.text("camera"),
+        epoch=fields.integer("epoch", 0, _I64 - 1),
+        frame=fields.integer("frame", 0, _I64 - 1),
+        pts_ns=fields.integer("pts_ns", -_I64, _I64 - 1),
+        width=fields.integer("width", 0, _I31),
+        height=fields.integer("height", 0, _I31),
+        status=Status(fields.choice("status", STATUSES)),
+        reason=fields.text("reason"),
+        engine=fields.text("engine"),
+        tracks=_tracks(fields),
+        utc_ns=None if utc_ns is None else fields.integer("utc_ns", -_I64, _I64 - 1),
+        utc_source=UTC_SOURCES[fields.choice("utc_source", UTC_SOURCES)],
+        session=_session(fields),
+        sequence=fields.integer("sequence", 0, SEQUENCE_MODULUS - 1, default=0),
+        age_ms=None if age_ms is None else fields.numbers("age_ms", 1)[0],
+        fragment=fields.integer("fragment", 0, fragments - 1, default=0),
+        fragments=fragments,
+    )
+
+
+def _session(fields: _Fields) -> int:
+    text = fields.found.get("session", "0" * 16)
+    hexadecimal = isinstance(text, str) and len(text) == 16 and set(text) <= set("0123456789abcdef")
+    return int(text, 16) if hexadecimal else fields.fail("session", "16 hexadecimal digits")
+
+
+def _tracks(fields: _Fields) -> Tracks:
+    found = fields.found.get("tracks")
+    if not isinstance(found, list) or not all(isinstance(track, dict) for track in found):
+        fields.fail("tracks", "a list of objects")
+    rows = [_Fields(track, f"tracks[{i}].") for i, track in enumerate(found)]
+    if not rows:
+        return Tracks.empty()
+    return Tracks(
+        ids=np.array([row.integer("id", 0, _I64 - 1) for row in rows], np.int64),
+        boxes_xyxy=np.array([row.numbers("box", 4) for row in rows], np.float32),
+        scores=np.array([row.numbers("score", 1)[0] for row in rows], np.float32),
+        labels=np.array([row.integer("label", 0, _I31) for row in rows], np.int32),
+        states=np.array([row.choice("state", STATES) for row in rows], np.uint8),
+        velocities=np.array([row.numbers("velocity", 2) for row in rows], np.float32),
+        ages_s=np.array([row.number_or_nan("age_s") for row in rows], np.float32),
+        unseen_s=np.array([row.number_or_nan("unseen_s") for row in rows], np.float32),
+    )
+
+
+class _Fields:
+    """An object's values by key, each checked as it is taken.
+
+    Args:
+        found: the parsed object.
+        where: written before a key in an error.
+    """
+
+    def __init__(self, found: dict[str, Any], where: str) -> None:
+        self.found = found
+        self._where = where
+
+    def fail(self, key: str, expected: str) -> NoReturn:
+        """Raises the `MessageError` for a key."""
+        got = f"got {self.found[key]!r:.40}" if key in self.found else "it is missing"
+        raise MessageError("bad_value", f"{self._where}{key}: expected {expected}, {got}")
+
+    def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
+        """An integer in low..high."""
+        value = self.found.get(key, default)
+        if type(value) is not int or not low <= value <= high:
+            self.fail(key, f"an integer in {low}..{high}")
+        return value
+
+    def text(self, key: str) -> str:
+        """A string that can be written as UTF-8."""
+        value = self.found.get(key)
+        if not isinstance(value, str) or any("\ud800" <= sign <= "\udfff" for sign in value):
+            self.fail(key, "a string")
+        return value
+
+    def choice(self, key: str, names: tuple[str, ...]) -> int:
+        """The place in `names` of a string."""
+        value = self.found.get(key)
+        return names.index(value) if value in names else self.fail(key, f"one of {names}")
+
+    def numbers(self, key: str, count: int) -> list[float]:
+        """A list of `count` finite numbers, or one number where `count` is 1."""
+        value = self.found.get(key)
+        values: list[Any] = value if isinstance(value, list) else [value]
+        fit = all(type(v) in (int, float) and abs(v) <= _F32_MAX for v in values)
+        if not fit or len(values) != count or isinstance(value, list) != (count > 1):
+            self.fail(key, f"{count} numbers in the range of float32" if count > 1 else "a number")
+        return [float(v) for v in values]
+
+    def number_or_nan(self, key: str) -> float:
+        """A finite number; NaN where it is null or missing."""
+        return float("nan") if self.found.get(key) is None else self.numbers(key, 1)[0]
