@@ -1,0 +1,13 @@
+"""Where tables go: as wide as the terminal, or wide enough where there is none."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+_WIDTH = 160  # columns, where the output is a file or a pipe and nothing should be cut
+
+
+def console() -> Console:
+    """A console on stdout."""
+    found = Console()
+    return found if found.is_terminal else Console(width=_WIDTH)

@@ -1,0 +1,113 @@
+"""``sightline listen``: receives messages over UDP, prints them, and counts what did not come."""
+
+from __future__ import annotations
+
+import json as json_text
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from pipeline.cli.options import Json
+from pipeline.errors import OutputError
+from pipeline.output.jsonmessage import encode_whole
+from pipeline.output.listen import Listener
+from pipeline.output.message import Message
+from pipeline.output.receiver import Statistics
+
+_SHOWN_TRACKS = 8
+
+
+def command(
+    bind: Annotated[str, typer.Option(help="Where to listen, host:port.")] = "127.0.0.1:9000",
+    json: Json = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Writes JSON lines to this file instead.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Ends when nothing came for so long, seconds.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Ends after so many messages.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exits with 1 if anything was lost or malformed.")
+    ] = False,
+) -> None:
+    """Receives telegrams and JSON messages until Ctrl-C; at the end says what was lost.
+
+    It answers on loopback only unless --bind says otherwise, such as 0.0.0.0:9000.
+    """
+    with Listener(bind) as listener, _file(out) as file, _stopped_by_signals(listener):
+        print(f"listening at {listener.address}", file=sys.stderr, flush=True)
+        for message in islice(listener.messages(timeout), count):
+            text = encode_whole(message) if json or out else line(message)
+            print(text, file=file, flush=True)
+    statistics = listener.statistics
+    print(_account(statistics, json), file=sys.stderr)
+    if strict and (statistics.lost or statistics.incomplete or statistics.malformed):
+        raise typer.Exit(1)
+
+
+def line(message: Message) -> str:
+    """A message for people: camera, frame, time, status, and the first few tracks."""
+    tracks = message.tracks
+    parts = [
+        f"{track_id}:{label}@{x1:.0f},{y1:.0f},{x2:.0f},{y2:.0f}"
+        for track_id, label, (x1, y1, x2, y2) in zip(
+            tracks.ids[:_SHOWN_TRACKS].tolist(),
+            tracks.labels[:_SHOWN_TRACKS].tolist(),
+            tracks.boxes_xyxy[:_SHOWN_TRACKS].tolist(),
+            strict=True,
+        )
+    ]
+    more = f" +{len(tracks) - _SHOWN_TRACKS}" if len(tracks) > _SHOWN_TRACKS else ""
+    status = message.status.name.lower() + (f" ({message.reason})" if message.reason else "")
+    return (
+        f"{message.camera} #{message.frame} {message.pts_ns / 1e9:.3f} s {status}"
+        f" {len(tracks)} tracks {' '.join(parts)}{more}"
+    ).rstrip()
+
+
+def _account(statistics: Statistics, json: bool) -> str:
+    if json:
+        facts = asdict(statistics)
+        return json_text.dumps({"type": "statistics", **facts})
+    text = (
+        f"{statistics.messages} messages, {statistics.datagrams} datagrams, "
+        f"{statistics.streams} streams: "
+        f"{statistics.lost} lost, {statistics.incomplete} incomplete, "
+        f"{statistics.reordered} reordered, {statistics.duplicates} duplicates, "
+        f"{statistics.too_late} too late"
+    )
+    malformed = [f"{reason} ×{count}" for reason, count in statistics.malformed.items()]
+    return f"{text}; malformed: {', '.join(malformed) or 'none'}"
+
+
+def _file(path: Path | None) -> nullcontext[TextIO] | TextIO:
+    if path is None:
+        return nullcontext(sys.stdout)
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"--out: {path} cannot be written: {error.strerror}; choose another path"
+        ) from None
+
+
+@contextmanager
+def _stopped_by_signals(listener: Listener) -> Iterator[None]:
+    """SIGINT and SIGTERM end the listening, so that the account is still printed."""
+    before = {
+        number: signal.signal(number, lambda *_: listener.stop())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

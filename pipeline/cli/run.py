@@ -1,0 +1,39 @@
+"""``sightline run``: runs a configuration to its end."""
+
+from __future__ import annotations
+
+import json as json_text
+from typing import Annotated
+
+import typer
+
+import pipeline
+from pipeline.cli.options import Config, Json, Set
+from pipeline.cli.progress import Style, progress
+from pipeline.cli.summary import print_summary
+from pipeline.supervisor import Supervisor
+
+
+def command(
+    config: Config,
+    set_: Set = None,
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors.")] = False,
+    style: Annotated[
+        Style, typer.Option("--progress", help="auto: a table on a terminal, else lines.")
+    ] = Style.AUTO,
+) -> None:
+    """Runs a configuration until its files end or it is stopped.
+
+    The first Ctrl-C lets what is under way finish, the second one ends at once. With --json there
+    is a line a second, and the report is the last one.
+    """
+    supervisor = Supervisor(pipeline.build(pipeline.load(config, set_ or ())))
+    shown = Style.JSON if json else Style.NONE if quiet else style
+    with progress(shown) as (observer, interval_s):
+        report = supervisor.run(observer, interval_s)
+    if json:
+        typer.echo(json_text.dumps({"type": "report", **report.to_json()}))
+    else:
+        print_summary(report, quiet=quiet)
+    raise typer.Exit(report.exit_code)

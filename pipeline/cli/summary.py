@@ -1,0 +1,102 @@
+"""A finished run for people: the ledger, the stages, the bottleneck."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Column, Table
+from rich.text import Text
+
+from pipeline.cli.console import console
+from pipeline.ledger import Account
+from pipeline.report import RunReport
+
+
+def print_summary(report: RunReport, *, quiet: bool = False) -> None:
+    """Prints the report to stdout and what failed to stderr; with `quiet` only the latter."""
+    if not quiet:
+        console().print(summary(report))
+    for failure in report.failures:
+        print(f"error: {failure.where}: {failure.error}", file=sys.stderr)
+    if not report.balanced:
+        print("error: the frame ledger does not balance", file=sys.stderr)
+
+
+def summary(report: RunReport) -> Group:
+    """The report as tables."""
+    return Group(cameras(report), stages(report), Text(_verdict(report)))
+
+
+def cameras(report: RunReport) -> Table:
+    """The frame ledger: a line per camera."""
+    table = Table("camera", *_right("in", "out", "dropped", "fps"), "why dropped", "source",
+                  box=SIMPLE_HEAD)  # fmt: skip
+    for camera in report.cameras:
+        account = report.ledger.get(camera.id, Account(0, 0, {}, {}))
+        faults = [f"{name} ×{count}" for name, count in camera.faults.items()]
+        source = ", ".join(filter(None, [camera.decoder, *faults]))
+        table.add_row(
+            camera.id,
+            str(account.entered),
+            str(account.emitted),
+            str(sum(account.dropped.values())),
+            f"{camera.fps:.1f}",
+            _reasons(account.dropped) + _missing(account),
+            source,
+        )
+    return table
+
+
+def stages(report: RunReport) -> Table:
+    """What every stage did and how long it took."""
+    numbers = _right(
+        "workers", "packets", "dropped", "blind", "busy", "p50 ms", "p95 ms", "wait ms"
+    )
+    table = Table("stage", *numbers, "on", box=SIMPLE_HEAD)
+    waits = {edge.target: edge.wait_p50_ms for edge in report.edges}
+    for stage in report.stages:
+        table.add_row(
+            stage.name,
+            str(stage.workers),
+            str(stage.processed),
+            str(sum(stage.dropped.values())),
+            str(stage.blind),
+            f"{stage.busy:.0%}",
+            f"{stage.p50_ms:.2f}",
+            f"{stage.p95_ms:.2f}",
+            f"{waits[stage.name]:.2f}" if stage.name in waits else "",
+            stage.binding,
+        )
+    return table
+
+
+def _verdict(report: RunReport) -> str:
+    busiest = report.bottleneck
+    lines = [
+        f"{report.emitted} frames in {report.wall_s:.1f} s: {report.fps:.1f} fps; "
+        f"{report.efficiency:.0%} of the ideal on {report.cores} cores",
+    ]
+    if busiest is not None:
+        lines[0] += f"; the bottleneck is {busiest.name} ({busiest.busy:.0%} busy)"
+    state = "balanced" if report.balanced else "NOT BALANCED"
+    lines.append(
+        f"ledger {state}: {report.entered} in = {report.emitted} out + {report.dropped} dropped"
+    )
+    if report.aborted:
+        lines.append("the run was ended before it was finished")
+    return "\n".join(lines)
+
+
+def _reasons(dropped: Mapping[tuple[str, str], int]) -> str:
+    return ", ".join(f"{stage}: {reason} ×{n}" for (stage, reason), n in sorted(dropped.items()))
+
+
+def _missing(account: Account) -> str:
+    return f" MISSING ×{account.missing}" if account.missing else ""
+
+
+def _right(*names: str) -> list[Column]:
+    return [Column(name, justify="right") for name in names]
