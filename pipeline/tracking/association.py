@@ -12,15 +12,11 @@ from numpy.typing import NDArray
 
 from pipeline.detection.detections import Detections
 from pipeline.tracking.assignment import assign
-from pipeline.tracking.book import Book
+from pipeline.tracking.book import CONFIRMED, TENTATIVE, Book
 from pipeline.tracking.cost import Indices, Pairs, all_pairs, overlaps
 from pipeline.tracking.gallery import Embeddings, Gallery
 from pipeline.tracking.motion import Floats
 from pipeline.tracking.spec import TrackSpec
-from pipeline.tracking.track import TrackState
-
-# Plain integers: numpy compares an enum's member an order of magnitude slower.
-TENTATIVE, CONFIRMED = int(TrackState.TENTATIVE), int(TrackState.CONFIRMED)
 
 
 class Association:

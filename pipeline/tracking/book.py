@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 
 from pipeline.detection.detections import Detections
 from pipeline.tracking.cost import Indices
+from pipeline.tracking.track import TrackState
+
+# Plain integers: numpy compares an enum's member an order of magnitude slower.
+TENTATIVE, CONFIRMED, LOST = (
+    int(state) for state in (TrackState.TENTATIVE, TrackState.CONFIRMED, TrackState.LOST)
+)
 
 RECORD = np.dtype(
     [

@@ -13,7 +13,10 @@ Round = Literal["high", "low", "reid"]
 
 
 class IouGates(BaseModel):
-    """Least IoU of a predicted and a detected box that may match, by association round."""
+    """Least IoU of a predicted and a detected box that may match, by association round.
+
+    Less the class penalty, and in the round `high` times the score where `fuse_score` is on.
+    """
 
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True

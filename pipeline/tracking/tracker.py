@@ -2,8 +2,9 @@
 
 SORT's loop (Bewley et al., ICIP 2016) with ByteTrack's association (Zhang et al., ByteTrack:
 multi-object tracking by associating every detection box, ECCV 2022, algorithm 1): detections of a
-high score are matched first, the remaining tracks are then offered those of a low score, which may
-hold a track but never start one. A third round gives lost tracks back their identity by appearance.
+high score are matched first; the confirmed tracks that remain are then offered those of a low
+score, which are more often clutter than a new object but do show where a known one went. A third
+round gives lost tracks back their identity by appearance.
 
 A track's life. An unmatched detection of at least `new_score` starts a *tentative* track. Hit
 `min_hits` times it is *confirmed* and given out; a miss before that removes it (later than
@@ -18,8 +19,8 @@ detections. A frame that is missing only makes the next step longer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,23 +28,16 @@ from numpy.typing import NDArray
 from pipeline.detection.detections import Detections
 from pipeline.errors import PacketError
 from pipeline.tracking.association import Association
-from pipeline.tracking.book import Book
+from pipeline.tracking.book import CONFIRMED, LOST, TENTATIVE, Book
 from pipeline.tracking.cost import Indices
-from pipeline.tracking.filterpy_motion import FilterpyMotion
 from pipeline.tracking.gallery import Embeddings, Gallery
 from pipeline.tracking.kalman import Kalman
 from pipeline.tracking.motion import Motion
 from pipeline.tracking.screening import screened
 from pipeline.tracking.spec import TrackSpec
-from pipeline.tracking.track import Tracks, TrackState
+from pipeline.tracking.track import Tracks
 
-# Plain integers: numpy compares an enum's member an order of magnitude slower.
-TENTATIVE, CONFIRMED, LOST = (
-    int(state) for state in (TrackState.TENTATIVE, TrackState.CONFIRMED, TrackState.LOST)
-)
 Mask = NDArray[np.bool_]
-
-_MOTIONS: dict[str, Callable[[], Motion]] = {"kalman": Kalman, "filterpy": FilterpyMotion}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +62,7 @@ class Tracker:
 
     def __init__(self, spec: TrackSpec | None = None) -> None:
         self._spec = spec or TrackSpec()
-        self._motion = _MOTIONS[self._spec.motion]()
+        self._motion = _motion(self._spec.motion)
         self._book = Book()
         self._gallery = Gallery(self._spec.reid_momentum)
         self._pts_ns: int | None = None
@@ -206,3 +200,13 @@ class Tracker:
             ages_s=((pts_ns - records["born_ns"]) * 1e-9).astype(np.float32),
             unseen_s=((pts_ns - records["seen_ns"]) * 1e-9).astype(np.float32),
         )
+
+
+def _motion(name: Literal["kalman", "filterpy"]) -> Motion:
+    """The motion filter of that name."""
+    if name == "filterpy":
+        # Not at the top: it takes longer to import than the whole of this program.
+        from pipeline.tracking.filterpy_motion import FilterpyMotion
+
+        return FilterpyMotion()
+    return Kalman()
