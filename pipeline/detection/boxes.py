@@ -36,6 +36,24 @@ def clip(boxes_xyxy: NDArray[F], width: float, height: float) -> NDArray[F]:
     return result
 
 
+def intersection_and_union(a_xyxy: NDArray[F], b_xyxy: NDArray[F]) -> tuple[NDArray[F], NDArray[F]]:
+    """Areas that every box in `a` (N, 4) and every box in `b` (M, 4) share and cover: (N, M) each.
+
+    Both in square pixels and of the boxes' dtype.
+    """
+    # One axis at a time: (N, M) arrays instead of (N, M, 2) halve the time.
+    width = np.minimum(a_xyxy[:, None, 2], b_xyxy[:, 2])
+    width -= np.maximum(a_xyxy[:, None, 0], b_xyxy[:, 0])
+    height = np.minimum(a_xyxy[:, None, 3], b_xyxy[:, 3])
+    height -= np.maximum(a_xyxy[:, None, 1], b_xyxy[:, 1])
+    np.maximum(width, 0, out=width)
+    np.maximum(height, 0, out=height)
+    intersection = np.multiply(width, height, out=width)
+    union = np.add(area(a_xyxy)[:, None], area(b_xyxy), out=height)
+    union -= intersection
+    return intersection, union
+
+
 def iou_matrix(a_xyxy: NDArray[F], b_xyxy: NDArray[F]) -> NDArray[F]:
     """Intersection over union of every box in `a` with every box in `b`.
 
@@ -46,14 +64,6 @@ def iou_matrix(a_xyxy: NDArray[F], b_xyxy: NDArray[F]) -> NDArray[F]:
     Returns:
         (N, M), 0..1; 0 where both boxes are empty.
     """
-    # One axis at a time: (N, M) arrays instead of (N, M, 2) halve the time.
-    width = np.minimum(a_xyxy[:, None, 2], b_xyxy[:, 2])
-    width -= np.maximum(a_xyxy[:, None, 0], b_xyxy[:, 0])
-    height = np.minimum(a_xyxy[:, None, 3], b_xyxy[:, 3])
-    height -= np.maximum(a_xyxy[:, None, 1], b_xyxy[:, 1])
-    np.maximum(width, 0, out=width)
-    np.maximum(height, 0, out=height)
-    intersection = np.multiply(width, height, out=width)
-    union = np.subtract(area(a_xyxy)[:, None] + area(b_xyxy), intersection, out=height)
+    intersection, union = intersection_and_union(a_xyxy, b_xyxy)
     iou: NDArray[F] = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
     return iou

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detection.boxes import iou_matrix
+from pipeline.detection.boxes import intersection_and_union
 
-#: Boxes looked at together; bounds the memory of one step to BLOCK² overlaps.
-BLOCK = 1024
+#: Boxes looked at together: one step needs BLOCK² overlaps, which should stay in the cache.
+BLOCK = 128
 
 
 def nms(
@@ -57,7 +57,9 @@ def _overlap(
     iou: float,
 ) -> NDArray[np.bool_]:
     """(len(better), len(worse)): whether the first would suppress the second."""
-    hits = iou_matrix(boxes_xyxy[better], boxes_xyxy[worse]) > iou
+    intersection, union = intersection_and_union(boxes_xyxy[better], boxes_xyxy[worse])
+    union *= iou
+    hits: NDArray[np.bool_] = intersection > union
     if labels is not None:
         hits &= labels[better][:, None] == labels[worse]
     return hits
