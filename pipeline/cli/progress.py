@@ -55,7 +55,7 @@ def progress(style: Style) -> Iterator[tuple[Observer | None, float]]:
     Yields:
         What the supervisor is to call, and how often in seconds.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, force_terminal=True if style is Style.RICH else None)
     if style is Style.AUTO:
         style = Style.RICH if console.is_terminal and not console.is_dumb_terminal else Style.PLAIN
     rates = Rates()

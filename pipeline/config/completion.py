@@ -65,12 +65,15 @@ def _with_model(name: str, stages: _Stages, document: Document) -> AnyStage:
         return stage
     ahead = isinstance(stage, PreprocessConfig)
     neighbours = _following(stages) if ahead else _leading(stages)
-    models = {(d.model, d.weights) for d in _detectors(name, neighbours, stages)}
+    detectors = dict(_detectors(name, neighbours, stages))
+    models = {(detector.model, detector.weights) for detector in detectors.values()}
     if len(models) != 1:
         where = "behind" if ahead else "before"
         found = f"{len(models)} models {where} it" if models else f"no detector {where} it"
         document.complain(("stages", name, "model"), "is missing", f"there is {found}: name one")
         return stage
+    for key in ("model", "weights"):
+        document.origins["stages", name, key] = ("stages", min(detectors), key)
     model, weights = models.pop()
     return stage.model_copy(update={"model": model, "weights": weights})
 
@@ -85,12 +88,12 @@ def _following(stages: _Stages) -> Callable[[str], tuple[str, ...]]:
 
 def _detectors(
     name: str, neighbours: Callable[[str], tuple[str, ...]], stages: _Stages
-) -> Iterator[DetectConfig]:
-    """The nearest detectors on every way from `name`."""
+) -> Iterator[tuple[str, DetectConfig]]:
+    """The nearest detectors on every way from `name`, with their names."""
     for neighbour in neighbours(name):
         stage = stages[neighbour]
         if isinstance(stage, DetectConfig):
-            yield stage
+            yield neighbour, stage
         else:
             yield from _detectors(neighbour, neighbours, stages)
 

@@ -47,6 +47,7 @@ class Document:
         value: mappings, lists and scalars.
         keys: where each key is written.
         places: where each value is written.
+        origins: for keys that were filled in, the key whose value they got.
         secrets: what must not be shown.
         problems: what was found wrong so far.
     """
@@ -55,6 +56,7 @@ class Document:
     value: Any = None
     keys: dict[KeyPath, Place] = field(default_factory=dict)
     places: dict[KeyPath, Place] = field(default_factory=dict)
+    origins: dict[KeyPath, KeyPath] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
     problems: list[Problem] = field(default_factory=list)
 

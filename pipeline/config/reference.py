@@ -89,8 +89,8 @@ def _takes(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     if reference := node.get("$ref"):
         return _takes(schema["$defs"][reference.rpartition("/")[2]], schema)
     if members := node.get("anyOf"):
-        words = (_takes(member, schema) for member in members)
-        return " or ".join(dict.fromkeys(word for word in words if word != "null"))
+        each = (_takes(member, schema) for member in members)
+        return " or ".join(dict.fromkeys(word for word in each if word != "null"))
     if "const" in node:
         return f"`{node['const']}`"
     if "enum" in node:

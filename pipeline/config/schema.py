@@ -236,7 +236,8 @@ class PipelineConfig(Strict):
 
     def where(self, *path: str | int) -> str:
         """Where a key is written, for messages: ``"street.yaml:7:12: stages.detect.model"``."""
-        return f"{self._document.place(path)}: {spell(path)}"
+        written = self._document.origins.get(path, path)
+        return f"{self._document.place(written)}: {spell(written)}"
 
     def redacted(self) -> dict[str, Any]:
         """The whole configuration as plain values, without secrets."""
