@@ -1,0 +1,64 @@
+"""The shipped models are what their manifests say, and good enough on worlds they never saw."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.world import LABELS, SCENES, World
+from training.average_precision import average_precision
+from training.evaluate import open_model, rank_one, score_frame
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+NAMES = ("street-pico", "reid-pico")
+
+
+def manifest(name: str) -> dict[str, Any]:
+    loaded = yaml.safe_load((MODELS / name / "model.yaml").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_manifest_tells_the_truth_about_its_files(name: str) -> None:
+    (entry,) = manifest(name)["files"]
+    data = (MODELS / name / entry["path"]).read_bytes()
+    assert len(data) == entry["size"] < 3_000_000
+    assert hashlib.sha256(data).hexdigest() == entry["sha256"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_network_computes_its_test_vector(name: str) -> None:
+    about = manifest(name)
+    session = open_model(MODELS / name / about["files"][0]["path"])
+    vector = np.load(MODELS / name / about["test_vector"]["path"])
+    (entry,), (result,) = about["inputs"], about["outputs"]
+    pixels = vector[entry["name"]].astype(np.float32)
+    assert list(pixels.shape[1:]) == entry["shape"][1:]
+    (found,) = session.run([result["name"]], {entry["name"]: pixels})
+    assert list(found.shape[1:]) == result["shape"][1:]
+    np.testing.assert_allclose(found, vector[result["name"]], atol=about["test_vector"]["atol"])
+
+
+def test_the_detector_finds_objects_of_unseen_worlds() -> None:
+    session = open_model(MODELS / "street-pico" / "street-pico.onnx")
+    worlds = [World(scene, 9500 + seed) for scene in SCENES for seed in range(4)]
+    found = [score_frame(session, world.render(step)) for world in worlds for step in (40, 260)]
+    values = [average_precision(found, label) for label in range(len(LABELS))]
+    assert np.mean([value for value in values if value is not None]) >= 0.88
+
+
+def test_embeddings_tell_objects_of_unseen_worlds_apart() -> None:
+    session = open_model(MODELS / "reid-pico" / "reid-pico.onnx")
+    hits = asked = 0
+    for scene in SCENES:
+        world = World(scene, 9600)
+        right, total = rank_one(session, [world.render(step) for step in range(0, 126, 25)])
+        hits, asked = hits + right, asked + total
+    assert asked > 50
+    assert hits / asked >= 0.9
