@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +66,7 @@ def network(tmp_path: Path) -> engines.Network:
 
 
 @pytest.fixture
-def prepared(backend: str, network: engines.Network) -> Callable[[], engines.Engine]:
+def prepared(backend: str, network: engines.Network) -> Iterator[Callable[[], engines.Engine]]:
     """Makes engines of the backend with the small network in them; destroys them afterwards."""
     made: list[engines.Engine] = []
 
