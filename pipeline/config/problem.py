@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+#: More are too many to read.
+_MOST_NAMES = 12
+
 KeyPath = tuple[str | int, ...]
 
 
@@ -62,4 +65,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     begun = [name for name in names if len(word) > 2 and name.startswith(word)]
     if close := difflib.get_close_matches(word, names, n=1) or begun:
         return f"did you mean '{close[0]}'?"
+    if len(names) > _MOST_NAMES:
+        nearest = difflib.get_close_matches(word, names, n=_MOST_NAMES // 2, cutoff=0.0)
+        return f"the nearest are {', '.join(nearest)}"
     return f"known here: {', '.join(names)}" if names else ""

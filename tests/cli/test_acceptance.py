@@ -1,0 +1,67 @@
+"""The acceptance configurations, with a real network on real video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.assets
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "acceptance"
+Command = Callable[..., Any]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "sequence", "scale", "mota", "idf1"),
+    [
+        ("tud", "TUD-Stadtmitte", 1.0, 75, 75),
+        ("pets", "PETS09-S2L1", 0.625, 57, 50),
+    ],
+)
+def test_the_scores_are_reached(
+    name: str,
+    sequence: str,
+    scale: float,
+    mota: int,
+    idf1: int,
+    sightline: Command,
+    assets: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_ASSETS", str(assets))
+    run = sightline("run", CONFIGS / f"yolox_nano_{name}.yaml", "--quiet")
+    assert run.code == 0, run.err
+    truth = assets / "tracking" / "MOT15" / sequence / "gt" / "gt.txt"
+    scored = sightline(
+        "eval", truth, "out/tracks.mot.txt", "--gt-scale", scale,
+        "--min", f"MOTA={mota}", "--min", f"IDF1={idf1}",
+    )  # fmt: skip
+    assert scored.code == 0, scored.err + scored.out
+
+
+def test_the_same_file_gives_the_same_bytes_whatever_the_pace_and_the_workers(
+    sightline: Command, assets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_ASSETS", str(assets))
+    outcomes = []
+    for index, change in enumerate(
+        [
+            "stages.detect.workers=1",
+            "stages.detect.workers=2",
+            "cameras.tud.pace=realtime",
+            "engines.det0.threads=2",
+            "stages.detect.batch={max: 4, wait_ms: 50}",
+        ]
+    ):
+        out = f"out/{index}"
+        monkeypatch.setenv("OUT", out)
+        config = CONFIGS / "yolox_nano_tud.yaml"
+        run = sightline("run", config, "--quiet", "--set", "cameras.tud.end_s=0.8", "--set", change)
+        assert run.code == 0, run.err
+        outcomes.append(Path(out, "tracks.jsonl").read_bytes())
+    assert b'"id":' in outcomes[0]
+    assert len(set(outcomes)) == 1
