@@ -18,6 +18,7 @@ from pipeline.tracking.track import TrackState
 Image = NDArray[np.uint8]
 Color = tuple[int, int, int]
 Point = tuple[int, int]
+Rect = tuple[int, int, int, int]  # x, y, width, height
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE: Color = (255, 255, 255)
@@ -120,8 +121,9 @@ class Annotator:
             _draw_box(canvas, box, color, pen, dashed=bool(predicted))
             name = self._labels[label] if label < len(self._labels) else str(label)
             tags.append((f"{track} {name} {score:.2f}", box, color))
-        for text, (x1, y1, _, _), color in tags:  # over all boxes, so that each can be read
-            _tag(canvas, text, (round(x1), round(y1)), color, pen)
+        taken: list[Rect] = []
+        for text, box, color in tags:  # over all boxes, so that each can be read
+            _tag(canvas, text, box, color, pen, taken)
         self._draw_overlay(canvas, message, pen)
         return canvas
 
@@ -178,18 +180,32 @@ def _draw_box(canvas: Image, box: Sequence[float], color: Color, pen: Pen, *, da
             cv2.line(canvas, (x, y), (x, y + dy), color, pen.line, cv2.LINE_AA, _SHIFT)
 
 
-def _tag(canvas: Image, text: str, corner: Point, color: Color, pen: Pen) -> None:
-    """A text on its colour above `corner`, moved so that it stays in the picture."""
+def _tag(
+    canvas: Image, text: str, box: Sequence[float], color: Color, pen: Pen, taken: list[Rect]
+) -> None:
+    """A text on its colour at a box, where no other tag is, if there is such a place."""
     (text_w, text_h), base = cv2.getTextSize(text, _FONT, pen.font, pen.stroke)
     width, height = text_w + 2 * pen.pad, text_h + base + pen.pad
-    x = max(0, min(corner[0], canvas.shape[1] - width))
-    y = corner[1] - height
-    if y < 0:
-        y = max(0, min(corner[1], canvas.shape[0] - height))
+    x = max(0, min(round(box[0]), canvas.shape[1] - width))
+    top, foot = round(box[1]), round(box[3])
+    places: list[Rect] = [
+        (x, max(0, min(y, canvas.shape[0] - height)), width, height)
+        for y in (top - height, top, top - 2 * height, foot - height, foot)
+    ]
+    free = (place for place in places if not any(_overlap(place, other) for other in taken))
+    place = next(free, places[0])
+    taken.append(place)
+    x, y = place[:2]
     cv2.rectangle(canvas, (x, y), (x + width, y + height), color, cv2.FILLED)
     ink = _DARK if 0.114 * color[0] + 0.587 * color[1] + 0.299 * color[2] > 110 else _WHITE
     at = (x + pen.pad, y + text_h + pen.pad // 2)
     cv2.putText(canvas, text, at, _FONT, pen.font, ink, pen.stroke, cv2.LINE_AA)
+
+
+def _overlap(a: Rect, b: Rect) -> bool:
+    return abs(2 * (a[0] - b[0]) + a[2] - b[2]) < a[2] + b[2] and (
+        abs(2 * (a[1] - b[1]) + a[3] - b[3]) < a[3] + b[3]
+    )
 
 
 def _panel(canvas: Image, text: str, corner: Point, pen: Pen) -> None:

@@ -28,7 +28,10 @@ class Listener:
     One thread iterates; any other may call `stop` and read `statistics`.
 
     Args:
-        bind: ``host:port``; port 0 takes a free one, see `address`.
+        bind: ``host:port``; port 0 takes a free one.
+
+    Attributes:
+        address: where it listens.
 
     Raises:
         OutputError: the address is malformed, not one of this machine's, or in use.
@@ -41,14 +44,9 @@ class Listener:
             self._socket = _bound(parse_address(bind))
         except ValueError as error:
             raise OutputError(f"--bind: {error}") from error
+        self.address = Address(*self._socket.getsockname()[:2])
         # The kernel cuts this down to net.core.rmem_max; a burst waits here while we decode.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-
-    @property
-    def address(self) -> Address:
-        """Where it listens."""
-        host, port = self._socket.getsockname()[:2]
-        return Address(host, port)
 
     @property
     def statistics(self) -> Statistics:

@@ -39,11 +39,19 @@ class UdpSink(Sink[Tracked]):
         spec: where to and how.
         labels: class names by label index, for JSON.
         session: told in every message.
+
+    Raises:
+        OutputError: the model has more classes than a telegram can number.
     """
 
     consumes = Tracked
 
     def __init__(self, spec: UdpSpec, labels: Sequence[str], session: int) -> None:
+        if spec.format == "telegram" and len(labels) > telegram.MOST_LABELS:
+            raise OutputError(
+                f"udp.format: a telegram can number {telegram.MOST_LABELS} classes, the model has "
+                f"{len(labels)}; use 'json'"
+            )
         self._spec = spec
         self._labels = labels
         self._session = session

@@ -30,12 +30,12 @@ RECORD = np.dtype(
 #: What a 1500-byte packet holds below the headers of IPv6 (40) and UDP (8).
 PAYLOAD = 1500 - 48
 MOST_FRAGMENTS = 255
+MOST_LABELS = 1 << 13
 #: Longest texts, in bytes of UTF-8; a longer engine id or reason is cut.
 CAMERA_BYTES, ENGINE_BYTES, REASON_BYTES = 128, 128, 64
 
 _AGE_UNKNOWN = 0xFFFF
 _U32 = 0xFFFFFFFF
-_LABEL = 0x1FFF
 # An array, which numpy takes as it is: it would convert a number on every call.
 _SCORE_UNIT = np.array(np.nextafter(np.float32(256), np.float32(0)))  # so that 1.0 becomes 255
 
@@ -60,11 +60,11 @@ class Encoder:
 
         Args:
             message: its own `fragment` and `fragments` are not looked at. Ids are below 2³²,
-                labels below 2¹³; `epoch`, `frame` and `sequence` are told modulo 2³².
+                labels below `MOST_LABELS`; `epoch`, `frame` and `sequence` are told modulo 2³².
 
         Raises:
-            ValueError: an id or a label is out of its range, the camera's id is longer than
-                `CAMERA_BYTES`, or the tracks do not fit into `MOST_FRAGMENTS`.
+            ValueError: an id is too large, the camera's id is longer than `CAMERA_BYTES`, or the
+                tracks do not fit into `MOST_FRAGMENTS`.
         """
         lengths, texts = _texts(message.camera, message.engine, message.reason)
         records = self._fill(message.tracks)
@@ -90,8 +90,8 @@ class Encoder:
                 message.pts_ns,
                 message.utc_ns or 0,
                 message.frame & _U32,
-                message.width,
-                message.height,
+                min(message.width, 0xFFFF),
+                min(message.height, 0xFFFF),
                 message.status,
                 UTC_SOURCES.index(message.utc_source),
                 _AGE_UNKNOWN if age_ms is None else _saturated(age_ms),
@@ -236,7 +236,7 @@ def _read_tracks(datagram: bytes, start: int, count: int, record_size: int) -> T
         ids=records["id"].astype(np.int64),
         boxes_xyxy=boxes_xyxy,
         scores=(records["score"].astype(np.float32) + np.float32(0.5)) / np.float32(256),
-        labels=(kinds & _LABEL).astype(np.int32),
+        labels=(kinds % MOST_LABELS).astype(np.int32),
         states=state,
         velocities=velocities,
         ages_s=np.full(count, np.nan, np.float32),

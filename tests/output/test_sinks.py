@@ -1,0 +1,163 @@
+"""The sinks, driven by hand as a worker would."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from pipeline.errors import OutputError, PacketError
+from pipeline.output.listen import Listener
+from pipeline.output.sinks import build_sink, camera_paths, sink_class
+from pipeline.output.spec import OutputSpec
+from pipeline.packet import Packet, Status
+from pipeline.payloads import Tracked
+from pipeline.stage import Run, Sink, drive
+
+LABELS = ("person", "car")
+RUN = Run(session=99)
+
+
+def sink(said: dict[str, Any], cameras: tuple[str, ...] = ("gate",)) -> Sink[Tracked]:
+    spec = OutputSpec.model_validate(said)
+    made = build_sink(spec, cameras, LABELS, RUN)
+    assert type(made) is sink_class(spec)
+    assert made.consumes is Tracked
+    return made
+
+
+@pytest.mark.parametrize("form", ["telegram", "json"])
+def test_udp_numbers_each_cameras_messages_without_gaps(make_packet: Any, form: str) -> None:
+    with Listener("127.0.0.1:0") as listener:
+        sending = sink({"udp": {"to": str(listener.address), "format": form, "mtu": 576}})
+        packets = [make_packet(i, camera, 30) for i in (0, 5, 9) for camera in ("gate", "yard")]
+        list(drive(sending, packets))
+        heard = list(listener.messages(timeout_s=0.2))
+    statistics = listener.statistics
+    assert (statistics.messages, statistics.lost, statistics.incomplete) == (6, 0, 0)
+    assert {m.sequence for m in heard if m.camera == "yard"} == {0, 1, 2}
+    assert {m.frame for m in heard} == {0, 5, 9}
+    assert {m.session for m in heard} == {99}
+    assert all(m.age_ms is not None for m in heard)
+    assert sum(len(m.tracks) for m in heard) == 6 * 30
+
+
+def test_udp_counts_what_the_network_did_not_take(make_packet: Any) -> None:
+    with Listener("127.0.0.1:0") as listener:
+        address = str(listener.address)
+    sending = sink({"udp": {"to": address}})
+    list(drive(sending, [make_packet(i) for i in range(4)]))
+    assert sending.sent + sum(sending.lost.values()) == 4  # type: ignore[attr-defined]
+    assert sending.lost  # type: ignore[attr-defined]
+
+
+def test_a_packet_that_no_telegram_can_tell_is_dropped_with_a_reason(make_packet: Any) -> None:
+    sending = sink({"udp": {"to": "127.0.0.1:9"}}, ("c" * 200,))
+    sending.open()
+    with pytest.raises(PacketError) as caught:
+        sending.write(make_packet(camera="c" * 200))
+    sending.close()
+    assert caught.value.reason == "not_encodable"
+
+
+def test_more_classes_than_a_telegram_can_number_are_refused() -> None:
+    spec = OutputSpec.model_validate({"udp": {"to": "127.0.0.1:9"}})
+    with pytest.raises(OutputError, match="use 'json'"):
+        build_sink(spec, ("gate",), ("x",) * 8193, RUN)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.mot.txt"])
+def test_the_same_packets_give_the_same_bytes(tmp_path: Path, make_packet: Any, name: str) -> None:
+    paths = [tmp_path / run / name for run in ("one", "two")]
+    for path in paths:
+        packets = [make_packet(i, status=Status.BLIND if i == 2 else Status.OK) for i in range(5)]
+        list(drive(sink({"file": {"path": str(path)}}), packets))
+    first, second = (path.read_bytes() for path in paths)
+    assert first == second != b""
+
+
+def test_a_blind_frame_is_blind_in_the_file(tmp_path: Path, make_packet: Any) -> None:
+    path = tmp_path / "a.jsonl"
+    packets = [make_packet(0, count=0), make_packet(1, count=0, status=Status.BLIND)]
+    list(drive(sink({"file": {"path": str(path)}}), packets))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["status"], line["tracks"]) for line in lines] == [("ok", []), ("blind", [])]
+
+
+def test_each_camera_gets_its_file(tmp_path: Path, make_packet: Any) -> None:
+    writing = sink({"file": {"path": str(tmp_path / "{camera}.mot.txt")}}, ("gate", "yard"))
+    list(drive(writing, [make_packet(0, "gate", 2), make_packet(0, "yard", 1)]))
+    assert (tmp_path / "gate.mot.txt").read_text().count("\n") == 2
+    assert (tmp_path / "yard.mot.txt").read_text().count("\n") == 1
+
+
+def test_cameras_share_a_jsonl_file(tmp_path: Path, make_packet: Any) -> None:
+    path = tmp_path / "a.jsonl"
+    packets = [make_packet(0, camera) for camera in ("gate", "yard")]
+    list(drive(sink({"file": {"path": str(path)}}, ("gate", "yard")), packets))
+    cameras = [json.loads(line)["camera"] for line in path.read_text().splitlines()]
+    assert cameras == ["gate", "yard"]
+
+
+@pytest.mark.parametrize(
+    ("said", "better"),
+    [
+        ({"file": {"path": "out/a.mot.txt"}}, r"out/\{camera\}\.mot\.txt"),
+        ({"annotate": {"path": "a.mp4"}}, r"\{camera\}\.mp4"),
+    ],
+)
+def test_formats_for_one_camera_ask_for_a_file_each(said: dict[str, Any], better: str) -> None:
+    with pytest.raises(OutputError, match=better):
+        sink(said, ("gate", "yard"))
+
+
+def test_a_path_without_cameras_in_it_is_everyones() -> None:
+    assert camera_paths("a.csv", ("x", "y"), shared=True) == {
+        "x": Path("a.csv"),
+        "y": Path("a.csv"),
+    }
+
+
+def failing(packets: list[Packet[Tracked]]) -> Any:
+    yield from packets
+    raise RuntimeError("upstream")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.mp4"])
+def test_a_run_that_fails_leaves_no_file_that_looks_finished(
+    tmp_path: Path, make_packet: Any, name: str
+) -> None:
+    kind = "annotate" if name.endswith("mp4") else "file"
+    with pytest.raises(RuntimeError, match="upstream"):
+        list(drive(sink({kind: {"path": str(tmp_path / name)}}), failing([make_packet()])))
+    assert [p.name for p in tmp_path.iterdir()] == [f"{name}.part"]
+
+
+@pytest.mark.parametrize("kind", ["annotate", "file"])
+def test_an_unwritable_path_is_known_at_open(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "file").touch()
+    name = "a.mp4" if kind == "annotate" else "a.csv"
+    writing = sink({kind: {"path": str(tmp_path / "file" / name)}})
+    with pytest.raises(OutputError, match="change the output's 'path'"):
+        writing.open()
+    writing.close()
+
+
+def test_an_annotated_video_has_every_frame_at_its_time(tmp_path: Path, make_packet: Any) -> None:
+    path = tmp_path / "a.mp4"
+    packets = [make_packet(i, size=(160, 120)) for i in (0, 1, 2, 5)]
+    packets.append(make_packet(6, size=(320, 240)))  # the camera changes its resolution
+    list(drive(sink({"annotate": {"path": str(path)}}), packets))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+    with av.open(str(path)) as video:
+        times_s = [frame.time for frame in video.decode(video=0)]
+    since_first = [time_s - times_s[0] for time_s in times_s]
+    assert since_first == pytest.approx([0, 0.04, 0.08, 0.2, 0.24], abs=1e-3)
+
+
+def test_a_camera_without_a_frame_leaves_no_video(tmp_path: Path) -> None:
+    list(drive(sink({"annotate": {"path": str(tmp_path / "a.mp4")}}), []))
+    assert list(tmp_path.iterdir()) == []
