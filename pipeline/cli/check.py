@@ -10,6 +10,9 @@ import yaml
 
 import pipeline
 from pipeline.cli.options import Config, Set
+from pipeline.config import PipelineConfig
+from pipeline.errors import ConfigError, SourceError
+from pipeline.graph import Graph
 
 
 def command(
@@ -25,10 +28,12 @@ def command(
 ) -> None:
     """Validates a configuration, draws its graph and shows what runs where; starts nothing.
 
+    Models and files must be there; whether a network camera answers is not asked.
     Secrets are never shown.
     """
     checked = pipeline.load(config, set_ or ())
     graph = pipeline.build(checked)
+    _require_sources(checked, graph)
     if json:
         typer.echo(json_text.dumps(checked.redacted(), ensure_ascii=False))
     elif dump:
@@ -37,3 +42,15 @@ def command(
         )
     else:
         typer.echo(graph.mermaid() if mermaid else graph.text())
+
+
+def _require_sources(config: PipelineConfig, graph: Graph) -> None:
+    """Raises `ConfigError` for the files and devices that are not there; opens none."""
+    problems = []
+    for index, camera in enumerate(graph.cameras):
+        try:
+            camera.make()
+        except SourceError as error:
+            problems.append(f"{config.where('cameras', index, 'uri')}: {error}")
+    if problems:
+        raise ConfigError(*problems)

@@ -13,7 +13,7 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Changes one key, such as stages.detect.workers=2 or cameras[gate].uri=a.mp4; "
+        help="Changes one key, such as stages.detect.workers=2 or cameras.gate.uri=a.mp4; "
         "may be given again.",
     ),
 ]

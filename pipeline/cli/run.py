@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,16 +20,18 @@ def command(
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors.")] = False,
     style: Annotated[
-        Style, typer.Option("--progress", help="auto: a table on a terminal, else lines.")
-    ] = Style.AUTO,
+        Literal["auto", "rich", "plain"],
+        typer.Option("--progress", help="auto: a table on a terminal, else lines."),
+    ] = "auto",
 ) -> None:
     """Runs a configuration until its files end or it is stopped.
 
-    The first Ctrl-C lets what is under way finish, the second one ends at once. With --json there
-    is a line a second, and the report is the last one.
+    The first Ctrl-C lets what is under way finish, the second one ends at once.
+
+    With --json there is a line a second, and the report is the last one.
     """
     supervisor = Supervisor(pipeline.build(pipeline.load(config, set_ or ())))
-    shown = Style.JSON if json else Style.NONE if quiet else style
+    shown = Style.JSON if json else Style.NONE if quiet else Style(style)
     with progress(shown) as (observer, interval_s):
         report = supervisor.run(observer, interval_s)
     if json:

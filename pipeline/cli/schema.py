@@ -19,7 +19,8 @@ def command(
 ) -> None:
     """Prints the JSON Schema of a configuration.
 
-    An editor with a YAML language server uses it after this first line in the configuration:
+    Editors with a YAML language server use it where a configuration begins with
+
     # yaml-language-server: $schema=sightline.schema.json
     """
     if markdown:

@@ -99,6 +99,15 @@ def test_a_run_is_refused(name: str, sightline: Command, street: Path, tmp_path:
     assert sorted(tmp_path.rglob("*")) == before, "something was half-written"
 
 
+@pytest.mark.parametrize("uri", ["no.mp4", "glob:no/*.mp4", "dir:no", "rendered:moon"])
+def test_check_misses_files_by_their_line(uri: str, sightline: Command, street: Path) -> None:
+    street.write_text(street.read_text().replace("uri: pictures", f"uri: '{uri}'"))
+    result = sightline("check", street)
+    assert result.code == 2
+    assert "street.yaml:2:21: cameras[0].uri: " in result.err
+    assert "Traceback" not in result.err
+
+
 def test_a_port_in_use(sightline: Command) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
