@@ -1,0 +1,1 @@
+"""Every claim of speed, measured beside its alternative: `python -m benchmarks`."""
