@@ -51,7 +51,7 @@ class Camera:
 
     id: str
     uri: str
-    make: Callable[[], Source]
+    make: Callable[[], Source] = field(repr=False)  # holds the URI with its password
     live: bool = False
     on_full: OnFull = OnFull.BLOCK
     max_fps: float | None = None

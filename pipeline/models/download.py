@@ -32,6 +32,15 @@ class _BrokenError(Exception):
     """The connection ended early; what came is kept."""
 
 
+def matches(path: Path, entry: FileEntry) -> bool:
+    """Whether a file, wherever it lies, is the one its entry describes."""
+    try:
+        check(path, entry)
+    except ModelError:
+        return False
+    return True
+
+
 def check(path: Path, entry: FileEntry) -> None:
     """Raises `ModelError` if a file has not the size and hash of its manifest."""
     size = path.stat().st_size

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engines import Engine, Kernel, Network, Program, TensorSpec
 from pipeline.errors import ModelError
 from pipeline.models.catalogue import Entry, find
-from pipeline.models.download import check
+from pipeline.models.download import check, matches
 from pipeline.models.manifest import Manifest
 
 
@@ -25,8 +25,8 @@ class ModelPackage:
         manifest: what it says about itself; complete enough to run.
         folder: where its files lie.
         program: for an engine.
-        own_weights: whether the user gave another file for the weights; it is not checked against
-            the manifest's hash, only against its tensors.
+        own_weights: whether the user gave weights that are not those of the manifest; only their
+            tensors are checked against it.
     """
 
     manifest: Manifest
@@ -89,15 +89,16 @@ def _with_network(entry: Entry, weights: Path | None, precision: str | None) -> 
         raise ModelError(f"{weights}: no such file; check the path after weights:")
     elif weights.stat().st_size == 0:
         raise ModelError(f"{weights}: the file is empty; it should be a network ({main.format})")
+    own = weights is not None and not matches(weights, main)
     network = Network(
         weights or entry.folder / main.path,
         main.format,
         tuple(tensor.spec() for tensor in entry.manifest.inputs),
         tuple(tensor.spec() for tensor in entry.manifest.outputs),
-        main.sha256 if weights is None else None,
-        main.precision if weights is None else "",
+        None if own else main.sha256,
+        "" if own else main.precision,
     )
-    return ModelPackage(entry.manifest, entry.folder, network, weights is not None)
+    return ModelPackage(entry.manifest, entry.folder, network, own)
 
 
 def _require(entry: Entry, path: Path) -> None:

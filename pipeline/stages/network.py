@@ -64,9 +64,7 @@ class BoundNetwork:
         engine.set_tensor(engine.inputs[0].name, tensor)
         engine.forward()
         outputs = {spec.name: engine.get_tensor(spec.name) for spec in engine.outputs}
-        for name, output in outputs.items():
-            if not _finite(output):
-                raise ForwardError(f"output {name!r} is not finite")
+        _require_finite(outputs)
         return outputs
 
     def close(self) -> None:
@@ -74,10 +72,13 @@ class BoundNetwork:
         self._engine.destroy()
 
 
-def _finite(array: NDArray[Any]) -> bool:
-    """Whether every element is finite: a sum is not, as soon as one of its terms is not."""
-    if array.dtype.kind != "f":
-        return True
-    with np.errstate(over="ignore", invalid="ignore"):
-        # A sum of finite numbers may overflow, so only then every element is looked at.
-        return bool(np.isfinite(array.sum(dtype=np.float64))) or bool(np.isfinite(array).all())
+def _require_finite(tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Raises `ForwardError` naming the first tensor with an element that is not finite."""
+    for name, array in tensors.items():
+        if array.dtype.kind != "f":
+            continue
+        # One pass without a temporary; only a sum that is not finite is worth a closer look.
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = np.add.reduce(array, axis=None)
+        if not np.isfinite(total) and (wrong := int((~np.isfinite(array)).sum())):
+            raise ForwardError(f"output {name} has {wrong} of {array.size} elements not finite")

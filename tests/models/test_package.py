@@ -84,11 +84,24 @@ def test_damaged_files(package: Package, content: bytes | str | None, told: str)
 def test_own_weights_replace_the_file(package: Package, tmp_path: Path) -> None:
     other = tmp_path / "other.onnx"
     save_network(other)
+    other.write_bytes(other.read_bytes() + b"\x72\x01x")  # one more field: the same network
     package.weights.unlink()
     found = load_model(package.folder, weights=other)
     assert found.own_weights
     assert isinstance(found.program, Network)
-    assert found.program.path == other
+    assert (found.program.path, found.program.precision) == (other, "")
+
+
+def test_a_copy_of_the_packages_weights_is_known_by_its_hash(
+    package: Package, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.onnx"
+    copy.write_bytes(package.weights.read_bytes())
+    package.weights.unlink()
+    found = load_model(package.folder, weights=copy)
+    assert not found.own_weights
+    assert isinstance(found.program, Network)
+    assert (found.program.path, found.program.precision) == (copy, "float32")
 
 
 @pytest.mark.parametrize(("content", "told"), [(None, "no such file"), (b"", "is empty")])

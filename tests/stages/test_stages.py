@@ -1,0 +1,232 @@
+"""Every stage, driven with a list: one contract for all, then what each one is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import engines
+from pipeline.detection.detections import Detections
+from pipeline.detection.heads import BoxesHead
+from pipeline.detection.postprocess import Postprocessor
+from pipeline.errors import PacketError, StageError
+from pipeline.ledger import Ticket
+from pipeline.media.geometry import place
+from pipeline.media.picture import BgrPicture
+from pipeline.media.preprocess import Preprocessor
+from pipeline.models.package import load_model
+from pipeline.packet import FrameInfo, Packet, Status
+from pipeline.payloads import Decoded, Detected, ModelInput, ModelOutput
+from pipeline.stage import Stage, drive
+from pipeline.stages.detect import DetectStage
+from pipeline.stages.embed import EmbedStage
+from pipeline.stages.merge import MergeStage
+from pipeline.stages.network import BoundNetwork
+from pipeline.stages.postprocess import PostprocessStage
+from pipeline.stages.preprocess import PreprocessStage
+from pipeline.stages.track import TrackStage
+from pipeline.tracking.spec import TrackSpec
+
+PLACEMENT = place(48, 32, 48, 32)
+BOX = np.array([[8, 4, 40, 28]], np.float32)
+
+
+def picture(light: int) -> BgrPicture:
+    return BgrPicture(np.full((32, 48, 3), light, np.uint8))
+
+
+def packet(payload: Any, sequence: int = 0, camera: str = "cam") -> Packet[Any]:
+    frame = FrameInfo(camera, sequence, sequence, sequence * 40_000_000, 48, 32)
+    return Packet(frame, payload, Ticket(camera))
+
+
+def model_input(light: int) -> ModelInput:
+    tensor = np.full((1, 3, 32, 48), light, np.float32)
+    return ModelInput(picture(light), tensor, PLACEMENT)
+
+
+def detected(score: float = 0.9) -> Detected:
+    detections = Detections(BOX, np.array([score], np.float32), np.zeros(1, np.int32))
+    return Detected(picture(100), detections)
+
+
+def bound(folder: Path) -> BoundNetwork:
+    return BoundNetwork(engines.create("cpu0", "onnxruntime"), load_model(folder).program)
+
+
+@pytest.fixture
+def make(light_meter: Path, mean_color: Path) -> Callable[[str], tuple[Stage[Any, Any], Any]]:
+    """Makes a stage of each kind, with a payload it takes."""
+    manifest = load_model(light_meter).manifest
+    crops = load_model(mean_color).manifest
+    assert manifest.preprocess
+    assert crops.preprocess
+
+    def make(kind: str) -> tuple[Stage[Any, Any], Any]:
+        match kind:
+            case "preprocess":
+                spec = manifest.preprocess
+                preprocessor = Preprocessor(spec, 48, 32, np.dtype("float32"), "nchw")
+                return PreprocessStage(preprocessor), Decoded(picture(100))
+            case "detect":
+                return DetectStage(bound(light_meter)), model_input(100)
+            case "postprocess":
+                tensors = {"boxes": BOX[None], "scores": np.array([[0.9]], np.float32)}
+                postprocessor = Postprocessor(BoxesHead(family="boxes"), ["light"])
+                return PostprocessStage(postprocessor), ModelOutput(
+                    picture(100), tensors, PLACEMENT
+                )
+            case "embed":
+                preprocessor = Preprocessor(crops.preprocess, 8, 16, np.dtype("float32"), "nchw")
+                return EmbedStage(bound(mean_color), preprocessor, 3), detected()
+            case "merge":
+                return MergeStage([np.zeros(1, np.int32)], 0.5), detected()
+            case _:
+                return TrackStage(TrackSpec(min_hits=1)), detected()
+
+    return make
+
+
+KINDS = ("preprocess", "detect", "postprocess", "embed", "merge", "track")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stage_takes_what_it_says_and_gives_what_it_says(kind: str, make: Any) -> None:
+    stage, payload = make(kind)
+    assert isinstance(payload, stage.consumes)
+    (out,) = drive(stage, [packet(payload)])
+    assert isinstance(out.payload, stage.produces)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_frame_keeps_its_header_and_its_line_in_the_ledger(kind: str, make: Any) -> None:
+    stage, payload = make(kind)
+    packets = [packet(payload, sequence) for sequence in range(3)]
+    out = list(drive(stage, packets))
+    assert [o.frame for o in out] == [p.frame for p in packets]
+    assert all(o.ticket is p.ticket for o, p in zip(out, packets, strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("status", [Status.DAMAGED, Status.BLIND])
+def test_a_status_never_gets_better(kind: str, status: Status, make: Any) -> None:
+    stage, payload = make(kind)
+    (out,) = drive(stage, [packet(payload).marked(status, "why")])
+    assert (out.status, out.reason) == (status, "why")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stage_may_be_closed_without_having_been_opened(kind: str, make: Any) -> None:
+    stage, _ = make(kind)
+    stage.close()
+
+
+def test_preprocess_gives_the_models_input(make: Any) -> None:
+    stage, payload = make("preprocess")
+    (out,) = drive(stage, [packet(payload)])
+    assert out.payload.tensor.shape == (1, 3, 32, 48)
+    assert (out.payload.tensor == 100).all()
+
+
+def test_the_exact_preprocessing_equals_the_fast_one_on_a_plain_picture(make: Any) -> None:
+    fast, payload = make("preprocess")
+    exact = PreprocessStage(fast._preprocessor, fast=False)
+    (one,), (other,) = drive(fast, [packet(payload)]), drive(exact, [packet(payload)])
+    assert np.array_equal(one.payload.tensor, other.payload.tensor)
+
+
+def test_a_network_that_gives_nan_blinds_its_frame_only(light_meter: Path) -> None:
+    stage = DetectStage(bound(light_meter))
+    packets = [packet(model_input(light), i) for i, light in enumerate((100, 5, 200))]
+    out = list(drive(stage, packets))
+    assert [o.status for o in out] == [Status.OK, Status.BLIND, Status.OK]
+    assert "scores has 1 of 1 elements not finite" in out[1].reason
+    assert out[1].payload.tensors == {}
+    assert {o.engine for o in out} == {"cpu0"}
+
+
+def test_a_batch_gives_what_one_by_one_gives(light_meter: Path) -> None:
+    packets = [packet(model_input(light), i) for i, light in enumerate((100, 5, 200, 30))]
+    single = [o.payload.tensors for o in drive(DetectStage(bound(light_meter)), packets)]
+    stage = DetectStage(bound(light_meter))
+    stage.open()
+    together = [o.payload.tensors for (o,) in stage.process_batch(packets)]
+    without_dark = [o.payload.tensors for (o,) in stage.process_batch([packets[0], packets[2]])]
+    stage.close()
+    for one, other in zip(single, together, strict=True):
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert all(t["scores"].shape == (1, 1) for t in without_dark)
+    assert np.array_equal(without_dark[1]["scores"], single[2]["scores"])
+
+
+def test_an_engine_that_cannot_load_stops_the_stage(tmp_path: Path) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(b"no network")
+    program = engines.Network(path, "onnx")
+    stage = DetectStage(BoundNetwork(engines.create("cpu0", "onnxruntime"), program))
+    with pytest.raises(StageError, match=r"bad\.onnx"):
+        stage.open()
+    stage.close()
+
+
+def test_a_blind_frame_has_no_detections_and_its_tracks_coast() -> None:
+    stage = TrackStage(TrackSpec(min_hits=1))
+    packets = [packet(detected(), i) for i in range(3)]
+    packets.append(packet(Detected(picture(0), Detections.empty()), 3).marked(Status.BLIND, "gone"))
+    packets.append(packet(detected(), 4))
+    out = list(drive(stage, packets))
+    assert [o.payload.tracks.ids.tolist() for o in out] == [[1]] * 5
+    assert out[3].payload.tracks.unseen_s[0] == pytest.approx(0.04)
+    assert out[4].payload.tracks.unseen_s[0] == 0
+
+
+def test_cameras_have_their_own_identities() -> None:
+    stage = TrackStage(TrackSpec(min_hits=1))
+    out = list(drive(stage, [packet(detected(), 0, camera) for camera in "ab"]))
+    assert [o.payload.tracks.ids.tolist() for o in out] == [[1], [1]]
+
+
+def test_time_that_goes_back_drops_the_frame() -> None:
+    stage = TrackStage(TrackSpec())
+    list(stage.process(packet(detected(), 1)))
+    with pytest.raises(PacketError, match="time_went_back"):
+        list(stage.process(packet(detected(), 0)))
+
+
+def test_embeddings_have_length_one_and_one_row_a_detection(mean_color: Path, make: Any) -> None:
+    stage, _ = make("embed")
+    two = Detections(np.repeat(BOX, 2, 0), np.ones(2, np.float32), np.zeros(2, np.int32))
+    none = Detected(picture(100), Detections.empty())
+    out = list(drive(stage, [packet(Detected(picture(100), two)), packet(none, 1)]))
+    assert out[0].payload.embeddings.shape == (2, 3)
+    assert np.allclose(out[0].payload.embeddings, 1 / np.sqrt(3))
+    assert out[1].payload.embeddings.shape == (0, 3)
+
+
+def test_merged_detectors_keep_the_better_of_two_boxes_and_share_labels() -> None:
+    far = np.array([[0, 0, 4, 4]], np.float32)
+    left = Detections(BOX, np.array([0.6], np.float32), np.array([1], np.int32))
+    right = Detections(
+        np.concatenate([BOX + 1, far]),
+        np.array([0.9, 0.5], np.float32),
+        np.array([0, 1], np.int32),
+    )
+    maps = [np.array([0, 2], np.int32), np.array([2, 3], np.int32)]
+    stage = MergeStage(maps, 0.5)
+    (out,) = stage.join([packet(Detected(picture(9), part)) for part in (left, right)])
+    merged = out.payload.detections
+    assert merged.scores.tolist() == pytest.approx([0.9, 0.5])
+    assert merged.labels.tolist() == [2, 3]
+    assert np.array_equal(merged.boxes_xyxy[0], BOX[0] + 1)
+
+
+def test_a_frame_that_one_detector_did_not_see_is_blind() -> None:
+    stage = MergeStage([np.zeros(1, np.int32)] * 2, 0.5)
+    packets = [packet(detected()), packet(detected()).marked(Status.BLIND, "device gone")]
+    (out,) = stage.join(packets)
+    assert (out.status, out.reason) == (Status.BLIND, "device gone")

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import pipeline
+from pipeline.errors import ConfigError, GraphError
+from pipeline.queues import OnFull
+
+
+def text(light_meter: Path, stages: str = "", outputs: str = "", camera: str = "") -> str:
+    return f"""
+cameras:
+  - {{id: street, uri: "rendered:day?seconds=0.2&size=96x64"{camera}}}
+engines:
+  cpu0: {{backend: onnxruntime}}
+stages:
+  detect: {{model: {light_meter}, workers: 2, batch: {{max: 4, wait_ms: 5}}}}
+{stages}
+outputs: [{outputs}]
+"""
+
+
+def test_the_default_chain_is_built_with_its_bindings(light_meter: Path) -> None:
+    graph = pipeline.build(pipeline.loads(text(light_meter)))
+    assert [node.name for node in graph.nodes] == ["preprocess", "detect", "postprocess", "track"]
+    detect = graph.node("detect")
+    assert detect.workers == 2
+    assert (detect.batch.most, detect.batch.wait_s) == (4, 0.005)
+    assert "light-meter on cpu0 (onnxruntime/cpu" in str(detect.binding)
+    assert graph.ends() == ["track"]
+
+
+def test_a_recording_blocks_and_a_camera_drops_its_oldest(light_meter: Path) -> None:
+    config = text(light_meter, camera="}\n  - {id: gate, uri: 'rtsp://u:secret@10.0.0.5/s'")
+    graph = pipeline.build(pipeline.loads(config))
+    assert [c.on_full for c in graph.cameras] == [OnFull.BLOCK, OnFull.DROP_OLDEST]
+    assert "secret" not in graph.text() + graph.mermaid() + repr(graph)
+
+
+def test_two_detectors_two_branches_and_a_merge(light_meter: Path, tmp_path: Path) -> None:
+    stages = f"""
+  prepare: {{kind: preprocess, after: decode, model: {light_meter}}}
+  left:    {{kind: detect, after: prepare, model: {light_meter}}}
+  right:   {{kind: detect, after: prepare, model: {light_meter}}}
+  post_l:  {{kind: postprocess, after: left}}
+  post_r:  {{kind: postprocess, after: right}}
+  merge:   {{after: [post_l, post_r]}}
+  track:   {{after: merge, min_hits: 1, new_score: 0.2, high_score: 0.2}}
+"""
+    whole = text(light_meter, stages, f"{{file: {{path: {tmp_path}/t.jsonl}}}}")
+    whole = whole.replace(
+        f"  detect: {{model: {light_meter}, workers: 2, batch: {{max: 4, wait_ms: 5}}}}\n", ""
+    )
+    report = pipeline.run(pipeline.build(pipeline.loads(whole)))
+    assert report.balanced
+    assert report.emitted == 5
+    lines = (tmp_path / "t.jsonl").read_text().splitlines()
+    assert len(lines) == 5
+    assert all('"class":"light"' in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("stages", "overrides", "message"),
+    [
+        ("", ["stages.detect.model=street-pcio"], "stages.detect.model: "),
+        ("", ["stages.detect.model=reid-retail-0248"], "stages.detect.model: "),
+        ("  postprocess: {classes: [ligth]}", [], "did you mean 'light'"),
+        (
+            "",
+            ["stages.detect.weights=no/such.onnx"],
+            "stages.detect.weights: no/such.onnx: no such file",
+        ),
+        (
+            "",
+            ["stages.detect.model=hog-people"],
+            "onnxruntime cannot run hog-people; bind it to an engine with backend opencv",
+        ),
+    ],
+)
+def test_what_cannot_be_bound_is_refused_with_its_place(
+    stages: str, overrides: list[str], message: str, light_meter: Path
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        pipeline.build(pipeline.loads(text(light_meter, stages), overrides=overrides))
+    assert message in str(caught.value)
+
+
+def test_an_empty_network_file_is_refused(light_meter: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.onnx"
+    empty.touch()
+    overrides = [f"stages.detect.weights={empty}"]
+    with pytest.raises(ConfigError, match=r"empty\.onnx: the file is empty"):
+        pipeline.build(pipeline.loads(text(light_meter), overrides=overrides))
+
+
+def test_stages_that_do_not_fit_make_no_graph(light_meter: Path) -> None:
+    stages = "  track: {after: detect}\n"
+    whole = text(light_meter, stages).replace("workers: 2", "workers: 2, after: decode")
+    with pytest.raises(GraphError, match="takes ModelInput"):
+        pipeline.build(pipeline.loads(whole))
