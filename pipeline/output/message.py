@@ -86,17 +86,3 @@ def from_packet(
         sequence=sequence,
         age_ms=None if now_ns is None else (now_ns - frame.entered_ns) / 1e6,
     )
-
-
-def take(tracks: Tracks, rows: slice) -> Tracks:
-    """The tracks at `rows`, as views."""
-    return Tracks(
-        tracks.ids[rows],
-        tracks.boxes_xyxy[rows],
-        tracks.scores[rows],
-        tracks.labels[rows],
-        tracks.states[rows],
-        tracks.velocities[rows],
-        tracks.ages_s[rows],
-        tracks.unseen_s[rows],
-    )

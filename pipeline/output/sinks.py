@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +124,11 @@ class FileSink(Sink[Tracked]):
         self._files[self._paths[packet.frame.camera]].write(lines)
 
     def flush(self) -> Iterable[Packet[Any]]:
-        for file in self._files.values():
-            file.finish()
+        _each([file.finish for file in self._files.values()])
         return ()
 
     def close(self) -> None:
-        for file in self._files.values():
-            file.close()
+        _each([file.close for file in self._files.values()])
 
 
 class AnnotateSink(Sink[Tracked]):
@@ -179,16 +177,25 @@ class AnnotateSink(Sink[Tracked]):
         return VideoWriter(part, message.width, message.height, _NOMINAL_FPS, crf=self._spec.crf)
 
     def flush(self) -> Iterable[Packet[Any]]:
-        for camera, writer in self._writers.items():
-            writer.close()
-            self._parts[camera].finish()
+        _each([writer.close for writer in self._writers.values()])
+        _each([self._parts[camera].finish for camera in self._writers])
         return ()
 
     def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
-        for part in self._parts.values():
-            part.close()
+        parts = self._parts.values()
+        _each([writer.close for writer in self._writers.values()] + [p.close for p in parts])
+
+
+def _each(steps: Iterable[Callable[[], None]]) -> None:
+    """Takes every step, also after one that failed; then raises the first failure."""
+    failures = []
+    for step in steps:
+        try:
+            step()
+        except OutputError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 def camera_paths(template: str, cameras: Sequence[str], *, shared: bool) -> dict[str, Path]:

@@ -114,6 +114,22 @@ def test_formats_for_one_camera_ask_for_a_file_each(said: dict[str, Any], better
         sink(said, ("gate", "yard"))
 
 
+def test_one_file_that_cannot_be_finished_does_not_keep_the_others(
+    tmp_path: Path, make_packet: Any
+) -> None:
+    writing = sink({"file": {"path": str(tmp_path / "{camera}.csv")}}, ("gate", "yard"))
+
+    def packets() -> Any:
+        yield make_packet(0, "gate")
+        yield make_packet(0, "yard")
+        (tmp_path / "gate.csv").mkdir()  # in the way of the name
+
+    with pytest.raises(OutputError, match=r"cannot finish .*gate\.csv"):
+        list(drive(writing, packets()))
+    assert (tmp_path / "yard.csv").read_text().count("\n") == 4
+    assert (tmp_path / "gate.csv.part").is_file()
+
+
 def test_a_path_without_cameras_in_it_is_everyones() -> None:
     assert camera_paths("a.csv", ("x", "y"), shared=True) == {
         "x": Path("a.csv"),
