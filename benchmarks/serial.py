@@ -18,7 +18,8 @@ from pipeline.stage import Run, Stage
 def run_serially(graph: Graph) -> Iterator[Iterator[int]]:
     """Opens everything; gives an iterator that takes one frame of each camera in turn through it.
 
-    For graphs that are a chain and end in one sink or more. The iterator gives the index of every frame that was worked on.
+    For graphs that are a chain and end in one sink or more. The iterator gives the index of every
+    frame that was worked on.
     """
     with ExitStack() as stack:
         sources = {camera.id: camera.make() for camera in graph.cameras}
