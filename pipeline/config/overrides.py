@@ -34,7 +34,9 @@ def apply(document: Document, override: str, environment: Mapping[str, str]) -> 
         document.problems.append(Problem(place, (), *error.args))
         return
     value = parse(text, place.source, environment)
-    document.problems += [Problem(place, real, p.message, p.remedy) for p in value.problems]
+    document.problems += [
+        Problem(place, (*real, *p.path), p.message, p.remedy) for p in value.problems
+    ]
     document.secrets.update(value.secrets)
     container[key] = value.value
     _relocate(document, real, value, place)

@@ -61,6 +61,7 @@ def test_later_ones_win() -> None:
         ("run.queue=[1", "is not YAML"),
         ("cameras=[]", "expected at least 1 entries"),
         ("run.queue=${NONE}", "NONE is not set"),
+        ("run={queue: 1, queue: 2}", "run.queue: written twice"),
     ],
 )
 def test_a_wrong_one_is_told_by_its_own_text(override: str, words: str) -> None:
