@@ -44,10 +44,16 @@ class PictureMaker:
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
+        self._rotation: int | None = None
+        self._orientation = UPRIGHT
 
     def picture(self, frame: av.VideoFrame) -> Picture:
         """The picture in `frame`; the frame must not be used after this."""
-        orientation = _orientation(frame)
+        if frame.rotation != self._rotation:
+            # Once a change, not once a frame: PyAV's side data and its frame hold each other, and
+            # so keep the picture's memory until the garbage collector comes by.
+            self._rotation, self._orientation = frame.rotation, _orientation(frame)
+        orientation = self._orientation
         if frame.format.name not in _PLANAR:
             target = _planar_like(frame.format)
             if target is None:

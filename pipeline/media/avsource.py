@@ -151,20 +151,32 @@ class AvSource(Source):
         """The packets of the file, and None at its end, upon which the decoder gives its rest."""
         packets = container.demux(stream)
         reason = "the camera ended the stream"
+        heard_ns = self._clock.now_ns()
         while not self._interrupted.is_set():
             try:
                 packet = next(packets, None)
             except av.FFmpegError as error:
+                if self._may_wait(error, heard_ns):
+                    packets = container.demux(stream)
+                    continue
                 packet, reason = None, reason_of(error)
                 self._faults["read_error"] += 1
             if packet is None or not packet.size:
                 break
+            heard_ns = self._clock.now_ns()
             self._packets_read += 1
             yield packet
         yield None
         # Raised out here so that PyAV's error, whose text holds the password, is not chained.
         if self.live and not self._interrupted.is_set():
             raise SourceError(f"{self._address.name}: {reason}; {self._address.remedy}")
+
+    def _may_wait(self, error: av.FFmpegError, heard_ns: int) -> bool:
+        """A camera is read in short waits, so that `interrupt` is seen in between."""
+        if not (self.live and isinstance(error, av.error.ExitError)):
+            return False
+        limit_s = self._address.read_timeout_s
+        return limit_s is None or self._clock.now_ns() - heard_ns < limit_s * NS_PER_S
 
     def _check_complete(self, container: InputContainer, stream: VideoStream, end_ns: int) -> None:
         """Counts a file that ended before what its header says."""

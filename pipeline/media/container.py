@@ -15,6 +15,7 @@ from pipeline.media.uri import redact
 
 # FFmpeg takes any text file for a recording of a terminal, and plays it.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
+_POLL_S = 0.5
 _GEN_PTS = 0x0001  # AVFMT_FLAG_GENPTS, which PyAV sets
 
 
@@ -27,7 +28,8 @@ class Address:
         format: name of the demuxer; None: found by looking.
         options: for the demuxer and its protocols.
         open_timeout_s: None: wait for ever.
-        read_timeout_s: None: wait for ever.
+        read_timeout_s: None: wait for ever. The reader of a live one waits for half a second at a
+            time and adds up.
         codecs: those allowed; None: all.
         live: a camera.
         remedy: what to check when it cannot be opened.
@@ -74,7 +76,7 @@ def _open(address: Address) -> InputContainer:
             "r",
             format=address.format,
             options=dict(address.options),
-            timeout=(address.open_timeout_s, address.read_timeout_s),
+            timeout=(address.open_timeout_s, _POLL_S if address.live else address.read_timeout_s),
             metadata_errors="replace",
         )
     except (av.FFmpegError, OSError, ValueError) as error:
