@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from pipeline.config import AnyStage, CameraConfig, PipelineConfig
+from pipeline.crew import Batch
 from pipeline.graph import Camera, Graph, Node
 from pipeline.media.sources import SourceOptions, is_live, open_source
 from pipeline.media.uri import redact
@@ -15,7 +16,6 @@ from pipeline.output.sinks import build_sink, sink_class
 from pipeline.planning import Planner
 from pipeline.queues import OnFull
 from pipeline.registry import STAGES
-from pipeline.worker import Batch
 
 
 def build(config: PipelineConfig) -> Graph:

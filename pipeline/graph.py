@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
+from pipeline.crew import Batch
 from pipeline.errors import GraphError
 from pipeline.media.source import Source
 from pipeline.payloads import Decoded
 from pipeline.queues import OnFull
 from pipeline.stage import Run, Stage
-from pipeline.worker import Batch
 
 #: The name under which stages refer to the cameras in `after`.
 SOURCES = "decode"

@@ -20,8 +20,8 @@ from pipeline.errors import ConfigError, ModelError, SightlineError
 from pipeline.graph import Binding
 from pipeline.media.preprocess import Preprocessor
 from pipeline.models.package import ModelPackage, load_model
+from pipeline.network import BoundNetwork
 from pipeline.stage import Run, Stage
-from pipeline.stages.network import BoundNetwork
 
 
 @dataclass(frozen=True, slots=True)

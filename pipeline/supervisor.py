@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import StageError
-from pipeline.graph import SOURCES, Graph, Node, lanes
+from pipeline.graph import SOURCES, Graph
 from pipeline.ledger import Account, Ledger
-from pipeline.media.sampling import FrameSampler
 from pipeline.metrics import StageMetrics
 from pipeline.report import CameraReport, EdgeReport, RunReport, StageReport
-from pipeline.stage import Run
-from pipeline.worker import Crew, Edge, Failure, Feed, Inbox, Outlet, SourceWorker, StageWorker
+from pipeline.wiring import Wiring
+from pipeline.worker import Failure, SourceWorker, StageWorker
 
 #: How long a worker may take to notice that the run was aborted before it is given up.
 _ABORT_S = 2.0
 _POLL_S = 0.1
 
 Observer = Callable[[RunReport], None]
-
-
-@dataclass(frozen=True)
-class _Crewed:
-    """A stage with everything that runs it: one inbox and crew, or one a worker if partitioned."""
-
-    node: Node
-    inboxes: tuple[Inbox, ...]
-    crews: tuple[Crew, ...]
-    workers: tuple[StageWorker, ...]
 
 
 class Supervisor:
@@ -59,14 +46,12 @@ class Supervisor:
         self._stop = threading.Event()
         self._abort = threading.Event()
         self._deadline_s = float("inf")
-        self._run = Run(secrets.randbits(64))
         self._asked = 0  # signals that came
         self._failures: list[Failure] = []
         self._started: tuple[float, float] | None = None
         self._ended: tuple[float, float] | None = None
-        inboxes = {node.name: self._inboxes(node) for node in graph.nodes}
-        self._stages = [self._crewed(node, inboxes) for node in graph.nodes]
-        self._sources = [self._source(index, inboxes) for index in range(len(graph.cameras))]
+        wiring = Wiring(graph, self._ledger, self._clock, self._stop, self._on_failure)
+        self._stages, self._sources = wiring.stages, wiring.sources
 
     def run(self, observer: Observer | None = None, interval_s: float = 1.0) -> RunReport:
         """Runs to the end; SIGINT and SIGTERM drain, a second one aborts.
@@ -251,58 +236,6 @@ class Supervisor:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-    def _inboxes(self, node: Node) -> tuple[Inbox, ...]:
-        producers = sum(
-            len(self.graph.cameras) if name == SOURCES else self.graph.node(name).workers
-            for name in node.after
-        )
-        copies = node.workers if node.stage.per_camera else 1
-        return tuple(
-            Inbox(node.queue, lanes(node, self.graph.cameras), producers) for _ in range(copies)
-        )
-
-    def _outlet(self, owner: str, inboxes: dict[str, tuple[Inbox, ...]]) -> Outlet:
-        cameras = [camera.id for camera in self.graph.cameras]
-        edges = [
-            Edge(
-                node.name,
-                inboxes[node.name],
-                {c: index % len(inboxes[node.name]) for index, c in enumerate(cameras)},
-                {c: c if node.at_entrance else owner * node.stage.joins for c in cameras},
-            )
-            for node in self.graph.successors(owner)
-        ]
-        return Outlet(owner, edges, self._ledger)
-
-    def _crewed(self, node: Node, inboxes: dict[str, tuple[Inbox, ...]]) -> _Crewed:
-        cameras = [camera.id for camera in self.graph.cameras]
-        members = 1 if node.stage.per_camera else node.workers
-        crews = tuple(
-            Crew(inbox, self._outlet(node.name, inboxes), node.batch, cameras, members)
-            for inbox in inboxes[node.name]
-        )
-        workers = tuple(
-            StageWorker(
-                node.name,
-                index,
-                node.make(self._run),
-                crews[index % len(crews)],
-                self._ledger,
-                self._on_failure,
-                node.after if node.stage.joins else None,
-            )
-            for index in range(node.workers)
-        )
-        return _Crewed(node, inboxes[node.name], crews, workers)
-
-    def _source(self, index: int, inboxes: dict[str, tuple[Inbox, ...]]) -> SourceWorker:
-        camera = self.graph.cameras[index]
-        feed = Feed(
-            camera.id, camera.make, FrameSampler(camera.max_fps, camera.every), camera.realtime
-        )
-        outlet = self._outlet(SOURCES, inboxes)
-        return SourceWorker(feed, outlet, self._ledger, self._clock, self._stop, self._on_failure)
 
 
 def _drops_by_stage(accounts: Iterable[Account]) -> dict[str, dict[str, int]]:

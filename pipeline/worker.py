@@ -17,167 +17,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.clock import Clock
+from pipeline.crew import Crew, Taken
 from pipeline.errors import PacketError, SightlineError, SourceError
 from pipeline.ledger import Ledger
 from pipeline.media.sampling import FrameSampler
 from pipeline.media.source import Source, SourceFrame, SourceInfo
 from pipeline.metrics import StageMetrics
-from pipeline.ordering import Meeting, Resequencer
+from pipeline.ordering import Meeting
+from pipeline.outlet import AnyPacket, Outlet
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Decoded
-from pipeline.queues import Closed, LaneQueue
+from pipeline.queues import Closed
 from pipeline.stage import Join, Stage
-
-AnyPacket = Packet[Any]
-Inbox = LaneQueue[AnyPacket]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """How many packets a worker takes at once, and how long it waits for them."""
-
-    most: int = 1
-    wait_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """The way to one successor.
-
-    Attributes:
-        target: name of the successor, for the ledger.
-        inboxes: one a worker where the successor keeps state per camera, else one for all.
-        inbox_of: for each camera, which of the inboxes is its own.
-        lane_of: for each camera, the lane to put into.
-    """
-
-    target: str
-    inboxes: Sequence[Inbox]
-    inbox_of: Mapping[str, int]
-    lane_of: Mapping[str, str]
-
-    def put(self, packet: AnyPacket) -> AnyPacket | None:
-        """Puts the packet into its lane; gives back the packet that had to go for it."""
-        camera = packet.frame.camera
-        return self.inboxes[self.inbox_of[camera]].put(self.lane_of[camera], packet)
-
-    def close(self) -> None:
-        """This producer is done."""
-        for inbox in self.inboxes:
-            inbox.close_put()
-
-
-class Outlet:
-    """What a worker puts into: an edge to each successor; the ledger learns of every drop."""
-
-    def __init__(self, owner: str, edges: Sequence[Edge], ledger: Ledger) -> None:
-        self._owner = owner
-        self._edges = edges
-        self._ledger = ledger
-
-    def put(self, packets: Sequence[AnyPacket]) -> None:
-        """Puts each packet on every edge.
-
-        Raises:
-            Closed: a successor is gone; whatever could not be put is dropped as ``shutdown``.
-        """
-        closed = False
-        for packet in packets:
-            self._ledger.fork(packet.ticket, len(self._edges))
-            for edge in self._edges:
-                closed = not self._put_on(edge, packet) or closed
-        if closed:
-            raise Closed
-
-    def _put_on(self, edge: Edge, packet: AnyPacket) -> bool:
-        try:
-            gone = edge.put(packet)
-        except Closed:
-            self._ledger.drop(packet.ticket, self._owner, "shutdown")
-            return False
-        if gone is not None:
-            self._ledger.drop(gone.ticket, edge.target, "queue_full")
-        return True
-
-    def close(self) -> None:
-        """This producer is done on every edge."""
-        for edge in self._edges:
-            edge.close()
-
-
-@dataclass(slots=True)
-class Taken:
-    """One packet a worker has in hand, with its place among its camera's packets."""
-
-    lane: str
-    packet: AnyPacket
-    number: int
-
-
-class Crew:
-    """What the workers of one stage share: the inbox, the outlet, and the order between them.
-
-    Args:
-        workers: how many workers share this crew; with one, order needs no restoring.
-    """
-
-    #: A worker may be this many packets per worker ahead of a slow one; bounds what is held back.
-    _AHEAD = 2
-
-    def __init__(
-        self, inbox: Inbox, outlet: Outlet, batch: Batch, cameras: Sequence[str], workers: int
-    ) -> None:
-        self.inbox = inbox
-        self.outlet = outlet
-        self._batch = batch
-        self._workers = workers
-        self._members = workers
-        self._taking = threading.Lock()
-        self._order: Resequencer[AnyPacket] = Resequencer()
-        self._turn = {camera: threading.Condition() for camera in cameras}
-        self._stopped = False
-
-    def take(self) -> list[Taken]:
-        """Waits for the next packets. Raises `Closed` when there will be none."""
-        with self._taking:  # taking and numbering must be one step
-            if self._batch.most == 1:
-                got = [self.inbox.get()]
-            else:
-                got = self.inbox.get_batch(self._batch.most, self._batch.wait_s)
-            return [Taken(lane, p, self._order.number(p.frame.camera)) for lane, p in got]
-
-    def hand_on(self, taken: Taken, results: Sequence[AnyPacket]) -> None:
-        """Puts a packet's results out as soon as all earlier ones of its camera are out."""
-        if self._workers == 1:
-            self.outlet.put(results)
-            return
-        camera = taken.packet.frame.camera
-        turn = self._turn[camera]
-        with turn:
-            ready = self._order.submit(camera, taken.number, results)
-            try:
-                self.outlet.put(ready)
-            finally:
-                turn.notify_all()
-            limit = self._AHEAD * self._workers
-            while self._order.ahead(camera, taken.number) > limit and not self._stopped:
-                turn.wait()
-
-    def stop(self) -> list[AnyPacket]:
-        """Takes no more: gives what was left in the inbox, and makes nobody wait for their turn."""
-        left = self.inbox.close_get()
-        self._stopped = True
-        for turn in self._turn.values():
-            with turn:
-                turn.notify_all()
-        return left
-
-    def leave(self) -> list[AnyPacket]:
-        """One worker is done; after the last one, gives what is still held back."""
-        self.outlet.close()
-        with self._taking:
-            self._members -= 1
-            return [] if self._members else self._order.abandon()
 
 
 @dataclass(frozen=True, slots=True)

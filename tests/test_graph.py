@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.crew import Batch
 from pipeline.errors import GraphError
 from pipeline.graph import SOURCES, Binding, Camera, Graph, Node, lanes
 from pipeline.media.source import Source
@@ -12,7 +13,6 @@ from pipeline.packet import Packet
 from pipeline.payloads import Decoded, Detected, ModelInput
 from pipeline.queues import OnFull
 from pipeline.stage import Join, Sink, Stage
-from pipeline.worker import Batch
 
 
 class Prepare(Stage[Decoded, ModelInput]):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from pipeline.clock import ManualClock
+from pipeline.crew import Batch
 from pipeline.errors import GraphError, PacketError, PipelineError, SourceError, StageError
 from pipeline.graph import Camera, Graph, Node
 from pipeline.media.picture import BgrPicture
@@ -25,7 +26,6 @@ from pipeline.payloads import Decoded
 from pipeline.queues import OnFull
 from pipeline.stage import Join, Run, Sink, Stage
 from pipeline.supervisor import Supervisor
-from pipeline.worker import Batch
 
 PICTURE = BgrPicture(np.zeros((4, 6, 3), np.uint8))
 

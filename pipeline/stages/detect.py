@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from engines.errors import EngineError
 from pipeline.config import DetectConfig
+from pipeline.network import BoundNetwork
 from pipeline.packet import Packet, Status
 from pipeline.payloads import ModelInput, ModelOutput
 from pipeline.planning import Plan, Planner
 from pipeline.stage import Stage
-from pipeline.stages.network import BoundNetwork
 
 
 class DetectStage(Stage[ModelInput, ModelOutput]):

@@ -11,11 +11,11 @@ from engines.errors import EngineError
 from pipeline.config import EmbedConfig
 from pipeline.media.picture import Picture
 from pipeline.media.preprocess import Preprocessor
+from pipeline.network import BoundNetwork
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Detected
 from pipeline.planning import Plan, Planner
 from pipeline.stage import Stage
-from pipeline.stages.network import BoundNetwork
 
 
 class EmbedStage(Stage[Detected, Detected]):

@@ -19,13 +19,13 @@ from pipeline.media.geometry import place
 from pipeline.media.picture import BgrPicture
 from pipeline.media.preprocess import Preprocessor
 from pipeline.models.package import load_model
+from pipeline.network import BoundNetwork
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Decoded, Detected, ModelInput, ModelOutput
 from pipeline.stage import Stage, drive
 from pipeline.stages.detect import DetectStage
 from pipeline.stages.embed import EmbedStage
 from pipeline.stages.merge import MergeStage
-from pipeline.stages.network import BoundNetwork
 from pipeline.stages.postprocess import PostprocessStage
 from pipeline.stages.preprocess import PreprocessStage
 from pipeline.stages.track import TrackStage
