@@ -12,7 +12,7 @@ from rich.console import Console
 
 import pipeline
 from pipeline.cli.progress import Observer, Style, progress
-from pipeline.cli.summary import print_summary
+from pipeline.cli.summary import print_failures, print_summary
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.mot_files import read_mot
 from pipeline.output.listen import Listener
@@ -44,6 +44,7 @@ def command(
             report = Supervisor(pipeline.build(config)).run(received.then(observer), 0.0)
         received.drain(_LAST_S)
     print_summary(report)
+    print_failures(report, config)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
     # A telegram lost at the very end leaves no gap behind it, so frames are compared, too.

@@ -10,7 +10,7 @@ import typer
 import pipeline
 from pipeline.cli.options import Config, Json, Set
 from pipeline.cli.progress import Style, progress
-from pipeline.cli.summary import print_summary
+from pipeline.cli.summary import print_failures, print_summary
 from pipeline.supervisor import Supervisor
 
 
@@ -30,12 +30,14 @@ def command(
 
     With --json there is a line a second, and the report is the last one.
     """
-    supervisor = Supervisor(pipeline.build(pipeline.load(config, set_ or ())))
+    checked = pipeline.load(config, set_ or ())
+    supervisor = Supervisor(pipeline.build(checked))
     shown = Style.JSON if json else Style.NONE if quiet else Style(style)
     with progress(shown) as (observer, interval_s):
         report = supervisor.run(observer, interval_s)
     if json:
         typer.echo(json_text.dumps({"type": "report", **report.to_json()}))
-    else:
-        print_summary(report, quiet=quiet)
+    elif not quiet:
+        print_summary(report)
+    print_failures(report, checked)
     raise typer.Exit(report.exit_code)

@@ -11,18 +11,29 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from pipeline.cli.console import console
+from pipeline.config import PipelineConfig
+from pipeline.config.problem import KeyPath
 from pipeline.ledger import Account
 from pipeline.report import RunReport
 
 
-def print_summary(report: RunReport, *, quiet: bool = False) -> None:
-    """Prints the report to stdout and what failed to stderr; with `quiet` only the latter."""
-    if not quiet:
-        console().print(summary(report))
+def print_summary(report: RunReport) -> None:
+    """Prints the report to stdout."""
+    console().print(summary(report))
+
+
+def print_failures(report: RunReport, config: PipelineConfig) -> None:
+    """Prints to stderr what went wrong, each with the key of the configuration it belongs to."""
+    keys: dict[str, KeyPath] = {name: ("stages", name) for name in config.stages}
+    keys |= {camera.id: ("cameras", i, "uri") for i, camera in enumerate(config.cameras)}
+    texts = []
     for failure in report.failures:
-        print(f"error: {failure.where}: {failure.error}", file=sys.stderr)
-    if not report.balanced:
-        print("error: the frame ledger does not balance", file=sys.stderr)
+        place = config.where(*keys[failure.where]) if failure.where in keys else failure.where
+        texts.append(f"error: {place}: {failure.error}")
+    if report.finished and not report.balanced:
+        texts.append("error: the frame ledger does not balance")
+    for text in dict.fromkeys(texts):  # several workers may fail alike
+        print(text, file=sys.stderr)
 
 
 def summary(report: RunReport) -> Group:
@@ -81,6 +92,10 @@ def _verdict(report: RunReport) -> str:
     ]
     if busiest is not None:
         lines[0] += f"; the bottleneck is {busiest.name} ({busiest.busy:.0%} busy)"
+    for stage in report.stages:
+        if stage.counts:
+            counts = ", ".join(f"{name} {count}" for name, count in sorted(stage.counts.items()))
+            lines.append(f"{stage.name}: {counts}")
     state = "balanced" if report.balanced else "NOT BALANCED"
     lines.append(
         f"ledger {state}: {report.entered} in = {report.emitted} out + {report.dropped} dropped"

@@ -59,8 +59,10 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], int, list[str]]] = {
     "unknown key": (_nothing, ["stages.detect.wrkers=2"], 2, ["--set", "'workers'"]),
     "two cameras with one id": (_nothing, [TWICE], 2, ["cameras[1].id", "two cameras"]),
     "a cycle": (_nothing, [CYCLE], 2, ["stages.a.after", "cycle"]),
-    "missing file": (_nothing, ["cameras.gate.uri=no.mp4"], 3, ["gate", "no.mp4", "no such file"]),
-    "not a video": (_not_a_video, ["cameras.gate.uri=fake.mp4"], 3, ["gate", "fake.mp4"]),
+    "missing file": (
+        _nothing, ["cameras.gate.uri=no.mp4"], 3, ["cameras[0].uri", "no.mp4", "no such file"],
+    ),
+    "not a video": (_not_a_video, ["cameras.gate.uri=fake.mp4"], 3, ["cameras[0].uri", "fake.mp4"]),
     "empty file": (_empty_file, ["cameras.gate.uri=empty.mp4"], 3, ["empty.mp4", "empty"]),
     "unknown model": (
         _nothing, ["stages.detect.model=hog-peple"], 2, ["stages.detect.model", "'hog-people'"],
@@ -68,7 +70,9 @@ CASES: dict[str, tuple[Callable[[Path], None], list[str], int, list[str]]] = {
     "zero-byte model": (_empty_model, [], 2, ["street.yaml:4:19: stages.detect.model", "0"]),
     "wrong model hash": (_changed_model, [], 2, ["street.yaml:4:", "tiny.onnx", "expected sha256"]),
     "missing weights": (_missing_model, [], 2, ["street.yaml:4:", "tiny.onnx", "no such file"]),
-    "tensors that do not fit": (_misfit, [], 1, ["detect", "images", "32"]),
+    "tensors that do not fit": (
+        _misfit, [], 1, ["street.yaml:4:11: stages.detect: ", "images", "32"],
+    ),
     "a model of another task": (
         _nothing, ["stages.embed.model=hog-people"], 2, ["stages.embed.model", "embed"],
     ),
