@@ -16,6 +16,7 @@ from pipeline.output.sinks import build_sink, sink_class
 from pipeline.planning import Planner
 from pipeline.queues import OnFull
 from pipeline.registry import STAGES
+from pipeline.stage import Run
 
 
 def build(config: PipelineConfig) -> Graph:
@@ -92,7 +93,7 @@ def _sinks(planner: Planner) -> Iterator[Node]:
         used[output.name] += 1
         name = output.name if used[output.name] == 1 else f"{output.name}-{used[output.name]}"
         labels = planner.labels(output.after)
-        with planner.located("outputs", index):
-            kind = sink_class(output)
         make = partial(build_sink, output, cameras, labels)
-        yield Node(name, kind, make, (output.after,), queue=config.run.queue)
+        with planner.located("outputs", index):
+            make(Run(0))  # so that an output that does not fit the cameras is told before the start
+        yield Node(name, sink_class(output), make, (output.after,), queue=config.run.queue)

@@ -32,6 +32,7 @@ class StageReport:
         p50_ms: median time of one call.
         p95_ms: 95th percentile of one call.
         age_p95_ms: 95th percentile of the time from a frame's entrance to the end of this stage.
+        counts: what the stage counts by itself, such as datagrams sent and lost.
     """
 
     name: str
@@ -46,6 +47,7 @@ class StageReport:
     p50_ms: float
     p95_ms: float
     age_p95_ms: float
+    counts: dict[str, int]
 
     @staticmethod
     def of(
@@ -55,6 +57,7 @@ class StageReport:
         metrics: StageMetrics,
         dropped: dict[str, int],
         wall_s: float,
+        counts: dict[str, int] | None = None,
     ) -> StageReport:
         """Sums up the merged counts of one stage's workers."""
         return StageReport(
@@ -70,6 +73,7 @@ class StageReport:
             metrics.service.quantile_ns(0.5) / 1e6,
             metrics.service.quantile_ns(0.95) / 1e6,
             metrics.age.quantile_ns(0.95) / 1e6,
+            counts or {},
         )
 
 

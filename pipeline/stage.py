@@ -8,7 +8,7 @@ no more packets will come, and ``close`` always, also after a failure. A test dr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -63,8 +63,15 @@ class Stage(ABC, Generic[In, Out]):
         return [list(self.process(packet)) for packet in packets]
 
     def flush(self) -> Iterable[Packet[Out]]:
-        """Hands on what is still held back; no packet follows."""
+        """Hands on what is still held back, and finishes what is written; no packet follows.
+
+        Not called where the run failed or was aborted: what such a run leaves is not finished.
+        """
         return ()
+
+    def counts(self) -> Mapping[str, int]:
+        """What this copy counts beside its packets, by name; called from any thread."""
+        return {}
 
     def close(self) -> None:
         """Gives back what `open` got; the last call, also when `open` or `process` failed."""

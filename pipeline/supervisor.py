@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
@@ -45,12 +45,15 @@ class Supervisor:
         self._ledger = Ledger()
         self._stop = threading.Event()
         self._abort = threading.Event()
+        self._broken = threading.Event()
         self._deadline_s = float("inf")
         self._asked = 0  # signals that came
         self._failures: list[Failure] = []
         self._started: tuple[float, float] | None = None
         self._ended: tuple[float, float] | None = None
-        wiring = Wiring(graph, self._ledger, self._clock, self._stop, self._on_failure)
+        wiring = Wiring(
+            graph, self._ledger, self._clock, self._stop, self._broken, self._on_failure
+        )
         self._stages, self._sources = wiring.stages, wiring.sources
 
     def run(self, observer: Observer | None = None, interval_s: float = 1.0) -> RunReport:
@@ -130,6 +133,7 @@ class Supervisor:
         """Ends now: what is under way is dropped and counted."""
         self.stop()
         self._abort.set()
+        self._broken.set()
         for stage in reversed(self._stages):
             for crew in stage.crews:
                 for packet in crew.stop():
@@ -195,6 +199,7 @@ class Supervisor:
                 metrics,
                 drops.get(node.name, {}),
                 wall_s,
+                _sum(worker.stage.counts() for worker in stage.workers),
             )
 
     def _workers(self) -> list[SourceWorker | StageWorker]:
@@ -212,6 +217,7 @@ class Supervisor:
     def _on_failure(self, failure: Failure) -> None:
         self._failures.append(failure)
         if failure.fatal:
+            self._broken.set()
             self.stop()
 
     def _heed_signals(self) -> None:
@@ -245,3 +251,10 @@ def _drops_by_stage(accounts: Iterable[Account]) -> dict[str, dict[str, int]]:
             for (stage, reason), count in part.items():
                 drops.setdefault(stage, Counter())[reason] += count
     return {stage: dict(reasons) for stage, reasons in drops.items()}
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for part in counts:
+        total.update(part)
+    return dict(total)

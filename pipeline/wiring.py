@@ -38,6 +38,7 @@ class Wiring:
         ledger: told of every frame's end.
         clock: for pacing and ages.
         stop: set when no more frames are wanted.
+        broken: set once the run failed or was aborted.
         on_failure: called by a worker that failed.
     """
 
@@ -47,10 +48,12 @@ class Wiring:
         ledger: Ledger,
         clock: Clock,
         stop: threading.Event,
+        broken: threading.Event,
         on_failure: OnFailure,
     ) -> None:
         self._graph = graph
         self._ledger = ledger
+        self._broken = broken
         self._on_failure = on_failure
         self._run = Run(secrets.randbits(64))
         self._cameras = [camera.id for camera in graph.cameras]
@@ -100,6 +103,7 @@ class Wiring:
                 crews[index % len(crews)],
                 self._ledger,
                 self._on_failure,
+                self._broken,
                 node.after if node.stage.joins else None,
             )
             for index in range(node.workers)

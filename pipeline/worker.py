@@ -86,6 +86,7 @@ class StageWorker(Worker):
         index: which of the stage's workers this is, from 0.
         stage: the copy this worker owns.
         crew: shared with the stage's other workers.
+        broken: set once the run failed or was aborted: nothing is to be finished any more.
         branches: names of the predecessors of a joining stage, else None.
     """
 
@@ -97,12 +98,14 @@ class StageWorker(Worker):
         crew: Crew,
         ledger: Ledger,
         on_failure: OnFailure,
+        broken: threading.Event,
         branches: Sequence[str] | None = None,
     ) -> None:
         super().__init__(f"{stage_name}-{index}", ledger, on_failure)
         self._stage_name = stage_name
         self.stage = stage
         self._crew = crew
+        self._broken = broken
         self._is_sink = stage.produces is None
         self._meeting: Meeting[AnyPacket] | None = Meeting(branches) if branches else None
         self._in_hand: list[Taken] = []
@@ -113,7 +116,8 @@ class StageWorker(Worker):
             self.stage.open()
             self.opened.set()
             self._work_until_closed()
-            self._crew.outlet.put(list(self.stage.flush()))
+            if not self._broken.is_set():
+                self._crew.outlet.put(list(self.stage.flush()))
             end = ""
         except Closed:
             pass

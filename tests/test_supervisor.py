@@ -8,7 +8,7 @@ import sys
 import textwrap
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ class Collect(Sink[Decoded]):
     def __init__(self) -> None:
         self.seen: dict[str, list[int]] = defaultdict(list)
         self.statuses: list[Status] = []
-        self.opened = self.closed = 0
+        self.opened = self.finished = self.closed = 0
 
     def open(self) -> None:
         self.opened += 1
@@ -134,6 +134,13 @@ class Collect(Sink[Decoded]):
     def write(self, packet: Packet[Decoded]) -> None:
         self.seen[packet.frame.camera].append(packet.frame.sequence)
         self.statuses.append(packet.status)
+
+    def flush(self) -> Iterable[Packet[Any]]:
+        self.finished += 1
+        return ()
+
+    def counts(self) -> Mapping[str, int]:
+        return {"written": len(self.statuses)}
 
     def close(self) -> None:
         self.closed += 1
@@ -168,7 +175,8 @@ def test_every_frame_arrives_in_order_and_the_ledger_balances() -> None:
     assert report.balanced
     assert [stage.name for stage in report.stages] == ["decode", "work", "out"]
     assert [stage.processed for stage in report.stages] == [27, 27, 27]
-    assert (sink.opened, sink.closed) == (1, 1)
+    assert report.stages[2].counts == {"written": 27}
+    assert (sink.opened, sink.finished, sink.closed) == (1, 1, 1)
 
 
 def test_a_damaged_picture_stays_marked_to_the_end() -> None:
@@ -269,6 +277,7 @@ def test_a_failing_stage_ends_the_run_with_its_error_first(workers: int) -> None
     assert report.exit_code == 1
     assert report.balanced
     assert "weights" in str(report.failures[0].error)
+    assert (sink.finished, sink.closed) == (0, 1)  # what a broken run leaves is not finished
     assert sink.seen["cam"] == list(range(len(sink.seen["cam"])))
     assert source.closed
     with pytest.raises(PipelineError) as caught:
@@ -419,7 +428,7 @@ def test_a_run_that_cannot_drain_in_time_is_aborted_and_still_balances() -> None
         stuck.set()
         release.wait(30)
 
-    graph, _ = chain(lambda: Pass(hang), camera("cam", Frames(50)))
+    graph, sink = chain(lambda: Pass(hang), camera("cam", Frames(50)))
     graph = Graph(graph.cameras, graph.nodes, drain_s=0.0)
     supervisor = Supervisor(graph)
     supervisor.start()
@@ -432,6 +441,7 @@ def test_a_run_that_cannot_drain_in_time_is_aborted_and_still_balances() -> None
     assert report.exit_code == 1  # a worker had to be given up
     assert report.ledger["cam"].dropped[("work", "stuck")] == 1
     assert report.ledger["cam"].dropped[("work", "aborted")] >= 1
+    assert sink.finished == 0
 
 
 SIGNALLED = """

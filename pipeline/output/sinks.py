@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +60,6 @@ class UdpSink(Sink[Tracked]):
         self._next: Counter[str] = Counter()
         self._sender: UdpSender | None = None
 
-    @property
-    def sent(self) -> int:
-        """Datagrams handed to the network."""
-        return self._sender.sent if self._sender else 0
-
-    @property
-    def lost(self) -> dict[str, int]:
-        """Datagrams that the network did not take, by reason; see `UdpSender`."""
-        return dict(self._sender.lost) if self._sender else {}
-
     def open(self) -> None:
         self._sender = UdpSender(parse_address(self._spec.to))
 
@@ -89,6 +79,13 @@ class UdpSink(Sink[Tracked]):
             return self._encoder.encode(message)
         except ValueError as error:
             raise PacketError("not_encodable", str(error)) from error
+
+    def counts(self) -> Mapping[str, int]:
+        """Datagrams ``sent``, and those that the network did not take, as ``lost <reason>``."""
+        if self._sender is None:
+            return {}
+        lost = {f"lost {reason}": count for reason, count in dict(self._sender.lost).items()}
+        return {"sent": self._sender.sent} | lost
 
     def close(self) -> None:
         if self._sender is not None:
