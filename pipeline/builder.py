@@ -96,4 +96,11 @@ def _sinks(planner: Planner) -> Iterator[Node]:
         make = partial(build_sink, output, cameras, labels)
         with planner.located("outputs", index):
             make(Run(0))  # so that an output that does not fit the cameras is told before the start
-        yield Node(name, sink_class(output), make, (output.after,), queue=config.run.queue)
+        yield Node(
+            name,
+            sink_class(output),
+            make,
+            (output.after,),
+            queue=config.run.queue,
+            about=output.about,
+        )

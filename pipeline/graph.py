@@ -73,6 +73,7 @@ class Node:
         on_full: policy of the inbox; the inbox behind the cameras asks each camera instead.
         batch: how many packets a worker takes at once.
         binding: what it runs on.
+        about: what people should know beside that, such as where an output goes.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Node:
     on_full: OnFull = OnFull.BLOCK
     batch: Batch = field(default_factory=Batch)
     binding: Binding = field(default_factory=Binding)
+    about: str = ""
 
     @property
     def is_sink(self) -> bool:
@@ -242,7 +244,7 @@ def _who_gives(nodes: Sequence[Node], payload: type) -> str:
 
 
 def _facts(node: Node) -> str:
-    facts = [str(node.binding)] if str(node.binding) else []
+    facts = [part for part in (str(node.binding), node.about) if part]
     if node.workers > 1:
         facts.append(f"×{node.workers} workers" + (", by camera" * node.stage.per_camera))
     if node.batch.most > 1:

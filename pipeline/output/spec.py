@@ -119,6 +119,12 @@ class OutputSpec(_Spec):
         return said
 
     @property
+    def about(self) -> str:
+        """Where it goes, for people."""
+        spec = self.spec
+        return f"{spec.format} to {spec.to}" if isinstance(spec, UdpSpec) else spec.path
+
+    @property
     def name(self) -> str:
         """A stage name for the report, such as ``"udp"`` or ``"file"``."""
         return "udp" if self.udp else "file" if self.file else "annotate"
