@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.table import Column
 
 _WIDTH = 160  # columns, where the output is a file or a pipe and nothing should be cut
 
@@ -11,3 +12,8 @@ def console() -> Console:
     """A console on stdout."""
     found = Console()
     return found if found.is_terminal else Console(width=_WIDTH)
+
+
+def numbers(*names: str) -> list[Column]:
+    """Columns of numbers, right-aligned."""
+    return [Column(name, justify="right") for name in names]

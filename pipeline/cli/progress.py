@@ -10,9 +10,10 @@ from enum import StrEnum
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.console import numbers
 from pipeline.report import RunReport
 
 Observer = Callable[[RunReport], None]
@@ -91,7 +92,7 @@ def plain_line(report: RunReport, rates: Rates) -> str:
 def live_table(report: RunReport, rates: Rates) -> Group:
     """A report so far as tables of cameras and stages."""
     fps = rates.update(report)
-    cameras = Table("camera", *_right("fps", "in", "out", "dropped"), "faults", box=None)
+    cameras = Table("camera", *numbers("fps", "in", "out", "dropped"), "faults", box=None)
     for camera in report.cameras:
         account = report.ledger.get(camera.id)
         counts = (
@@ -104,7 +105,7 @@ def live_table(report: RunReport, rates: Rates) -> Group:
             camera.id, f"{fps.get(camera.id, 0.0):.1f}", *map(str, counts), camera.error or faults
         )
     depths = {edge.target: (edge.depth, edge.capacity) for edge in report.edges}
-    stages = Table("stage", *_right("busy", "queue", "p50 ms", "age p95 ms", "blind"), box=None)
+    stages = Table("stage", *numbers("busy", "queue", "p50 ms", "age p95 ms", "blind"), box=None)
     for stage in report.stages:
         depth, capacity = depths.get(stage.name, (0, 0))
         stages.add_row(
@@ -117,7 +118,3 @@ def live_table(report: RunReport, rates: Rates) -> Group:
         )
     head = Text(f"{report.wall_s:.0f} s   {report.emitted} frames out   Ctrl-C ends", "dim")
     return Group(head, cameras, Text(), stages)
-
-
-def _right(*names: str) -> list[Column]:
-    return [Column(name, justify="right") for name in names]

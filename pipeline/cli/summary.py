@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.table import Column, Table
 from rich.text import Text
 
-from pipeline.cli.console import console
+from pipeline.cli.console import console, numbers
 from pipeline.config import PipelineConfig
 from pipeline.config.problem import KeyPath
 from pipeline.ledger import Account
@@ -43,7 +43,7 @@ def summary(report: RunReport) -> Group:
 
 def cameras(report: RunReport) -> Table:
     """The frame ledger: a line per camera."""
-    table = Table("camera", *_right("in", "out", "dropped", "fps"), "why dropped", "source",
+    table = Table("camera", *numbers("in", "out", "dropped", "fps"), "why dropped", "source",
                   box=SIMPLE_HEAD)  # fmt: skip
     for camera in report.cameras:
         account = report.ledger.get(camera.id, Account(0, 0, {}, {}))
@@ -62,11 +62,9 @@ def cameras(report: RunReport) -> Table:
 
 
 def stages(report: RunReport) -> Table:
-    """What every stage did and how long it took."""
-    numbers = _right(
-        "workers", "packets", "dropped", "blind", "busy", "p50 ms", "p95 ms", "wait ms"
-    )
-    table = Table("stage", *numbers, "on", box=SIMPLE_HEAD)
+    """What every stage did and how long it took; fits into 80 columns."""
+    columns = numbers("×", "packets", "drop", "blind", "busy", "p50 ms", "p95 ms", "wait ms")
+    table = Table(Column("stage", no_wrap=True), *columns, box=SIMPLE_HEAD)
     waits = {edge.target: edge.wait_p50_ms for edge in report.edges}
     for stage in report.stages:
         table.add_row(
@@ -79,19 +77,20 @@ def stages(report: RunReport) -> Table:
             f"{stage.p50_ms:.2f}",
             f"{stage.p95_ms:.2f}",
             f"{waits[stage.name]:.2f}" if stage.name in waits else "",
-            stage.binding,
         )
     return table
 
 
 def _verdict(report: RunReport) -> str:
     busiest = report.bottleneck
-    lines = [
+    lines = [f"{stage.name} ran {stage.binding}" for stage in report.stages if stage.binding]
+    speed = (
         f"{report.emitted} frames in {report.wall_s:.1f} s: {report.fps:.1f} fps; "
-        f"{report.efficiency:.0%} of the ideal on {report.cores} cores",
-    ]
+        f"{report.efficiency:.0%} of the ideal on {report.cores} cores"
+    )
     if busiest is not None:
-        lines[0] += f"; the bottleneck is {busiest.name} ({busiest.busy:.0%} busy)"
+        speed += f"; the bottleneck is {busiest.name} ({busiest.busy:.0%} busy)"
+    lines.append(speed)
     for stage in report.stages:
         if stage.counts:
             counts = ", ".join(f"{name} {count}" for name, count in sorted(stage.counts.items()))
@@ -111,7 +110,3 @@ def _reasons(dropped: Mapping[tuple[str, str], int]) -> str:
 
 def _missing(account: Account) -> str:
     return f" MISSING ×{account.missing}" if account.missing else ""
-
-
-def _right(*names: str) -> list[Column]:
-    return [Column(name, justify="right") for name in names]
