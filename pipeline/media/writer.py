@@ -17,7 +17,9 @@ from pipeline.errors import OutputError
 from pipeline.media.timeline import NS_PER_S
 
 _TICKS_PER_S = 90_000
-_FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+# Each group of pictures is complete on the disk before the next one begins.
+_FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+_GROUP_S = 2
 # ITU-T H.273: 6 is BT.601. Readers that ignore the tag assume it, those that heed it find it.
 _BT601, _LIMITED_RANGE = 6, 1
 
@@ -119,6 +121,7 @@ class VideoWriter:
         stream.width, stream.height = self.width + self.width % 2, self.height + self.height % 2
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
+        context.gop_size = max(1, round(_GROUP_S * rate))
         context.time_base = Fraction(1, _TICKS_PER_S)
         context.colorspace, context.color_range = _BT601, _LIMITED_RANGE
         return stream
