@@ -74,6 +74,7 @@ class AvSource(Source):
         self._interrupted.set()
 
     def close(self) -> None:
+        self._interrupted.set()
         container, self._container = self._container, None
         self._frames = iter(())
         if container is not None:
@@ -152,7 +153,10 @@ class AvSource(Source):
         packets = container.demux(stream)
         reason = "the camera ended the stream"
         heard_ns = self._clock.now_ns()
-        while not self._interrupted.is_set():
+        while True:
+            # Looked at first: once closed, PyAV's objects must not be touched any more.
+            if self._interrupted.is_set():
+                return
             try:
                 packet = next(packets, None)
             except av.FFmpegError as error:
@@ -168,7 +172,7 @@ class AvSource(Source):
             yield packet
         yield None
         # Raised out here so that PyAV's error, whose text holds the password, is not chained.
-        if self.live and not self._interrupted.is_set():
+        if self.live:
             raise SourceError(f"{self._address.name}: {reason}; {self._address.remedy}")
 
     def _may_wait(self, error: av.FFmpegError, heard_ns: int) -> bool:

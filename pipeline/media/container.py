@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -70,6 +72,7 @@ def open_container(address: Address, threads: int) -> tuple[InputContainer, Vide
 
 
 def _open(address: Address) -> InputContainer:
+    began_s = time.monotonic()
     try:
         return av.open(
             address.url,
@@ -80,7 +83,9 @@ def _open(address: Address) -> InputContainer:
             metadata_errors="replace",
         )
     except (av.FFmpegError, OSError, ValueError) as error:
-        reason = reason_of(error)
+        # Some demuxers take the end of the wait for bad data.
+        late = time.monotonic() - began_s >= (address.open_timeout_s or math.inf)
+        reason = "no answer in time" if late else reason_of(error)
     # Raised out here so that PyAV's error, whose text holds the password, is not chained to ours.
     raise SourceError(f"{address.name}: cannot be opened: {reason}; {address.remedy}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 
@@ -30,6 +31,8 @@ class RenderedSource(Source):
         self, scene: str, seed: int, width: int, height: int, fps: float, seconds: float | None
     ) -> None:
         super().__init__()
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise ValueError(f"expected seconds > 0, got {seconds:g}")
         self._world = World(scene, seed, width, height, fps)
         self._scene, self._fps = scene, fps
         self._count = None if seconds is None else max(1, round(seconds * fps))
