@@ -113,7 +113,7 @@ def _look_up(reference: str, environment: Mapping[str, str]) -> tuple[str, bool]
 def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise VariableError(
             f"the file of ${{file:{path}}} cannot be read: {reason}; "

@@ -76,7 +76,7 @@ def test_outputs_follow_the_last_stage() -> None:
 
 def test_the_only_engine_need_not_be_named() -> None:
     config = loads(MINIMAL)
-    assert config.stages["detect"].engine == "cpu0"  # type: ignore[union-attr]
+    assert config.stages["detect"].engine == "cpu0"
     assert config.engines["cpu0"].backend == "onnxruntime"
     assert config.engines["cpu0"].options == {"threads": 1}
 
@@ -94,7 +94,7 @@ def test_two_detectors_each_with_its_own_model() -> None:
 def test_a_loaded_configuration_does_not_change() -> None:
     config = loads(MINIMAL)
     with pytest.raises(ValueError, match="frozen"):
-        config.run = config.run  # type: ignore[misc]
+        config.run = config.run
 
 
 def test_the_configuration_knows_where_its_keys_stand() -> None:
@@ -265,7 +265,7 @@ def test_all_mistakes_are_told_at_once_in_their_order() -> None:
 def test_the_error_holds_the_single_problems() -> None:
     with pytest.raises(ConfigError) as caught:
         loads("cameras: []\nrun: {queue: 0}", "f.yaml", environment={})
-    assert [p.path for p in caught.value.problems] == [("cameras",), ("stages",), ("run", "queue")]  # type: ignore[attr-defined]
+    assert [p.path for p in caught.value.problems] == [("cameras",), ("stages",), ("run", "queue")]
 
 
 @pytest.mark.parametrize(

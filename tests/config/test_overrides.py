@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from pipeline.config import loads
@@ -36,7 +39,7 @@ outputs:
         ("cameras.gate.id=${WHO}", lambda c: c.cameras[0].id, "door"),
     ],
 )
-def test_any_key_can_be_set(override, look, value) -> None:  # type: ignore[no-untyped-def]
+def test_any_key_can_be_set(override: str, look: Callable[[Any], Any], value: object) -> None:
     assert look(loads(TEXT, overrides=[override], environment={"WHO": "door"})) == value
 
 

@@ -39,6 +39,7 @@ def test_references_are_replaced(text: str, value: str) -> None:
     [
         ("${NONE}", "the environment variable NONE is not set"),
         ("${file:/no/such/file}", "No such file"),
+        ("${file:/\0}", "cannot be read"),
         ("${}", "is not a reference"),
         ("${a b}", "is not a reference"),
     ],
