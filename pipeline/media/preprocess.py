@@ -53,6 +53,8 @@ class Preprocessor:
         self._carrier = carrier
         self._tables = [np.ascontiguousarray(row.view(carrier)) for row in self._values]
         self._table_nhwc = np.ascontiguousarray(np.stack(self._tables, axis=-1)[None])
+        self._blank = self._empty(1)[0]
+        self._planes(self._blank)[:] = self._values[:, spec.pad, None, None]
         self._identity = dtype != np.float16 and bool((self._values == np.arange(256)).all())
 
     def __call__(self, picture: Picture) -> tuple[NDArray[Any], Placement]:
@@ -106,10 +108,14 @@ class Preprocessor:
         """Puts a scaled BGR picture and the border around it into one network input."""
         rows = slice(placement.top, placement.top + placement.resized_height)
         columns = slice(placement.left, placement.left + placement.resized_width)
-        planes = tensor if self._nchw else tensor.transpose(2, 0, 1)
-        pad = self._values[:, self._spec.pad, None, None]
-        planes[:, : rows.start], planes[:, rows.stop :] = pad, pad
-        planes[:, rows, : columns.start], planes[:, rows, columns.stop :] = pad, pad
+        planes, blank = self._planes(tensor), self._planes(self._blank)
+        for y, x in (
+            (slice(0, rows.start), slice(None)),
+            (slice(rows.stop, None), slice(None)),
+            (rows, slice(0, columns.start)),
+            (rows, slice(columns.stop, None)),
+        ):
+            planes[:, y, x] = blank[:, y, x]
         if self._nchw:
             channels = cv2.split(image)
             for target, source, table in zip(planes, self._order, self._tables, strict=True):
@@ -118,6 +124,10 @@ class Preprocessor:
             if self._order != (0, 1, 2):
                 cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
             self._look_up(image, self._table_nhwc, tensor[rows, columns])
+
+    def _planes(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        """A view (3, height, width) of one network input."""
+        return tensor if self._nchw else tensor.transpose(2, 0, 1)
 
     def _look_up(self, source: Any, table: NDArray[Any], target: NDArray[Any]) -> None:
         if self._identity:
