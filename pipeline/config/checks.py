@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from os.path import normpath
 from typing import Any
 
 from engines import registry
@@ -173,11 +174,24 @@ def _check_outputs(document: Document, stages: Mapping[str, Any], outputs: Any) 
     known = {*stages, *(CHAIN if is_chain(stages) else ())}
     if is_chain(stages):
         known -= {"embed"} - set(stages)
+    paths: set[str] = set()
     for index, output in enumerate(outputs if isinstance(outputs, list) else ()):
+        _check_path(document, index, _mapping(output), paths)
         for name in _names(_mapping(output).get("after")):
             if name not in known:
                 path: KeyPath = ("outputs", index, "after")
                 document.complain(path, f"no stage is called '{name}'", suggest(name, known))
+
+
+def _check_path(document: Document, index: int, output: dict[str, Any], paths: set[str]) -> None:
+    """Two outputs in one file would write over each other; `paths` has those met so far."""
+    for kind in ("file", "annotate"):
+        path = _mapping(output.get(kind)).get("path")
+        if isinstance(path, str):
+            if normpath(path) in paths:
+                message = f"two outputs write '{path}'"
+                document.complain(("outputs", index, kind, "path"), message, "give each its own")
+            paths.add(normpath(path))
 
 
 def _mapping(value: Any) -> dict[str, Any]:

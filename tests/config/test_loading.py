@@ -195,6 +195,10 @@ MISTAKES = {
     "two outputs in one": (
         MINIMAL + "outputs: [{udp: {to: 'a:1'}, file: {path: a.csv}}]", "outputs[0]", "exactly one",
     ),
+    "two outputs in one file": (
+        MINIMAL + "outputs: [{file: {path: a.csv}}, {file: {path: ./a.csv}}]",
+        "outputs[1].file.path: two outputs write './a.csv'",
+    ),
     "output after nothing": (
         MINIMAL + "outputs: [{file: {path: a.csv}, after: trck}]", "outputs[0].after", "'track'",
     ),
