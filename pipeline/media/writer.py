@@ -63,7 +63,8 @@ class VideoWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(str(path), "w", format="mp4", options=dict(_FRAGMENTED))
             self._stream = self._add_stream(self._container, fps)
-            self._stream.codec_context.options = {"crf": str(crf), "preset": preset}
+            # Frames that look ahead would delay the first one, which a fragmented file cannot undo.
+            self._stream.codec_context.options = {"crf": str(crf), "preset": preset, "bf": "0"}
             self._stream.codec_context.thread_count = threads
             self._container.start_encoding()
         except (av.FFmpegError, OSError, ValueError) as error:

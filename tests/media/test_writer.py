@@ -61,3 +61,13 @@ def test_mistakes_name_the_file(tmp_path: Path) -> None:
     writer.close()
     with pytest.raises(OutputError, match="after closing"):
         writer.write(ramp(64, 48, 9), 1)
+
+
+def test_the_first_picture_is_shown_at_its_own_time(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    with VideoWriter(path, 64, 48, 25.0) as writer:
+        for index in range(5):
+            writer.write(np.full((48, 64, 3), index * 40, np.uint8), index * 40_000_000)
+    with av.open(str(path)) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    assert times == pytest.approx([0.0, 0.04, 0.08, 0.12, 0.16])
