@@ -9,7 +9,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.harness import Options, Row, machine
+from benchmarks.harness import Options, Row, Usage, machine
 from benchmarks.results import page, table
 
 NAMES = ("graph", "overhead", "engine", "ingest", "output", "trackers", "memory")
@@ -23,16 +23,18 @@ def main() -> None:
     allowed = sorted(os.sched_getaffinity(0))[: arguments.cores]
     os.sched_setaffinity(0, allowed)  # before a library counts them
     tables: dict[str, tuple[str, list[Row]]] = {}
-    with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder, Usage() as usage:
         assets = ASSETS.resolve() if ASSETS.is_dir() else None
         options = Options(arguments.quick, Path(folder), len(allowed), assets)
         for name in arguments.names:
             started_s = time.monotonic()
             module = import_module(f"benchmarks.{name}")
-            tables[name] = (module.__doc__.strip(), module.rows(options))
+            tables[name] = ((module.__doc__ or name).strip(), module.rows(options))
             print(f"## {name} ({time.monotonic() - started_s:.0f} s)\n{table(tables[name][1])}\n")
     if arguments.output is not None:
-        kind = "Quick run: rough." if arguments.quick else "Full run."
+        kind = "A quick, rough run" if arguments.quick else "A full run"
+        kind += f" of {usage.wall_s / 60:.0f} minutes, in which everything else on the machine kept"
+        kind += f" {usage.others:.2f} cores busy."
         arguments.output.write_text(page(machine(len(allowed)), kind, tables), encoding="utf-8")
 
 

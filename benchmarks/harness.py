@@ -90,8 +90,8 @@ class Row:
         return median(a / b for a, b in zip(self.ours, self.other, strict=True))
 
 
-def interleaved(variants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Runs every variant once a round, every second round in reverse; gives their numbers.
+def interleaved(variants: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """Runs every variant once a round, every second round in reverse; gives what they gave.
 
     One round more is run first and not counted: it pays for imports, caches and allocations.
     """
@@ -126,7 +126,7 @@ class Usage:
 
     Attributes:
         wall_s: seconds that passed.
-        cpu_s: processor seconds of this process.
+        cpu_s: processor seconds of this process and of those it has waited for.
         others: processors that everything else on the machine kept busy, on average.
     """
 
@@ -148,8 +148,9 @@ class Usage:
 
 
 def _cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    """Of this process and of those it has waited for."""
+    parts = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in parts)
 
 
 def _busy_s() -> float:

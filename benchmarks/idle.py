@@ -59,17 +59,17 @@ def _save(
     inputs: dict[str, list[int]],
     outputs: dict[str, list[int]],
 ) -> Path:
-    tensors = [
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-            for name, shape in side.items()
-        ]
-        for side in (inputs, outputs)
-    ]
-    graph = helper.make_graph(nodes, "idle", *tensors)
+    graph = helper.make_graph(nodes, "idle", _tensors(inputs), _tensors(outputs))
     opset = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
     return path
+
+
+def _tensors(shapes: dict[str, list[int]]) -> list[onnx.ValueInfoProto]:
+    return [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    ]
 
 
 def _sha256(content: bytes) -> str:
