@@ -1,6 +1,7 @@
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
