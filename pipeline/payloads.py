@@ -56,7 +56,8 @@ class Detected:
 
     Attributes:
         detections: in source pixels, sorted by falling score; empty on a blind frame.
-        embeddings: (N, D) float32, L2-normalised, one a detection; None where no `embed` ran.
+        embeddings: (N, D) float32, L2-normalised, one a detection, zero where it was
+            not looked at; None where no `embed` ran.
     """
 
     picture: Picture

@@ -147,6 +147,9 @@ class EmbedConfig(NetworkConfig):
     """Runs the ReID network on the crops of the detections."""
 
     kind: Literal["embed"] = "embed"
+    min_score: Share = Field(
+        default=0.5, description="Detections with less are not looked at, 0 to 1."
+    )
 
 
 class PreprocessConfig(StageConfig):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from engines.errors import EngineError
 from pipeline.config import EmbedConfig
+from pipeline.detection.detections import Detections
 from pipeline.media.picture import Picture
 from pipeline.media.preprocess import Preprocessor
 from pipeline.network import BoundNetwork
@@ -16,10 +17,14 @@ from pipeline.packet import Packet, Status
 from pipeline.payloads import Detected
 from pipeline.planning import Plan, Planner
 from pipeline.stage import Stage
+from pipeline.tracking.gallery import normalised
 
 
 class EmbedStage(Stage[Detected, Detected]):
     """Runs a ReID network on crops from the full-resolution picture.
+
+    Detections below `min_score` are not looked at: they are mostly hidden, so their crops show
+    somebody else. They get the zero vector, which resembles nothing.
 
     Where its engine fails, the frame goes on without embeddings: the tracker then matches by
     position alone, which is what it does where no `embed` stage is configured.
@@ -28,15 +33,23 @@ class EmbedStage(Stage[Detected, Detected]):
         network: owned by this copy.
         preprocessor: stateless; may be shared between copies.
         dimension: of an embedding.
+        min_score: of the detections that are looked at, 0..1.
     """
 
     consumes = Detected
     produces = Detected
 
-    def __init__(self, network: BoundNetwork, preprocessor: Preprocessor, dimension: int) -> None:
+    def __init__(
+        self,
+        network: BoundNetwork,
+        preprocessor: Preprocessor,
+        dimension: int,
+        min_score: float = 0.0,
+    ) -> None:
         self._network = network
         self._preprocessor = preprocessor
         self._dimension = dimension
+        self._min_score = min_score
 
     def open(self) -> None:
         self._network.open()
@@ -47,28 +60,23 @@ class EmbedStage(Stage[Detected, Detected]):
             return (packet,)
         payload = packet.payload
         try:
-            embeddings = self._embed(payload.picture, payload.detections.boxes_xyxy)
+            embeddings = self._embed(payload.picture, payload.detections)
         except EngineError as error:
             return (packet.marked(Status.DAMAGED, f"no embeddings: {error}"),)
         return (packet.carrying(Detected(payload.picture, payload.detections, embeddings)),)
 
-    def _embed(self, picture: Picture, boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-        if not len(boxes_xyxy):
-            return np.empty((0, self._dimension), np.float32)
-        crops = self._preprocessor.crops(picture, boxes_xyxy)
-        batches = [crops] if self._network.batches else np.split(crops, len(crops))
-        parts = [next(iter(self._network.run(batch).values())) for batch in batches]
-        return _unit(np.concatenate(parts).reshape(len(crops), -1))
+    def _embed(self, picture: Picture, detections: Detections) -> NDArray[np.float32]:
+        embeddings = np.zeros((len(detections), self._dimension), np.float32)
+        seen = np.flatnonzero(detections.scores >= self._min_score)
+        if len(seen):
+            crops = self._preprocessor.crops(picture, detections.boxes_xyxy[seen])
+            batches = [crops] if self._network.batches else np.split(crops, len(crops))
+            parts = [next(iter(self._network.run(batch).values())) for batch in batches]
+            embeddings[seen] = normalised(np.concatenate(parts).reshape(len(seen), -1))
+        return embeddings
 
     def close(self) -> None:
         self._network.close()
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1; a row of zeros stays zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = vectors / np.maximum(lengths, 1e-12)
-    return unit
 
 
 def plan(planner: Planner, name: str, config: EmbedConfig) -> Plan:
@@ -78,4 +86,8 @@ def plan(planner: Planner, name: str, config: EmbedConfig) -> Plan:
     preprocessor = planner.preprocessor(name, package)
     embedding = package.manifest.embedding
     assert embedding is not None  # `load_model` refuses such a manifest
-    return Plan(EmbedStage, lambda run: EmbedStage(network(), preprocessor, embedding.dim), binding)
+    return Plan(
+        EmbedStage,
+        lambda run: EmbedStage(network(), preprocessor, embedding.dim, config.min_score),
+        binding,
+    )

@@ -208,6 +208,16 @@ def test_embeddings_have_length_one_and_one_row_a_detection(mean_color: Path, ma
     assert out[1].payload.embeddings.shape == (0, 3)
 
 
+def test_what_is_hardly_seen_is_not_embedded(mean_color: Path, make: Any) -> None:
+    stage, _ = make("embed")
+    choosy = EmbedStage(stage._network, stage._preprocessor, 3, min_score=0.5)
+    scores = np.array([0.9, 0.4, 0.5], np.float32)
+    three = Detections(np.repeat(BOX, 3, 0), scores, np.zeros(3, np.int32))
+    (out,) = drive(choosy, [packet(Detected(picture(100), three))])
+    lengths = np.linalg.norm(out.payload.embeddings, axis=1)
+    assert lengths == pytest.approx([1, 0, 1])
+
+
 def test_merged_detectors_keep_the_better_of_two_boxes_and_share_labels() -> None:
     far = np.array([[0, 0, 4, 4]], np.float32)
     left = Detections(BOX, np.array([0.6], np.float32), np.array([1], np.int32))
