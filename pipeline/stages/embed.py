@@ -86,8 +86,7 @@ def plan(planner: Planner, name: str, config: EmbedConfig) -> Plan:
     preprocessor = planner.preprocessor(name, package)
     embedding = package.manifest.embedding
     assert embedding is not None  # `load_model` refuses such a manifest
+    dim, min_score = embedding.dim, config.min_score
     return Plan(
-        EmbedStage,
-        lambda run: EmbedStage(network(), preprocessor, embedding.dim, config.min_score),
-        binding,
+        EmbedStage, lambda run: EmbedStage(network(), preprocessor, dim, min_score), binding
     )
