@@ -19,7 +19,7 @@ from benchmarks.idle import detector
 
 def rows(options: Options) -> list[Row]:
     """The short file beside no file, the long one beside the short one."""
-    short, long = options.take(50, 250), options.take(400, 5000)
+    short, long = options.take(50, 200), options.take(400, 3000)
     configs = {
         "none": _config(options, "none", 1),
         "short": _config(options, "short", short),
@@ -27,7 +27,7 @@ def rows(options: Options) -> list[Row]:
     }
     numbers = interleaved(
         {name: partial(_peak_mb, path, run=name != "none") for name, path in configs.items()},
-        options.take(1, 3),
+        options.take(1, 2),
     )
     return [
         Row(f"{short} frames", "MB", numbers["short"], "no run", numbers["none"]),

@@ -32,7 +32,7 @@ def rows(options: Options) -> list[Row]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         sender = UdpSender(Address(*receiver.getsockname()))
-        calls = options.take(500, 2000)
+        calls = options.take(500, 1000)
         ready = Encoder().encode(message)[0]
         variants: dict[str, Callable[[Message, UdpSender], object]] = {
             "telegram": _telegrams(),
@@ -45,7 +45,7 @@ def rows(options: Options) -> list[Row]:
                 name: per_call_us(partial(way, message, sender), calls)
                 for name, way in variants.items()
             },
-            options.take(5, 15),
+            options.take(5, 9),
         )
         sender.close()
     what = f"telegram of {OBJECTS} objects, encode and send"
