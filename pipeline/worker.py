@@ -230,13 +230,19 @@ class StageWorker(Worker):
 
 
 class _Timed:
-    """Adds the wall and processor time of a block to a worker's metrics."""
+    """Adds the wall and processor time of a block to a worker's metrics.
 
-    __slots__ = ("_cpu_ns", "_metrics", "_packets", "_wall_ns")
+    Args:
+        packets: worked on in this block.
+        waits: the block waits for somebody else, so only its processor time counts as busy.
+    """
 
-    def __init__(self, metrics: StageMetrics, packets: int) -> None:
+    __slots__ = ("_cpu_ns", "_metrics", "_packets", "_waits", "_wall_ns")
+
+    def __init__(self, metrics: StageMetrics, packets: int, waits: bool = False) -> None:
         self._metrics = metrics
         self._packets = packets
+        self._waits = waits
 
     def __enter__(self) -> None:
         self._cpu_ns = time.thread_time_ns()
@@ -244,11 +250,13 @@ class _Timed:
 
     def __exit__(self, *exc: object) -> None:
         wall_ns = time.monotonic_ns() - self._wall_ns
+        cpu_ns = time.thread_time_ns() - self._cpu_ns
+        busy_ns = cpu_ns if self._waits else wall_ns
         metrics = self._metrics
         metrics.processed += self._packets
-        metrics.busy_ns += wall_ns
-        metrics.cpu_ns += time.thread_time_ns() - self._cpu_ns
-        metrics.service.add(wall_ns)
+        metrics.busy_ns += busy_ns
+        metrics.cpu_ns += cpu_ns
+        metrics.service.add(busy_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +305,7 @@ class SourceWorker(Worker):
         self._clock = clock
         self._stop = stop
         self._taken = 0
+        self._waits = False  # a live source's reads are mostly waiting
 
     def open(self) -> bool:
         """Opens the source, in the calling thread; a failure is reported and ends this camera."""
@@ -332,6 +341,7 @@ class SourceWorker(Worker):
 
     def _read_until_end(self, source: Source) -> None:
         frames = iter(source.frames())
+        self._waits = source.live
         started_ns = -1
         while not self._stop.is_set():
             frame = self._next(frames)
@@ -352,7 +362,7 @@ class SourceWorker(Worker):
             self._outlet.put([packet])
 
     def _next(self, frames: Iterator[SourceFrame]) -> SourceFrame | None:
-        with _Timed(self.metrics, 0):
+        with _Timed(self.metrics, 0, self._waits):
             frame = next(frames, None)
         self.metrics.processed += frame is not None
         return frame

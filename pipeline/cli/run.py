@@ -37,7 +37,7 @@ def command(
         report = supervisor.run(observer, interval_s)
     if json:
         typer.echo(json_text.dumps({"type": "report", **report.to_json()}))
-    elif not quiet:
-        print_summary(report)
+    elif not quiet and (report.entered or not report.failures):
+        print_summary(report)  # of a run that never began, only the failure is worth reading
     print_failures(report, checked)
     raise typer.Exit(report.exit_code)
