@@ -37,7 +37,7 @@ def test_the_scores_are_reached(
     assert run.code == 0, run.err
     truth = assets / "tracking" / "MOT15" / sequence / "gt" / "gt.txt"
     scored = sightline(
-        "eval", truth, "out/tracks.mot.txt", "--gt-scale", scale,
+        "eval", truth, "out/tracks.mot.txt", "--gt-scale", scale, "--benchmark", "MOT15",
         "--min", f"MOTA={mota}", "--min", f"IDF1={idf1}",
     )  # fmt: skip
     assert scored.code == 0, scored.err + scored.out
