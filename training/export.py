@@ -103,7 +103,7 @@ def export(package: Package, checkpoint: Path, folder: Path) -> None:
     _write_onnx(package, path)
     pixels = np.ascontiguousarray(package.picture_bgr.transpose(0, 3, 1, 2))
     outputs = _checked_outputs(package, path, pixels)
-    vector = {package.input_name: pixels, package.output_name: outputs}
+    vector: dict[str, Any] = {package.input_name: pixels, package.output_name: outputs}
     np.savez_compressed(folder / "test_vector.npz", **vector)
     manifest = _manifest(package, path, outputs)
     (folder / "model.yaml").write_text(_as_yaml(manifest), encoding="utf-8")

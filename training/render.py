@@ -46,9 +46,9 @@ def truth_lines(frames: Iterable[WorldFrame]) -> Iterator[str]:
 def write_clip(world: World, frames: int, path: Path) -> None:
     """Encodes frames 0..frames-1 as H.264 (High, yuv420p) and writes the ground truth beside."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = []
+    lines: list[str] = []
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-        container.flags |= av.container.Flags.bitexact.value
+        container.flags = container.flags | int(av.container.Flags.bitexact.value)
         rate = Fraction(world.fps).limit_denominator(1001)
         stream = container.add_stream("libx264", rate=rate, options=_X264)
         stream.width, stream.height, stream.pix_fmt = world.width, world.height, "yuv420p"

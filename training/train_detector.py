@@ -57,13 +57,13 @@ def _zoomed(
     shift = (size - size * zoom) * rng.random(2).astype(np.float32)
     matrix = np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]]], np.float32)
     grey = (114, 114, 114)
-    image = cv2.warpAffine(image, matrix, (NETWORK_WIDTH, NETWORK_HEIGHT), borderValue=grey)
+    seen = cv2.warpAffine(image, matrix, (NETWORK_WIDTH, NETWORK_HEIGHT), borderValue=grey)
     moved = objects[:, :4] * zoom + np.tile(shift, 2)
     clipped = moved.clip(0, np.tile(size, 2))
     kept = (clipped[:, 2:] - clipped[:, :2]).prod(1) / (moved[:, 2:] - moved[:, :2]).prod(1)
     objects[:, :4] = clipped
     objects[:, 5] *= kept > 0.35
-    return np.asarray(image, np.uint8), objects[kept > 0.02]
+    return np.asarray(seen, np.uint8), objects[kept > 0.02]
 
 
 def _relit(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

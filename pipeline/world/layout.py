@@ -9,6 +9,8 @@ from pipeline.world.camera import GroundCamera
 from pipeline.world.chance import between, chance
 from pipeline.world.scenes import SceneSpec
 
+NEAREST_M = 10.3
+"""Depth of the ground at the lower edge of the picture."""
 KERB_NEAR_M = 12.6
 KERB_FAR_M = 22.0
 PARKING_M = 20.9
@@ -40,20 +42,17 @@ def lay_out(spec: SceneSpec, seed: int, width: int, height: int) -> Layout:
     rng = chance(*key, 1)
     unit = height / 360
     margin = max(1, round(4 * unit))
-    camera = GroundCamera(
-        width=width + 2 * margin,
-        height=height + 2 * margin,
-        focal_px=between(rng, 520, 590) * unit,
-        horizon_px=margin + between(rng, 18, 40) * unit,
-        mount_m=between(rng, 5.2, 5.8),
-    )
+    focal, mount = between(rng, 570, 640) * unit, between(rng, 7.0, 7.6)
+    # The horizon lies above the picture: its lower edge shows the ground at NEAREST_M.
+    horizon = margin + height - focal * mount / NEAREST_M
+    camera = GroundCamera(width + 2 * margin, height + 2 * margin, focal, horizon, mount)
     side = 1.0 if rng.random() < 0.5 else -1.0
     return Layout(
         spec=spec,
         key=key,
         camera=camera,
         margin_px=margin,
-        ppm=camera.scale(9.9),
+        ppm=camera.scale(NEAREST_M),
         crossing_x_m=side * between(rng, 0.5, 4.0),
         side_street_x_m=-side * between(rng, 1.0, 6.0),
         bus_stop_x_m=side * between(rng, 6.5, 9.0),

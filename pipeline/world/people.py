@@ -12,7 +12,7 @@ from pipeline.world.sprite import Easel, Sprite
 
 PHASES = 12
 """Pictures in one walking cycle (two steps)."""
-STRIDE_M = 1.35
+STRIDE_M = 1.15
 """Ground covered in one walking cycle by a person of 1.75 m."""
 STANDING = -1
 """The phase of a person who does not walk."""
@@ -86,7 +86,7 @@ def paint_person(who: Wardrobe, view: str, phase: int, ppm: float) -> Sprite:
     unit = who.height_m / 1.75
     easel = Easel(-0.62, 0.62, 1.88, ppm * unit)
     angle = 2 * math.pi * phase / PHASES
-    swing = 0.0 if phase == STANDING else 0.48 * who.gait
+    swing = 0.0 if phase == STANDING else 0.36 * who.gait
     if view == "side":
         _paint_side(easel, who, angle, swing)
     else:

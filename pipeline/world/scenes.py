@@ -84,11 +84,11 @@ _ROAD = (
 _DAY = SceneSpec(
     name="day",
     walks=(
-        WalkStream("along", 3.2, (9.9, 12.0)),
-        WalkStream("along", 5.0, (22.8, 31.0)),
-        WalkStream("cross", 7.0, (10.2, 29.0), (0.75, 0.25)),
-        WalkStream("alley", 11.0, (25.0, 44.0)),
-        WalkStream("wait", 14.0, (22.6, 24.0), (1.0,)),
+        WalkStream("along", 3.6, (10.6, 12.0)),
+        WalkStream("along", 5.5, (22.8, 29.0)),
+        WalkStream("cross", 8.0, (10.8, 27.0), (0.75, 0.25)),
+        WalkStream("alley", 12.0, (24.0, 42.0)),
+        WalkStream("wait", 16.0, (22.6, 24.0), (1.0,)),
     ),
     lanes=_ROAD,
     light=Light((1.0, 1.0, 1.0), 0.12, 0.0, 0.42, 0.75, 2.2, lamps=False),
@@ -97,11 +97,11 @@ _DAY = SceneSpec(
 _DUSK = SceneSpec(
     name="dusk",
     walks=(
-        WalkStream("along", 4.2, (9.9, 12.0)),
-        WalkStream("along", 5.5, (22.8, 31.0)),
-        WalkStream("cross", 8.0, (10.2, 29.0), (0.75, 0.25)),
-        WalkStream("alley", 13.0, (25.0, 44.0)),
-        WalkStream("wait", 14.0, (22.6, 24.0), (1.0,)),
+        WalkStream("along", 4.6, (10.6, 12.0)),
+        WalkStream("along", 6.0, (22.8, 29.0)),
+        WalkStream("cross", 9.0, (10.8, 27.0), (0.75, 0.25)),
+        WalkStream("alley", 14.0, (24.0, 42.0)),
+        WalkStream("wait", 16.0, (22.6, 24.0), (1.0,)),
     ),
     lanes=_ROAD,
     light=Light((0.62, 0.52, 0.5), 0.05, 0.1, 0.2, -1.1, 4.5, lamps=True),
@@ -110,12 +110,12 @@ _DUSK = SceneSpec(
 _CROWD = SceneSpec(
     name="crowd",
     walks=(
-        WalkStream("along", 2.8, (9.9, 13.0), (0.65, 0.3, 0.05)),
-        WalkStream("along", 2.6, (13.0, 20.0), (0.65, 0.3, 0.05)),
-        WalkStream("along", 3.6, (20.0, 31.0), (0.65, 0.3, 0.05)),
-        WalkStream("cross", 6.0, (10.2, 29.0), (0.75, 0.25)),
-        WalkStream("alley", 9.0, (25.0, 44.0)),
-        WalkStream("wait", 11.0, (22.6, 24.0), (1.0,)),
+        WalkStream("along", 3.0, (10.6, 13.0), (0.65, 0.3, 0.05)),
+        WalkStream("along", 2.8, (13.0, 20.0), (0.65, 0.3, 0.05)),
+        WalkStream("along", 4.0, (20.0, 29.0), (0.65, 0.3, 0.05)),
+        WalkStream("cross", 7.0, (10.8, 27.0), (0.75, 0.25)),
+        WalkStream("alley", 10.0, (24.0, 42.0)),
+        WalkStream("wait", 13.0, (22.6, 24.0), (1.0,)),
     ),
     lanes=(
         Lane(17.0, -1, 5.0, 16.0, 0.3, _TRAFFIC),

@@ -155,10 +155,11 @@ def _cross(layout: Layout, stream: WalkStream, rng: np.random.Generator, t_s: fl
     here, there = (near, far) if rng.random() < 0.5 else (far, near)
     kerbs = (KERB_NEAR_M - 0.4, KERB_FAR_M + 0.4)
     first, last = kerbs if here == near else kerbs[::-1]
-    lane = layout.crossing_x_m + between(rng, -1.3, 1.3)
+    lane = layout.crossing_x_m + between(rng, -1.4, 1.4)
+    back = between(rng, -1.1, 0.0) if here == near else between(rng, 0.0, 1.1)
     start = between(rng, 0.0, 1.5) + here
     route = _Route((_edge(layout, start, _side(rng)), start), t_s, between(rng, 1.2, 1.7))
-    route.walk(lane, first)
+    route.walk(lane, first + back)
     route.stand_until(next_walk_s(route.now_s))
     route.walk(lane + between(rng, -0.4, 0.4), last)
     end = between(rng, 0.0, 1.5) + there
