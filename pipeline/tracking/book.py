@@ -28,6 +28,7 @@ RECORD = np.dtype(
         ("born_ns", np.int64),  # pts of the first detection
         ("seen_ns", np.int64),  # pts of the last detection
         ("score", np.float32),  # of the last detection
+        ("box_xyxy", np.float32, (4,)),  # of the last detection
         ("area_sum", np.float64),  # over all detections matched, pixels²
     ]
 )
@@ -72,6 +73,7 @@ class Book:
         records["hits"][rows] += 1
         records["seen_ns"][rows] = pts_ns
         records["score"][rows] = detections.scores
+        records["box_xyxy"][rows] = boxes
         records["area_sum"][rows] += (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         records["label"][rows] = self._vote(rows, detections.labels, detections.scores)
 

@@ -81,6 +81,9 @@ class TrackSpec(BaseModel):
     min_area: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Screening: tracks of a smaller mean box area are not given out, pixels²."""
 
+    measured_share: Ratio = 0.5
+    """Of the box that goes out, how much is the detection's and not the filter's, 0..1."""
+
     reid_similarity: Gate = 0.6
     """Round `reid`: least cosine similarity of a lost track's gallery and a detection, 0..1."""
 

@@ -32,7 +32,7 @@ from pipeline.tracking.book import CONFIRMED, LOST, TENTATIVE, Book
 from pipeline.tracking.cost import Indices
 from pipeline.tracking.gallery import Embeddings, Gallery
 from pipeline.tracking.kalman import Kalman
-from pipeline.tracking.motion import Motion
+from pipeline.tracking.motion import Floats, Motion
 from pipeline.tracking.screening import screened
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.track import Tracks
@@ -192,7 +192,7 @@ class Tracker:
         records = self._book.records.take(rows)
         return Tracks(
             ids=records["id"].copy(),
-            boxes_xyxy=self._motion.boxes_xyxy().take(rows, 0).astype(np.float32),
+            boxes_xyxy=self._boxes_xyxy(rows, pts_ns).astype(np.float32),
             scores=records["score"].copy(),
             labels=records["label"].copy(),
             states=records["state"].copy(),
@@ -200,6 +200,19 @@ class Tracker:
             ages_s=((pts_ns - records["born_ns"]) * 1e-9).astype(np.float32),
             unseen_s=((pts_ns - records["seen_ns"]) * 1e-9).astype(np.float32),
         )
+
+    def _boxes_xyxy(self, rows: Indices, pts_ns: int) -> Floats:
+        """The boxes of the tracks `rows` (K,) as they go out, (K, 4).
+
+        The filter takes the jitter out of a detector's boxes, but lags behind one that changes its
+        shape, such as that of somebody who steps behind a car. Where the object was just detected,
+        the truth lies between the two.
+        """
+        boxes = self._motion.boxes_xyxy().take(rows, 0)
+        seen = self._book["seen_ns"].take(rows) == pts_ns
+        measured = self._book["box_xyxy"].take(rows, 0)
+        boxes += (self._spec.measured_share * seen)[:, None] * (measured - boxes)
+        return boxes
 
 
 def _motion(name: Literal["kalman", "filterpy"]) -> Motion:

@@ -314,3 +314,20 @@ def test_embeddings_may_start_late() -> None:
     tracker.update(found(at(0)), 0)
     tracker.update(found(at(200)), SECOND // 10, looks(0))
     assert tracker.update(found(at(0)), SECOND // 5, looks(1)).ids.tolist() == [1]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_box_that_goes_out_lies_between_the_filters_and_the_detectors(share: float) -> None:
+    boxes = {}
+    for given in (0.0, share):
+        tracker = Tracker(TrackSpec(min_hits=1, measured_share=given))
+        for frame in range(40):
+            tracker.update(found(at(100)), frame * SECOND // 25)
+        boxes[given] = tracker.update(found(at(100, width=50.0)), 40 * SECOND // 25).boxes_xyxy[0]
+        assert (
+            tracker.coast(41 * SECOND // 25).boxes_xyxy[0, 2] < 150
+        )  # a prediction is the filter's
+    filtered = boxes[0.0]
+    assert 140 < filtered[2] < 149
+    expected = filtered + share * (np.array(at(100, width=50.0)) - filtered)
+    assert boxes[share] == pytest.approx(expected, abs=1e-3)
