@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # several threads wait for each other on a busy machine
 
 from training.boxes import decode  # noqa: E402 - after the check for torch
 from training.detector import Detector, cell_grid, decode_xyxy  # noqa: E402
