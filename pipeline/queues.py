@@ -16,7 +16,8 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Generic, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
 
 from pipeline.metrics import Histogram, QueueMetrics
 
@@ -36,17 +37,26 @@ class OnFull(StrEnum):
 
 
 class _Lane(Generic[T]):
-    __slots__ = ("items", "name", "not_full", "on_full")
+    """One lane. Where it blocks, `room` holds a token for each free place."""
 
-    def __init__(self, name: str, on_full: OnFull, lock: threading.Lock) -> None:
+    __slots__ = ("blocks", "items", "name", "on_full", "room")
+
+    def __init__(self, name: str, on_full: OnFull, capacity: int) -> None:
         self.name = name
         self.on_full = on_full
+        self.blocks = on_full is OnFull.BLOCK
         self.items: deque[tuple[T, int]] = deque()
-        self.not_full = threading.Condition(lock)
+        self.room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(capacity):
+            self.room.put(None)
 
 
 class LaneQueue(Generic[T]):
     """A bounded queue of one or more lanes; any number of producers and consumers.
+
+    Threads wait on `SimpleQueue`s of tokens, one for each item and one for each free place: these
+    wait and wake in C, at a quarter of the processor time of a `threading.Condition`. A token more
+    than there are items or places wakes somebody, who finds the queue closed and passes it on.
 
     Args:
         capacity: items a lane holds at most, ≥1.
@@ -63,9 +73,9 @@ class LaneQueue(Generic[T]):
         self._capacity = capacity
         self._producers = producers
         self._lock = threading.Lock()
-        self._not_empty = threading.Condition(self._lock)
-        self._lanes = {name: _Lane[T](name, on_full, self._lock) for name, on_full in lanes.items()}
+        self._lanes = {name: _Lane[T](name, policy, capacity) for name, policy in lanes.items()}
         self._waiting: deque[_Lane[T]] = deque()  # lanes that hold something, next to serve first
+        self._items: SimpleQueue[None] = SimpleQueue()
         self._abandoned = False
         self._metrics = QueueMetrics(capacity)
 
@@ -75,45 +85,23 @@ class LaneQueue(Generic[T]):
         Raises:
             Closed: the consumer is gone; the item was not taken.
         """
+        target = self._lanes[lane]
+        blocked_ns = _wait_for_room(target) if target.blocks else 0
         with self._lock:
-            target = self._lanes[lane]
-            gone = self._make_room(target, item)
-            if gone is item:
-                return gone
-            if not target.items:
-                self._waiting.append(target)
-            target.items.append((item, time.monotonic_ns()))
-            metrics = self._metrics
-            metrics.put += 1
-            metrics.depth += 1
-            metrics.max_depth = max(metrics.max_depth, metrics.depth)
-            self._not_empty.notify()
-            return gone
-
-    def _make_room(self, lane: _Lane[T], item: T) -> T | None:
-        if self._abandoned:
-            raise Closed
-        if len(lane.items) < self._capacity:
-            return None
-        if lane.on_full is OnFull.BLOCK:
-            self._wait_for_room(lane)
-            return None
-        self._metrics.dropped += 1
-        if lane.on_full is OnFull.DROP_NEWEST:
-            return item
-        self._metrics.depth -= 1
-        oldest, _ = lane.items.popleft()
-        if not lane.items:  # capacity 1: `put` will line the lane up again
-            self._waiting.remove(lane)
-        return oldest
-
-    def _wait_for_room(self, lane: _Lane[T]) -> None:
-        started_ns = time.monotonic_ns()
-        while len(lane.items) >= self._capacity and not self._abandoned:
-            lane.not_full.wait()
-        self._metrics.blocked_ns += time.monotonic_ns() - started_ns
-        if self._abandoned:
-            raise Closed
+            if self._abandoned:
+                target.room.put(None)
+                raise Closed
+            self._metrics.blocked_ns += blocked_ns
+            gone = None
+            if not target.blocks and len(target.items) == self._capacity:
+                self._metrics.dropped += 1
+                if target.on_full is OnFull.DROP_NEWEST:
+                    return item
+                gone = self._pop(target)
+            self._append(target, item)
+        if gone is None:  # else the token of the item that went is the new one's
+            self._items.put(None)
+        return gone
 
     def get(self) -> tuple[str, T]:
         """Waits for the next item of the lane whose turn it is; gives (lane, item).
@@ -121,11 +109,8 @@ class LaneQueue(Generic[T]):
         Raises:
             Closed: every producer is done and the queue is empty, or `close_get` was called.
         """
-        with self._lock:
-            while not self._waiting:
-                self._raise_if_ended()
-                self._not_empty.wait()
-            return self._take()
+        self._items.get()
+        return self._take()
 
     def get_batch(self, most: int, wait_s: float) -> list[tuple[str, T]]:
         """Waits for one item, then for up to `most` items but no longer than `wait_s` seconds.
@@ -135,43 +120,55 @@ class LaneQueue(Generic[T]):
         """
         batch = [self.get()]
         deadline = time.monotonic() + wait_s
-        with self._lock:
-            while len(batch) < most:
-                if self._waiting:
-                    batch.append(self._take())
-                    continue
-                remaining = deadline - time.monotonic()
-                if remaining <= 0 or self._ended:
-                    break
-                self._not_empty.wait(remaining)
+        while len(batch) < most:
+            try:
+                self._items.get(timeout=max(0.0, deadline - time.monotonic()))
+                batch.append(self._take())
+            except (Empty, Closed):
+                break
         return batch
 
     def _take(self) -> tuple[str, T]:
-        lane = self._waiting.popleft()
-        item, put_ns = lane.items.popleft()
-        if lane.items:
-            self._waiting.append(lane)
-        lane.not_full.notify()
-        metrics = self._metrics
-        metrics.got += 1
-        metrics.depth -= 1
-        metrics.wait.add(time.monotonic_ns() - put_ns)
+        """The next item, for the token that was just taken."""
+        with self._lock:
+            if not self._waiting:
+                self._items.put(None)
+                raise Closed
+            lane = self._waiting[0]
+            item, put_ns = lane.items[0]
+            self._pop(lane)
+            if lane.items:
+                self._waiting.rotate(-1)
+            metrics = self._metrics
+            metrics.got += 1
+            metrics.wait.add(time.monotonic_ns() - put_ns)
+        if lane.blocks:
+            lane.room.put(None)
         return lane.name, item
 
-    @property
-    def _ended(self) -> bool:
-        return self._abandoned or not self._producers
+    def _append(self, lane: _Lane[T], item: T) -> None:
+        if not lane.items:
+            self._waiting.append(lane)
+        lane.items.append((item, time.monotonic_ns()))
+        metrics = self._metrics
+        metrics.put += 1
+        metrics.depth += 1
+        metrics.max_depth = max(metrics.max_depth, metrics.depth)
 
-    def _raise_if_ended(self) -> None:
-        if self._ended:
-            raise Closed
+    def _pop(self, lane: _Lane[T]) -> T:
+        """The oldest item of a lane, which waits no more once it is empty."""
+        item, _ = lane.items.popleft()
+        if not lane.items:
+            self._waiting.remove(lane)
+        self._metrics.depth -= 1
+        return item
 
     def close_put(self) -> None:
         """One producer is done; after the last one, `get` drains and then raises `Closed`."""
         with self._lock:
             self._producers = max(0, self._producers - 1)
             if not self._producers:
-                self._not_empty.notify_all()
+                self._items.put(None)
 
     def close_get(self) -> list[T]:
         """The consumer is done: gives what was left, and every later `put` raises `Closed`."""
@@ -180,10 +177,10 @@ class LaneQueue(Generic[T]):
             left = [item for lane in self._lanes.values() for item, _ in lane.items]
             for lane in self._lanes.values():
                 lane.items.clear()
-                lane.not_full.notify_all()
+                lane.room.put(None)
             self._waiting.clear()
             self._metrics.depth = 0
-            self._not_empty.notify_all()
+            self._items.put(None)
             return left
 
     def statistics(self) -> QueueMetrics:
@@ -202,3 +199,14 @@ class LaneQueue(Generic[T]):
                 wait,
                 now.blocked_ns,
             )
+
+
+def _wait_for_room(lane: _Lane[Any]) -> int:
+    """Takes a free place in a lane that blocks; gives how long that took, in nanoseconds."""
+    try:
+        lane.room.get_nowait()
+    except Empty:
+        started_ns = time.monotonic_ns()
+        lane.room.get()
+        return time.monotonic_ns() - started_ns
+    return 0

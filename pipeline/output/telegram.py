@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,8 @@ class Encoder:
 
     def _reserve(self, records: int) -> None:
         self._records = np.empty(records, RECORD)
-        self._columns = tuple(self._records[name] for name in RECORD.fields or ())
+        # Slicing a column costs more than filling it, so the slices for each length are kept.
+        self._columns: dict[int, tuple[NDArray[Any], ...]] = {}
 
     def encode(self, message: Message) -> list[bytes]:
         """The datagrams that tell a whole message, at least one.
@@ -114,14 +116,18 @@ class Encoder:
             return self._records[:0]
         if tracks.ids.item(-1) > _U32:  # sorted: the last is the largest
             raise ValueError(f"track id {tracks.ids[-1]} is not below 2^32")
-        ids, kinds, scores, boxes_xyxy, velocities = self._columns
-        ids[:n] = tracks.ids
-        kinds[:n] = tracks.labels
+        columns = self._columns.get(n)
+        if columns is None:
+            names = RECORD.names or ()
+            columns = self._columns[n] = tuple(self._records[name][:n] for name in names)
+        ids, kinds, scores, boxes_xyxy, velocities = columns
+        ids[...] = tracks.ids
+        kinds[...] = tracks.labels
         if tracks.states.tobytes().count(1) != n or tracks.unseen_s.tobytes().count(0) != 4 * n:
-            kinds[:n] |= _flags(tracks)
-        scores[:n] = np.multiply(tracks.scores, _SCORE_UNIT)
-        boxes_xyxy[:n] = tracks.boxes_xyxy
-        velocities[:n] = tracks.velocities.view(np.uint16)[:, 1::2]
+            kinds |= _flags(tracks)
+        np.multiply(tracks.scores, _SCORE_UNIT, out=scores, casting="unsafe")
+        boxes_xyxy[...] = tracks.boxes_xyxy
+        velocities[...] = tracks.velocities.view(np.uint16)[:, 1::2]
         return self._records[:n]
 
 
