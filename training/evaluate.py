@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -17,10 +17,17 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from engines import create
+from pipeline.detection.detections import Detections
+from pipeline.detection.postprocess import Postprocessor
+from pipeline.evaluation.detection_ap import average_precisions
+from pipeline.evaluation.mot_files import table_from_rows
+from pipeline.media.picture import BgrPicture
+from pipeline.media.preprocess import Preprocessor
+from pipeline.models import load_model
+from pipeline.network import BoundNetwork
 from pipeline.world import LABELS, SCENES, World, WorldFrame
-from training.average_precision import Scored, average_precision
-from training.boxes import decode, suppress
-from training.dataset import NETWORK_HEIGHT, NETWORK_WIDTH, as_network_input, counts, crop
+from training.dataset import counts, crop
 from training.render import write_clip
 from training.seeds import TEST
 
@@ -50,40 +57,69 @@ def open_model(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def detect(
-    session: onnxruntime.InferenceSession, image_bgr: NDArray[np.uint8], score: float = 0.02
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """Returns boxes (N, 4) in source pixels, scores (N,) and labels (N,) of one picture."""
-    height, width = image_bgr.shape[:2]
-    pixels = as_network_input(image_bgr).transpose(2, 0, 1)[None].astype(np.float32)
-    raw = np.asarray(session.run(None, {"images": pixels})[0])[0]
-    boxes, scores, labels = decode(raw, NETWORK_HEIGHT, NETWORK_WIDTH, score)
-    kept = suppress(boxes, scores, labels, iou=0.6)
-    ratio = np.array([width / NETWORK_WIDTH, height / NETWORK_HEIGHT] * 2, np.float32)
-    return boxes[kept] * ratio, scores[kept], labels[kept]
+class Detector:
+    """An exported detector, used the way the pipeline uses it.
+
+    Args:
+        folder: of its model package.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        package = load_model(folder)
+        manifest, tensor = package.manifest, package.input
+        assert manifest.preprocess is not None  # `load_model` refuses such a manifest
+        assert manifest.head is not None
+        self._preprocess = Preprocessor(
+            manifest.preprocess, *manifest.input_size, tensor.dtype, tensor.layout
+        )
+        self._postprocess = Postprocessor(
+            manifest.head, manifest.class_names, score=0.02, nms_iou=0.6
+        )
+        self._network = BoundNetwork(create("cpu0", "onnxruntime"), package.program)
+        self._network.open()
+
+    def __call__(self, image_bgr: NDArray[np.uint8]) -> Detections:
+        """The objects in one picture, in its pixels."""
+        tensor, placement = self._preprocess(BgrPicture(image_bgr))
+        return self._postprocess(self._network.run(tensor), placement)
 
 
-def evaluate_detector(path: Path, seeds: tuple[int, ...], frames: int, step: int) -> float:
+def evaluate_detector(folder: Path, seeds: tuple[int, ...], frames: int, step: int) -> float:
     """Prints AP50 per scene and class; returns the lowest scene's mean."""
-    session, means = open_model(path), []
+    detector, means = Detector(folder), []
     for scene in SCENES:
         shown = (frame for seed in seeds for frame in clip(scene, seed, frames, step))
-        found = [score_frame(session, frame) for frame in shown]
-        values = {name: average_precision(found, label) for label, name in enumerate(LABELS)}
-        present = [value for value in values.values() if value is not None]
-        means.append(float(np.mean(present)))
-        kinds = "  ".join(
-            f"{name} {'-' if value is None else format(value, '.3f')}"
-            for name, value in values.items()
-        )
-        print(f"{scene:6s} AP50 {means[-1]:.3f}   {kinds}   ({len(found)} frames)", flush=True)
+        by_name = average_precisions_of(detector, shown)
+        means.append(float(np.mean(list(by_name.values()))))
+        kinds = "  ".join(f"{name} {value:.3f}" for name, value in by_name.items())
+        print(f"{scene:6s} AP50 {means[-1]:.3f}   {kinds}", flush=True)
     return min(means)
 
 
-def score_frame(session: onnxruntime.InferenceSession, frame: WorldFrame) -> Scored:
-    """Returns the detections of a frame beside its truth."""
-    boxes, scores, labels = detect(session, frame.image_bgr)
-    return Scored(boxes, scores, labels, frame.boxes_xyxy, frame.labels, counts(frame))
+def average_precisions_of(detector: Detector, frames: Iterable[WorldFrame]) -> dict[str, float]:
+    """AP50 of each kind of object that is there, 0..1."""
+    truth: list[tuple[float, ...]] = []
+    found: list[tuple[float, ...]] = []
+    for number, frame in enumerate(frames, 1):
+        seen = detector(frame.image_bgr)
+        truth += _rows(number, frame.boxes_xyxy, counts(frame), frame.labels)
+        found += _rows(number, seen.boxes_xyxy, seen.scores, seen.labels)
+    by_class = average_precisions(table_from_rows(truth), table_from_rows(found))
+    return {LABELS[number - 1]: value for number, value in by_class.items()}
+
+
+def _rows(
+    number: int,
+    boxes_xyxy: NDArray[np.float32],
+    scores: NDArray[np.float32] | NDArray[np.bool_],
+    labels: NDArray[np.int32],
+) -> list[tuple[float, ...]]:
+    """One frame's boxes as rows of a table; classes count from 1 there."""
+    columns = zip(boxes_xyxy.tolist(), scores.tolist(), labels.tolist(), strict=True)
+    return [
+        (number, -1, x1, y1, x2 - x1, y2 - y1, score, label + 1)
+        for (x1, y1, x2, y2), score, label in columns
+    ]
 
 
 def evaluate_reid(path: Path, seeds: tuple[int, ...], frames: int, step: int) -> float:
@@ -161,9 +197,9 @@ def main() -> None:
     arguments = parser.parse_args()
     work = (tuple(arguments.seeds), arguments.frames, arguments.step)
     if arguments.only != "reid":
-        detector = arguments.models / "street-pico" / "street-pico.onnx"
+        detector = arguments.models / "street-pico"
         evaluate_detector(detector, *work)
-        time_model(detector)
+        time_model(detector / "street-pico.onnx")
     if arguments.only != "detector":
         reid = arguments.models / "reid-pico" / "reid-pico.onnx"
         evaluate_reid(reid, *work)
