@@ -62,10 +62,11 @@ def cameras(report: RunReport) -> Table:
 
 
 def stages(report: RunReport) -> Table:
-    """What every stage did and how long it took; fits into 80 columns."""
-    columns = numbers("×", "packets", "drop", "blind", "busy", "p50 ms", "p95 ms", "wait ms")
+    """What every stage did and how long it took, in milliseconds; fits into 80 columns."""
+    columns = numbers("×", "done", "drop", "blind", "busy", "p50", "p95", "wait", "queue")
     table = Table(Column("stage", no_wrap=True), *columns, box=SIMPLE_HEAD)
-    waits = {edge.target: edge.wait_p50_ms for edge in report.edges}
+    waits = {edge.target: f"{edge.wait_p50_ms:.2f}" for edge in report.edges}
+    queues = {edge.target: f"{edge.max_depth}/{edge.capacity}" for edge in report.edges}
     for stage in report.stages:
         table.add_row(
             stage.name,
@@ -76,7 +77,8 @@ def stages(report: RunReport) -> Table:
             f"{stage.busy:.0%}",
             f"{stage.p50_ms:.2f}",
             f"{stage.p95_ms:.2f}",
-            f"{waits[stage.name]:.2f}" if stage.name in waits else "",
+            waits.get(stage.name, ""),
+            queues.get(stage.name, ""),
         )
     return table
 
@@ -84,6 +86,7 @@ def stages(report: RunReport) -> Table:
 def _verdict(report: RunReport) -> str:
     busiest = report.bottleneck
     lines = [f"{stage.name} ran {stage.binding}" for stage in report.stages if stage.binding]
+    lines.insert(0, "p50, p95 of one call, wait in the queue: ms; queue: most that waited/capacity")
     speed = (
         f"{report.emitted} frames in {report.wall_s:.1f} s: {report.fps:.1f} fps; "
         f"{report.efficiency:.0%} of the ideal on {report.cores} cores"
