@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -15,6 +16,10 @@ from av.video.stream import VideoStream
 from pipeline.errors import SourceError
 from pipeline.media.uri import redact
 
+# A title that is no UTF-8 is no reason not to play; PyAV 19 and later need not be told.
+_TOLERANT: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+)
 # FFmpeg takes any text file for a recording of a terminal, and plays it.
 _NOT_VIDEO = {"tty", "bin", "xbin", "adf", "idf"}
 _POLL_S = 0.5
@@ -74,14 +79,15 @@ def open_container(address: Address, threads: int) -> tuple[InputContainer, Vide
 def _open(address: Address) -> InputContainer:
     began_s = time.monotonic()
     try:
-        return av.open(
+        container: InputContainer = av.open(
             address.url,
             "r",
             format=address.format,
             options=dict(address.options),
             timeout=(address.open_timeout_s, _POLL_S if address.live else address.read_timeout_s),
-            metadata_errors="replace",
+            **_TOLERANT,
         )
+        return container
     except (av.FFmpegError, OSError, ValueError) as error:
         # Some demuxers take the end of the wait for bad data.
         late = time.monotonic() - began_s >= (address.open_timeout_s or math.inf)
