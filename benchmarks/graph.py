@@ -60,7 +60,7 @@ class _Speed:
 
 
 def _rows(options: Options, network: str, weights: str, files: int) -> list[Row]:
-    frames = options.take(120, 240) // files
+    frames = options.take(120, 160) // files
     clips = [clip(options.folder, frames, seed=seed) for seed in range(1, files + 1)]
     cores = options.cores
     workers = _graph(options, clips, f"model: {network}, {weights}workers: {cores}", 1)
@@ -70,7 +70,7 @@ def _rows(options: Options, network: str, weights: str, files: int) -> list[Row]
         "workers": lambda: _parallel(workers),
         "stages": lambda: _parallel(stages),
     }
-    speeds = interleaved(designs, options.take(1, 3))
+    speeds = interleaved(designs, options.take(1, 5))
     all_cores, free_cores = (
         {
             name: [
