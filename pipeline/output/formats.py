@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipeline.output import jsonmessage
-from pipeline.output.jsonmessage import BOX, SCORE, SECONDS, STATES, STATUSES, rounded
+from pipeline.output.jsonmessage import STATES, STATUSES, rows
 from pipeline.output.message import Message
 from pipeline.output.spec import FileFormat
 
@@ -43,18 +43,7 @@ def csv_lines(message: Message, labels: Sequence[str]) -> str:
     tracks = message.tracks
     if not len(tracks):
         writer.writerow((*frame, *[""] * (len(CSV_COLUMNS) - len(frame))))
-    columns = zip(
-        tracks.ids.tolist(),
-        tracks.labels.tolist(),
-        tracks.states.tolist(),
-        rounded(tracks.scores, SCORE),
-        rounded(tracks.boxes_xyxy, BOX),
-        rounded(tracks.velocities, BOX),
-        rounded(tracks.ages_s, SECONDS),
-        rounded(tracks.unseen_s, SECONDS),
-        strict=True,
-    )
-    for track, label, state, score, box, velocity, age, unseen in columns:
+    for track, label, state, score, box, velocity, age, unseen in rows(tracks):
         name = labels[label] if label < len(labels) else ""
         writer.writerow(
             (*frame, track, label, name, STATES[state], score, *box, *velocity, age, unseen)

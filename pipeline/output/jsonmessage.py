@@ -8,7 +8,7 @@ age) is in the envelope, which a file leaves out.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,7 +108,17 @@ def _track_texts(tracks: Tracks, labels: Sequence[str]) -> list[str]:
         label: json.dumps(labels[label], ensure_ascii=False) if 0 <= label < len(labels) else "null"
         for label in set(tracks.labels.tolist())
     }
-    columns = zip(
+    return [
+        f'{{"id":{track},"label":{label},"class":{names[label]},"state":"{STATES[state]}",'
+        f'"score":{score},"box":[{x1},{y1},{x2},{y2}],"velocity":[{vx},{vy}],'
+        f'"age_s":{_or_null(age)},"unseen_s":{_or_null(unseen)}}}'
+        for track, label, state, score, (x1, y1, x2, y2), (vx, vy), age, unseen in rows(tracks)
+    ]
+
+
+def rows(tracks: Tracks) -> Iterator[tuple[Any, ...]]:
+    """Each track as Python numbers: id, label, state, score, box, velocity, age, unseen."""
+    return zip(
         tracks.ids.tolist(),
         tracks.labels.tolist(),
         tracks.states.tolist(),
@@ -119,12 +129,6 @@ def _track_texts(tracks: Tracks, labels: Sequence[str]) -> list[str]:
         rounded(tracks.unseen_s, SECONDS),
         strict=True,
     )
-    return [
-        f'{{"id":{track},"label":{label},"class":{names[label]},"state":"{STATES[state]}",'
-        f'"score":{score},"box":[{x1},{y1},{x2},{y2}],"velocity":[{vx},{vy}],'
-        f'"age_s":{_or_null(age)},"unseen_s":{_or_null(unseen)}}}'
-        for track, label, state, score, (x1, y1, x2, y2), (vx, vy), age, unseen in columns
-    ]
 
 
 def rounded(column: NDArray[np.float32], places: int) -> list[Any]:
