@@ -15,17 +15,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import EngineError, EngineStateError, ForwardError, ProgramError, TensorError
-from engines.program import Kernel, Network, Program
+from engines.errors import (
+    EngineError,
+    EngineStateError,
+    ForwardError,
+    OptionError,
+    ProgramError,
+    TensorError,
+)
+from engines.program import PRECISIONS, Kernel, Network, Program, Tensors
 from engines.tensor import TensorSpec
-
-Tensors = dict[str, NDArray[Any]]
 
 
 class State(Enum):
@@ -76,7 +83,7 @@ class Engine(ABC):
         device: such as ``cpu`` or ``cuda:0``.
         inputs: after `prepare`, the tensors `set_tensor` takes.
         outputs: after `prepare`, the tensors `get_tensor` gives.
-        precision: after `prepare`, the dtype the program really runs in.
+        precision: what is asked for; after `prepare`, what the program really runs in.
     """
 
     #: Name in a configuration.
@@ -85,16 +92,24 @@ class Engine(ABC):
     formats: ClassVar[tuple[str, ...]] = ()
     #: Kernels this backend has built in.
     kernels: ClassVar[tuple[str, ...]] = ()
+    #: What this backend can lower an fp32 network to, where it is asked to.
+    casts: ClassVar[tuple[str, ...]] = ()
+    #: Whether it loads networks that are in memory only.
+    from_memory: ClassVar[bool] = False
     #: The options a configuration may give.
     options_type: ClassVar[type[Options]] = Options
 
-    def __init__(self, engine_id: str, device: str, options: Options) -> None:
+    def __init__(self, engine_id: str, device: str, options: Options, precision: str = "") -> None:
+        if precision and precision not in PRECISIONS:
+            raise OptionError(
+                f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}"
+            )
         self.id = engine_id
         self.device = device
         self.options = options
         self.inputs: tuple[TensorSpec, ...] = ()
         self.outputs: tuple[TensorSpec, ...] = ()
-        self.precision = ""
+        self.precision = precision
         self._state = State.NEW
         self._specs: dict[str, TensorSpec] = {}
         self._fed: Tensors = {}
@@ -109,8 +124,10 @@ class Engine(ABC):
     def can_run(cls, program: Program) -> bool:
         """Whether this backend has what the program needs, told from its kind alone."""
         if isinstance(program, Kernel):
-            return program.name in cls.kernels
-        return program.format in cls.formats
+            return program.name in cls.kernels or (
+                program.onnx is not None and "onnx" in cls.formats
+            )
+        return program.format in cls.formats and (program.content is None or cls.from_memory)
 
     def init(self) -> None:
         """Gets library and device. Raises `EngineUnavailable` with the install command."""
@@ -128,12 +145,12 @@ class Engine(ABC):
         self._expect("prepare", State.INITIALISED)
         if not self.can_run(program):
             raise ProgramError(f"{self}: cannot run {program}; it runs {self._abilities()}")
-        if isinstance(program, Network) and not program.path.is_file():
-            raise ProgramError(f"{program.path}: no such file")
-        inputs, outputs = self._prepare(program)
-        if isinstance(program, Network):
-            inputs = _agreed(program, "input", program.inputs, inputs)
-            outputs = _agreed(program, "output", program.outputs, outputs)
+        if isinstance(program, Kernel) and program.name not in self.kernels:
+            inputs, outputs = self._prepare_kernel(program)
+        elif isinstance(program, Network):
+            inputs, outputs = self._prepare_network(program)
+        else:
+            inputs, outputs = self._prepare(program)
         self.inputs, self.outputs = inputs, outputs
         self._specs = {spec.name: spec for spec in inputs}
         self._warm_up(program)
@@ -227,6 +244,42 @@ class Engine(ABC):
     @abstractmethod
     def _prepare(self, program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """Loads the program; gives the inputs and outputs it really has."""
+
+    def _prepare_network(
+        self, program: Network
+    ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        if program.content is None and not program.path.is_file():
+            raise ProgramError(f"{program.path}: no such file")
+        self.precision = self._agreed_precision(program)
+        inputs, outputs = self._prepare(program)
+        return (
+            _agreed(program, "input", program.inputs, inputs),
+            _agreed(program, "output", program.outputs, outputs),
+        )
+
+    def _prepare_kernel(
+        self, kernel: Kernel
+    ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """The kernel as the ONNX network it can also be."""
+        assert kernel.onnx is not None  # `can_run` has seen it
+        with TemporaryDirectory(prefix="sightline-kernel-") as folder:
+            path = Path(folder) / f"{kernel.name}.onnx"
+            path.write_bytes(kernel.onnx())
+            return self._prepare_network(
+                Network(path, "onnx", kernel.inputs, kernel.outputs, precision="fp32")
+            )
+
+    def _agreed_precision(self, program: Network) -> str:
+        """What to run in: what is asked for, else what is stored; never a choice of the library."""
+        stored = program.precision
+        wanted = self.precision or stored or "fp32"
+        if stored and wanted != stored and not (stored == "fp32" and wanted in self.casts):
+            possible = (stored, *(self.casts if stored == "fp32" else ()))
+            raise ProgramError(
+                f"{self}: precision {wanted} is asked for, but {program} is stored in {stored} and "
+                f"{self.backend} can run it in {' or '.join(possible)} only"
+            )
+        return wanted
 
     @abstractmethod
     def _forward(self, inputs: Tensors) -> Mapping[str, NDArray[Any]]:

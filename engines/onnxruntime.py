@@ -18,9 +18,9 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import BackendInfo, Engine, Options, Tensors
+from engines.base import BackendInfo, Engine, Options
 from engines.errors import EngineUnavailable, OptionError, ProgramError
-from engines.program import Network, Program
+from engines.program import Network, Program, Tensors
 from engines.tensor import TensorSpec
 
 #: device → (execution provider, command that installs it)
@@ -116,7 +116,6 @@ class OnnxRuntimeEngine(Engine):
     def _prepare(self, program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         assert isinstance(program, Network)
         self._session = self._shared_session(program)
-        self.precision = program.precision or "as stored"
         outputs = tuple(map(_spec, self._session.get_outputs()))
         self._names = [spec.name for spec in outputs]
         return tuple(map(_spec, self._session.get_inputs())), outputs

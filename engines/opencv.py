@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import BackendInfo, Engine, Tensors
+from engines.base import BackendInfo, Engine
 from engines.errors import EngineUnavailable, OptionError, ProgramError
-from engines.program import Kernel, Network, Program
+from engines.program import Kernel, Network, Program, Tensors
 from engines.tensor import TensorSpec
 
 INSTALL = "pip install opencv-python-headless"
@@ -64,8 +64,8 @@ class OpenCvEngine(Engine):
         self._cv2 = cv2
 
     def _prepare(self, program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-        self.precision = "float32"
         if isinstance(program, Kernel):
+            self.precision = "fp32"
             self._run = self._hog(program.parameters)
             return (HOG_INPUT,), HOG_OUTPUTS
         if not program.inputs or not program.outputs:

@@ -23,17 +23,21 @@ BUILT_IN = {
 }
 
 
-def create(engine_id: str, backend: str, device: str = "cpu", **options: Any) -> Engine:
+def create(
+    engine_id: str, backend: str, device: str = "cpu", precision: str = "", **options: Any
+) -> Engine:
     """A new engine, not yet initialised: nothing of its library is loaded.
 
     Args:
         engine_id: its name in the configuration, used in reports and errors.
         backend: such as ``onnxruntime``.
         device: such as ``cpu`` or ``cuda:0``; checked in `init`.
+        precision: to compute in, one of `engines.program.PRECISIONS`; empty: as the network is
+            stored.
         **options: of that backend.
 
     Raises:
-        OptionError: no such backend or option, or a value out of range.
+        OptionError: no such backend, precision or option, or a value out of range.
         EngineUnavailable: the package that brings the backend cannot be imported.
     """
     kind = engine_class(backend)
@@ -45,7 +49,7 @@ def create(engine_id: str, backend: str, device: str = "cpu", **options: Any) ->
                 f"{_nearest(name, known)}; it has {', '.join(known) or 'none'}"
             )
     try:
-        return kind(engine_id, device, kind.options_type(**options))
+        return kind(engine_id, device, kind.options_type(**options), precision)
     except OptionError as error:
         raise OptionError(f"engine {engine_id!r}: {error}") from None
 

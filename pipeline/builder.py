@@ -80,8 +80,8 @@ def _workers(config: PipelineConfig, stage: AnyStage) -> int:
     if stage.workers != "auto":
         return stage.workers
     # For throughput: as many workers as cores, less where each brings several threads.
-    engine = config.engines.get(getattr(stage, "engine", ""))
-    threads = engine.options.get("threads", 1) if engine else 1
+    bound: tuple[str, ...] = getattr(stage, "engine", ())
+    threads = config.engines[bound[0]].options.get("threads", 1) if bound else 1
     return max(1, len(os.sched_getaffinity(0)) // max(1, threads))
 
 

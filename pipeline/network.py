@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,33 @@ from engines.program import Program
 from pipeline.errors import StageError
 
 
-class BoundNetwork:
-    """One program on one engine, as a worker uses it.
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One engine a program may run on.
 
-    Args:
-        engine: new, owned by this object.
-        program: a network with one input, or a kernel.
+    Attributes:
+        id: of the engine in the configuration.
+        make: makes the engine, new and not initialised.
+        program: the variant of the program for this engine.
+        retry_s: how long after a failure the engine is tried again, seconds.
     """
 
-    def __init__(self, engine: Engine, program: Program) -> None:
-        self._engine = engine
-        self._program = program
+    id: str
+    make: Callable[[], Engine]
+    program: Program
+    retry_s: float = 1.0
+
+
+class BoundNetwork:
+    """One program on the first of its engines, as a worker uses it.
+
+    Args:
+        candidates: the engines in the order of preference, each with a program of one input.
+    """
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._engine = candidates[0].make()
+        self._program = candidates[0].program
 
     @property
     def engine_id(self) -> str:

@@ -14,13 +14,14 @@ from typing import Any, Literal
 import engines.registry
 from engines.base import Engine
 from engines.errors import EngineError
+from engines.program import Network
 from pipeline.config import EngineConfig, PipelineConfig
 from pipeline.config.schema import NetworkConfig
 from pipeline.errors import ConfigError, ModelError, SightlineError
 from pipeline.graph import Binding
 from pipeline.media.preprocess import Preprocessor
 from pipeline.models.package import ModelPackage, load_model
-from pipeline.network import BoundNetwork
+from pipeline.network import BoundNetwork, Candidate
 from pipeline.stage import Run, Stage
 
 
@@ -80,23 +81,36 @@ class Planner:
     def network(
         self, stage: str, config: NetworkConfig, package: ModelPackage
     ) -> tuple[Callable[[], BoundNetwork], Binding]:
-        """What puts the model on the stage's engine, once a worker; and the binding it makes.
+        """What puts the model on the stage's engines, once a worker; and the binding it makes.
 
         Raises:
             ConfigError: no backend of that name, or it cannot run this model; those that can are
                 named.
         """
-        engine, program = self.config.engines[config.engine], package.program
-        able = engines.registry.able(program)
-        with self.located("engines", config.engine):
-            self._engine(config.engine, engine)  # so that a wrong option is told before the start
-        if engine.backend not in able:
-            raise ConfigError(
-                f"{self.config.where('stages', stage, 'engine')}: {engine.backend} cannot run"
-                f" {package.name}; bind it to an engine with backend {' or '.join(able)}"
-            )
-        binding = Binding(config.engine, engine.backend, engine.device, "", package.name)
-        return lambda: BoundNetwork(self._engine(config.engine, engine), program), binding
+        candidates = [self._candidate(stage, name, package) for name in config.engine]
+        first = self.config.engines[config.engine[0]]
+        program = candidates[0].program
+        stored = program.precision if isinstance(program, Network) else ""
+        names = ", else ".join(config.engine)
+        binding = Binding(
+            names, first.backend, first.device, first.precision or stored, package.name
+        )
+        return lambda: BoundNetwork(candidates), binding
+
+    def _candidate(self, stage: str, name: str, package: ModelPackage) -> Candidate:
+        """One engine of a stage with the model's variant for it."""
+        engine = self.config.engines[name]
+        with self.located("engines", name):
+            self._engine(name, engine)  # so that a wrong option is told before the start
+            kind = engines.registry.engine_class(engine.backend)
+        with self.located("stages", stage, "engine"):
+            try:
+                program = package.program_for(kind, engine.precision or "")
+            except ModelError as error:
+                able = engines.registry.able(package.program)
+                remedy = f"bind it to an engine with backend {' or '.join(able)}"
+                raise ModelError(f"{error}; {remedy}") from None
+        return Candidate(name, lambda: self._engine(name, engine), program, engine.retry_s)
 
     def labels(self, stage: str) -> tuple[str, ...]:
         """The names of the classes in what a stage gives: of its model, or from before it."""
@@ -108,7 +122,9 @@ class Planner:
         return tuple(dict.fromkeys(label for labels in joined for label in labels))
 
     def _engine(self, engine_id: str, config: EngineConfig) -> Engine:
-        return engines.registry.create(engine_id, config.backend, config.device, **config.options)
+        return engines.registry.create(
+            engine_id, config.backend, config.device, config.precision or "", **config.options
+        )
 
     @contextmanager
     def located(self, *path: str | int) -> Iterator[None]:

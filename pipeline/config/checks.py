@@ -15,7 +15,7 @@ from engines import registry
 from engines.errors import EngineError
 from pipeline.config.document import Document
 from pipeline.config.problem import KeyPath, suggest
-from pipeline.config.schema import KINDS
+from pipeline.config.schema import KINDS, EngineConfig
 from pipeline.media.sources import SCHEMES, is_live
 from pipeline.media.uri import scheme_of
 
@@ -24,6 +24,7 @@ DECODE = "decode"
 CHAIN = ("preprocess", "detect", "postprocess", "embed", "track")
 _OF_FILES = ("pace", "start_s", "end_s", "loop")
 _NETWORKS = ("detect", "embed")
+_OF_EVERY_ENGINE = tuple(EngineConfig.model_fields)
 
 
 def check(document: Document) -> None:
@@ -104,10 +105,10 @@ def _check_backend(document: Document, name: str, engine: Mapping[str, Any]) -> 
         return
     try:
         options_type = registry.engine_class(backend).options_type
-        options = {key: engine[key] for key in engine if key not in ("backend", "device")}
+        options = {key: engine[key] for key in engine if key not in _OF_EVERY_ENGINE}
         known = [option.name for option in fields(options_type)]
         for key in (key for key in options if key not in known):
-            remedy = suggest(key, ["backend", "device", *known])
+            remedy = suggest(key, [*_OF_EVERY_ENGINE, *known])
             message = f"backend {backend} has no option '{key}'"
             document.complain((*path, key), message, remedy, key=True)
         options_type(**{key: options[key] for key in known if key in options})
@@ -124,10 +125,13 @@ def _check_engines(
     for name, stage in stages.items():
         if stage.get("kind", name) not in _NETWORKS:
             continue
-        path, engine = ("stages", name, "engine"), stage.get("engine")
-        if isinstance(engine, str) and engine not in known:
+        path, written = ("stages", name, "engine"), stage.get("engine")
+        chosen = _names(written)
+        for engine in (engine for engine in chosen if engine not in known):
             document.complain(path, f"no engine is called '{engine}'", suggest(engine, known))
-        elif engine is None and len(known) > 1:
+        if len(set(chosen)) < len(chosen):
+            document.complain(path, "an engine is named twice", "name each once")
+        if not written and len(known) > 1:
             document.complain(path, "is missing", f"say which one: {', '.join(known)}")
 
 

@@ -54,7 +54,7 @@ def _chained(written: _Stages) -> _Stages:
 
 def _with_engine(stage: AnyStage, engines: list[str]) -> AnyStage:
     if isinstance(stage, NetworkConfig) and not stage.engine:
-        return stage.model_copy(update={"engine": engines[0]})
+        return stage.model_copy(update={"engine": (engines[0],)})
     return stage
 
 

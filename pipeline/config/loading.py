@@ -99,8 +99,9 @@ def _plain_stage(name: str, stage: Any) -> Any:
     if not isinstance(stage, dict | None):
         return stage
     stage = {"kind": name} | (stage or {})
-    if isinstance(stage.get("after"), str):
-        stage["after"] = [stage["after"]]
+    for key in ("after", "engine"):
+        if isinstance(stage.get(key), str):
+            stage[key] = [stage[key]]
     return stage
 
 

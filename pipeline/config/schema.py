@@ -91,6 +91,25 @@ class EngineConfig(BaseModel):
 
     backend: str = Field(description="See `sightline engines`.")
     device: str = Field(default="cpu", description="Device of the backend.")
+    precision: Literal["fp32", "bf16", "fp16", "int8"] | None = Field(
+        default=None, description="To compute in; by default what the network is stored in."
+    )
+    isolate: bool = Field(
+        default=False, description="In a process of its own, which may hang or die alone."
+    )
+    timeout_s: PositiveSeconds | None = Field(
+        default=None,
+        description="Longer than this for one call is a hang; isolates the engine. Seconds.",
+    )
+    retry_s: PositiveSeconds = Field(
+        default=1.0,
+        description="A failed engine is tried again after so long, seconds.",
+    )
+
+    @property
+    def isolated(self) -> bool:
+        """Whether it lives in a process of its own."""
+        return self.isolate or self.timeout_s is not None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -130,7 +149,11 @@ class NetworkConfig(StageConfig):
     weights: str | None = Field(
         default=None, min_length=1, description="Another file for the model's weights."
     )
-    engine: str = Field(default="", description="Id of an engine; not needed if there is only one.")
+    engine: Names = Field(
+        default=(),
+        description="Id of an engine, or of several: the next takes over where one fails. Not "
+        "needed if there is only one.",
+    )
     workers: Workers = Field(
         default="auto", description="Copies side by side, or auto: one a core."
     )

@@ -77,7 +77,7 @@ class FileEntry(Strict):
 
     path: str
     format: str
-    precision: str = "float32"
+    precision: Literal["fp32", "bf16", "fp16", "int8"] = "fp32"
     size: Annotated[int, Field(gt=0)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     sha384: Annotated[str, Field(pattern=r"^[0-9a-f]{96}$")] | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -13,8 +14,24 @@ from numpy.typing import NDArray
 from engines import Engine, Kernel, Network, Program, TensorSpec
 from pipeline.errors import ModelError
 from pipeline.models.catalogue import Entry, find
-from pipeline.models.download import check, matches
-from pipeline.models.manifest import Manifest
+from pipeline.models.converted import find_converted
+from pipeline.models.download import check, file_sha256, matches
+from pipeline.models.manifest import FileEntry, Manifest
+
+#: A file's format, told from its suffix.
+FORMATS = {
+    ".onnx": "onnx",
+    ".xml": "openvino",
+    ".param": "ncnn",
+    ".mnn": "mnn",
+    ".tflite": "tflite",
+    ".pt": "torchscript",
+    ".pt2": "torch-export",
+    ".so": "tvm",
+    ".plan": "tensorrt",
+    ".engine": "tensorrt",
+    ".prototxt": "caffe",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +41,15 @@ class ModelPackage:
     Attributes:
         manifest: what it says about itself; complete enough to run.
         folder: where its files lie.
-        program: for an engine.
+        variants: the same network in the formats and precisions that are here, the default first;
+            or one kernel.
         own_weights: whether the user gave weights that are not those of the manifest; only their
             tensors are checked against it.
     """
 
     manifest: Manifest
     folder: Path
-    program: Program
+    variants: tuple[Program, ...]
     own_weights: bool = False
 
     @property
@@ -39,9 +57,54 @@ class ModelPackage:
         return self.manifest.name
 
     @property
+    def program(self) -> Program:
+        """The default variant."""
+        return self.variants[0]
+
+    @property
     def input(self) -> TensorSpec:
         """The tensor that takes the picture."""
         return self.manifest.inputs[0].spec()
+
+    def program_for(self, engine: type[Engine], precision: str = "") -> Program:
+        """The variant for a backend: stored in the precision wanted, else one it lowers itself.
+
+        Args:
+            engine: the backend's class.
+            precision: one of `engines.program.PRECISIONS`; empty for that of the default variant.
+
+        Raises:
+            ModelError: the backend runs none of the variants that are here; with the remedy.
+        """
+        wanted = precision or _stored(self.program)
+        runnable = [variant for variant in self.variants if engine.can_run(variant)]
+        for variant in runnable:
+            if _stored(variant) in ("", wanted):
+                return variant
+        for variant in runnable:
+            if _stored(variant) == "fp32" and wanted in engine.casts:
+                return variant
+        message = f"{engine.backend} cannot run {self.name}"
+        if isinstance(self.program, Network):
+            message += f" in {wanted or 'fp32'}: it is here as {', '.join(self._kinds)}"
+            if engine.formats:
+                message += f"; convert it: {self._conversion(engine.formats[0], precision)}"
+        raise ModelError(message)
+
+    @property
+    def _kinds(self) -> list[str]:
+        networks = [variant for variant in self.variants if isinstance(variant, Network)]
+        return [f"{network.format} {network.precision}".strip() for network in networks]
+
+    def _conversion(self, format_: str, precision: str) -> str:
+        """The command that makes a variant."""
+        weights = f" --weights {self.program}" if self.own_weights else ""
+        wanted = f" --precision {precision}" if precision else ""
+        return f"sightline models convert {self.name}{weights} --to {format_}{wanted}"
+
+
+def _stored(program: Program) -> str:
+    return program.precision if isinstance(program, Network) else "fp32"
 
 
 def load_model(
@@ -52,8 +115,9 @@ def load_model(
     Args:
         model: a name (shipped models first, then the catalogue), or the path of a package's folder
             or manifest.
-        weights: another file instead of the package's network; same format and tensors.
-        precision: which of the package's variants; None for its first.
+        weights: another file instead of the package's network, with the same tensors; its suffix
+            tells the format.
+        precision: which of the package's variants comes first; None for its first.
 
     Raises:
         ModelError: no such model, not downloaded yet, damaged, or its manifest is wrong or not
@@ -71,34 +135,73 @@ def load_model(
             raise ModelError(f"model {manifest.name} has no weights: it is built into an engine")
         program = manifest.program
         kernel = Kernel(program.kernel, dict(program.parameters))
-        return ModelPackage(manifest, entry.folder, kernel)
-    return _with_network(entry, None if weights is None else Path(weights), precision)
+        return ModelPackage(manifest, entry.folder, (kernel,))
+    if weights is not None:
+        return _with_weights(entry, Path(weights), precision)
+    networks = _networks(entry, precision)
+    converted = [other for network in networks for other in _converted(network)]
+    return ModelPackage(manifest, entry.folder, (*networks, *converted))
 
 
-def _with_network(entry: Entry, weights: Path | None, precision: str | None) -> ModelPackage:
-    files = entry.files(precision)
-    main = files[0]
-    if weights is None:
+def _networks(entry: Entry, precision: str | None) -> list[Network]:
+    """The variants of the manifest that are here, each checked; at least the default."""
+    first = entry.files(precision)[0]
+    kinds = dict.fromkeys((f.format, f.precision) for f in (first, *entry.manifest.files))
+    networks = []
+    for kind in kinds:
+        files = [f for f in entry.manifest.files if (f.format, f.precision) == kind]
+        if files[0] is not first and not all((entry.folder / f.path).is_file() for f in files):
+            continue
         for file in files:
             _require(entry, entry.folder / file.path)
             try:
                 check(entry.folder / file.path, file)
             except ModelError as error:
                 raise ModelError(f"{error}; {_remedy(entry)}") from None
-    elif not weights.is_file():
+        networks.append(_network(entry, entry.folder / files[0].path, files[0]))
+    return networks
+
+
+def _with_weights(entry: Entry, weights: Path, precision: str | None) -> ModelPackage:
+    main = entry.files(precision)[0]
+    if not weights.is_file():
         raise ModelError(f"{weights}: no such file; check the path after weights:")
-    elif weights.stat().st_size == 0:
+    if weights.stat().st_size == 0:
         raise ModelError(f"{weights}: the file is empty; it should be a network ({main.format})")
-    own = weights is not None and not matches(weights, main)
-    network = Network(
-        weights or entry.folder / main.path,
-        main.format,
+    own = not matches(weights, main)
+    network = _network(entry, weights, main)
+    if own:
+        format_ = FORMATS.get(weights.suffix.lower(), main.format)
+        network = replace(
+            network, format=format_, sha256=file_sha256(weights), precision=_told(weights, format_)
+        )
+    return ModelPackage(entry.manifest, entry.folder, (network, *_converted(network)), own)
+
+
+def _network(entry: Entry, path: Path, file: FileEntry) -> Network:
+    return Network(
+        path,
+        file.format,
         tuple(tensor.spec() for tensor in entry.manifest.inputs),
         tuple(tensor.spec() for tensor in entry.manifest.outputs),
-        None if own else main.sha256,
-        "" if own else main.precision,
+        file.sha256,
+        file.precision,
     )
-    return ModelPackage(entry.manifest, entry.folder, network, own)
+
+
+def _converted(network: Network) -> Iterator[Network]:
+    """What `sightline models convert` has made of a network, with its declared tensors."""
+    for other in find_converted(network.sha256) if network.sha256 else ():
+        yield replace(other, inputs=network.inputs, outputs=network.outputs)
+
+
+def _told(weights: Path, format_: str) -> str:
+    """The precision of a user's own file, where the file tells it: quantised ONNX does."""
+    if format_ != "onnx":
+        return ""
+    content = weights.read_bytes()
+    quantised = (b"QuantizeLinear", b"QLinearConv", b"ConvInteger", b"MatMulInteger")
+    return "int8" if any(operator in content for operator in quantised) else "fp32"
 
 
 def _require(entry: Entry, path: Path) -> None:

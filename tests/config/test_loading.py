@@ -76,7 +76,7 @@ def test_outputs_follow_the_last_stage() -> None:
 
 def test_the_only_engine_need_not_be_named() -> None:
     config = loads(MINIMAL)
-    assert config.stages["detect"].engine == "cpu0"
+    assert config.stages["detect"].engine == ("cpu0",)
     assert config.engines["cpu0"].backend == "onnxruntime"
     assert config.engines["cpu0"].options == {"threads": 1}
 

@@ -121,8 +121,8 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
 
 
 def test_an_unknown_precision_says_which_there_are() -> None:
-    with pytest.raises(ModelError, match=r"no files in float15; did you mean 'float16'"):
-        find("person-detection-0200").files("float15")
+    with pytest.raises(ModelError, match=r"no files in fp15; did you mean 'fp16'"):
+        find("person-detection-0200").files("fp15")
 
 
 def test_incomplete_entries_say_why_they_do_not_run() -> None:

@@ -21,7 +21,7 @@ def test_found_by_path(package: Package, by: str) -> None:
     assert found.name == "tiny"
     assert isinstance(found.program, Network)
     assert found.program.path == package.weights
-    assert found.program.precision == "float32"
+    assert found.program.precision == "fp32"
     assert found.input.shape == (1, 3, 16, 32)
     assert not found.own_weights
 
@@ -89,7 +89,7 @@ def test_own_weights_replace_the_file(package: Package, tmp_path: Path) -> None:
     found = load_model(package.folder, weights=other)
     assert found.own_weights
     assert isinstance(found.program, Network)
-    assert (found.program.path, found.program.precision) == (other, "")
+    assert (found.program.path, found.program.precision) == (other, "fp32")
 
 
 def test_a_copy_of_the_packages_weights_is_known_by_its_hash(
@@ -101,7 +101,7 @@ def test_a_copy_of_the_packages_weights_is_known_by_its_hash(
     found = load_model(package.folder, weights=copy)
     assert not found.own_weights
     assert isinstance(found.program, Network)
-    assert (found.program.path, found.program.precision) == (copy, "float32")
+    assert (found.program.path, found.program.precision) == (copy, "fp32")
 
 
 @pytest.mark.parametrize(("content", "told"), [(None, "no such file"), (b"", "is empty")])

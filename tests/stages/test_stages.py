@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import engines
+from engines import Program
 from pipeline.detection.detections import Detections
 from pipeline.detection.heads import BoxesHead
 from pipeline.detection.postprocess import Postprocessor
@@ -19,7 +21,7 @@ from pipeline.media.geometry import place
 from pipeline.media.picture import BgrPicture
 from pipeline.media.preprocess import Preprocessor
 from pipeline.models.package import load_model
-from pipeline.network import BoundNetwork
+from pipeline.network import BoundNetwork, Candidate
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Decoded, Detected, ModelInput, ModelOutput
 from pipeline.stage import Stage, drive
@@ -54,8 +56,13 @@ def detected(score: float = 0.9) -> Detected:
     return Detected(picture(100), detections)
 
 
+def on_cpu(program: Program) -> BoundNetwork:
+    make = partial(engines.create, "cpu0", "onnxruntime")
+    return BoundNetwork([Candidate("cpu0", make, program)])
+
+
 def bound(folder: Path) -> BoundNetwork:
-    return BoundNetwork(engines.create("cpu0", "onnxruntime"), load_model(folder).program)
+    return on_cpu(load_model(folder).program)
 
 
 @pytest.fixture
@@ -168,7 +175,7 @@ def test_an_engine_that_cannot_load_stops_the_stage(tmp_path: Path) -> None:
     path = tmp_path / "bad.onnx"
     path.write_bytes(b"no network")
     program = engines.Network(path, "onnx")
-    stage = DetectStage(BoundNetwork(engines.create("cpu0", "onnxruntime"), program))
+    stage = DetectStage(on_cpu(program))
     with pytest.raises(StageError, match=r"bad\.onnx"):
         stage.open()
     stage.close()
