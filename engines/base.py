@@ -18,7 +18,7 @@ from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,11 @@ class Engine(ABC):
     kernels: ClassVar[tuple[str, ...]] = ()
     #: What this backend can lower an fp32 network to, where it is asked to.
     casts: ClassVar[tuple[str, ...]] = ()
+    #: Which axes of a tensor may stay open (-1) and differ from call to call.
+    free_axes: ClassVar[Literal["none", "batch", "any"]] = "any"
+    #: In fp32, the largest difference from ONNX Runtime it promises, relative to the output's
+    #: largest magnitude.
+    tolerance: ClassVar[float] = 1e-4
     #: Whether it loads networks that are in memory only.
     from_memory: ClassVar[bool] = False
     #: The options a configuration may give.

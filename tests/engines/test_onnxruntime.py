@@ -11,7 +11,9 @@ import pytest
 
 import engines
 from engines import EngineUnavailable, Network, ProgramError, TensorSpec
-from tests.engines.conftest import IMAGE, POSITIVE, save_convolution
+from tests.engines.subjects import IMAGE, small_network, specs
+
+POSITIVE = specs()[1][1]
 
 
 def prepare(network: Network, **options: object) -> engines.Engine:
@@ -63,7 +65,7 @@ def test_undeclared_tensors_come_from_the_file(network: Network) -> None:
 
 
 def test_a_declaration_narrows_free_axes(tmp_path: Path) -> None:
-    path = save_convolution(tmp_path / "free.onnx", "n")
+    path = small_network(tmp_path, batch=-1).path
     with prepare(Network(path, "onnx", (IMAGE,), (POSITIVE,))) as engine:
         assert engine.inputs[0].shape == (1, 3, 8, 10)
         assert engine.outputs[0].shape == (1, 4, 8, 10)
@@ -91,7 +93,7 @@ def test_same_file_and_options_share_one_session(
 
 def test_a_changed_file_is_loaded_again(network: Network) -> None:
     with prepare(network):
-        save_convolution(network.path, "n")
+        small_network(network.path.parent, batch=-1)
         with prepare(replace(network, inputs=(), outputs=())) as again:
             assert again.inputs[0].shape[0] == -1
 
