@@ -1,0 +1,72 @@
+"""From one network format to another.
+
+A converter is a module with ``convert(source: Network, folder: Path, precision: str) -> Network``,
+imported only when it is used. Where there is none from one format to another, ONNX lies between.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from engines.errors import ProgramError
+from engines.program import PRECISIONS, Network
+
+#: The module that converts, by the formats it converts from and to.
+CONVERTERS = {
+    ("caffe", "onnx"): "engines.convert.caffe",
+    ("torchscript", "onnx"): "engines.convert.torch",
+    ("torch-export", "onnx"): "engines.convert.torch",
+    ("onnx", "torchscript"): "engines.convert.torch",
+    ("onnx", "openvino"): "engines.convert.openvino",
+    ("onnx", "ncnn"): "engines.convert.ncnn",
+    ("onnx", "mnn"): "engines.convert.mnn",
+    ("onnx", "tflite"): "engines.convert.litert",
+    ("onnx", "tvm"): "engines.convert.tvm",
+}
+_BETWEEN = "onnx"
+
+
+def targets(source_format: str) -> tuple[str, ...]:
+    """The formats that networks of one format can be converted to, directly or through ONNX."""
+    direct = [to for from_, to in CONVERTERS if from_ == source_format]
+    if _BETWEEN in direct:
+        direct += [to for from_, to in CONVERTERS if from_ == _BETWEEN]
+    return tuple(dict.fromkeys(to for to in direct if to != source_format))
+
+
+def convert(source: Network, target: str, folder: Path, precision: str = "fp32") -> Network:
+    """Converts a network.
+
+    Args:
+        source: with declared inputs and outputs where its format does not tell them.
+        target: format wanted, one of `targets`.
+        folder: that the new network's files go to; it exists.
+        precision: of the numbers in the new network.
+
+    Returns:
+        The new network with the tensors that were declared for `source`.
+
+    Raises:
+        ProgramError: the formats, the precision or something in the network cannot be converted.
+        EngineUnavailable: a library is missing; with the command that installs it.
+    """
+    if precision not in PRECISIONS:
+        raise ProgramError(f"precision: expected one of {PRECISIONS}, got {precision!r}")
+    if (source.format, target) in CONVERTERS:
+        return _run(source, target, folder, precision)
+    if target not in targets(source.format):
+        raise ProgramError(
+            f"{source}: {source.format} cannot become {target}; it can become "
+            f"{' or '.join(targets(source.format)) or 'nothing else'}"
+        )
+    with TemporaryDirectory(prefix="sightline-convert-") as between:
+        network = _run(source, _BETWEEN, Path(between), "fp32")
+        return _run(network, target, folder, precision)
+
+
+def _run(source: Network, target: str, folder: Path, precision: str) -> Network:
+    module = import_module(CONVERTERS[source.format, target])
+    made: Network = module.convert(source, folder, precision)
+    return made

@@ -1,0 +1,89 @@
+"""Caffe → ONNX, by a reader of our own: neither Caffe nor a compiled protobuf schema is needed.
+
+The network ends where SSD's ``DetectionOutput`` would begin: box decoding and NMS belong to the
+stage that follows a detector, where they are configured, and few backends run ONNX's
+NonMaxSuppression, whose output has no fixed shape. What `DetectionOutput` would take becomes
+outputs instead: deltas, scores, and the priors as a constant.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from engines.convert.caffe.building import Graph, Work, save
+from engines.convert.caffe.layers import LAYERS
+from engines.convert.caffe.network import CaffeNetwork, Layer, read_network
+from engines.convert.caffe.weights import Blobs, read_weights
+from engines.errors import EngineUnavailable, ProgramError
+from engines.program import Network
+
+#: Layers after which nothing can come; their bottoms become outputs.
+LEFT_OUT = ("DetectionOutput",)
+
+
+def convert(source: Network, folder: Path, precision: str) -> Network:
+    """Writes a Caffe network as ONNX, opset 17, with the shapes its ``.prototxt`` fixes.
+
+    Args:
+        source: its path is the ``.prototxt``; the ``.caffemodel`` of that name lies beside it.
+            Declared outputs may be any blobs; without, they are those that no layer reads.
+        folder: for the ``.onnx``, which is named after the source.
+        precision: fp32; nothing else is possible.
+
+    Raises:
+        ProgramError: a file cannot be read, a layer cannot be converted (its type and line are
+            named), or another precision is asked for.
+        EngineUnavailable: the package onnx is missing.
+    """
+    _require_onnx()
+    if precision != "fp32":
+        raise ProgramError(f"{source}: Caffe to ONNX is possible in fp32 only, not in {precision}")
+    if source.content is not None:
+        raise ProgramError(f"{source}: Caffe's networks are read from their two files only")
+    graph = _graph(read_network(source.path), read_weights(weights_beside(source.path)))
+    path = folder / f"{source.path.stem}.onnx"
+    save(graph.model([spec.name for spec in source.outputs]), path)
+    return Network(path, "onnx", source.inputs, source.outputs, precision="fp32")
+
+
+def weights_beside(prototxt: Path) -> Path:
+    """The ``.caffemodel`` of a ``.prototxt``. Raises `ProgramError` where there is none."""
+    weights = prototxt.with_suffix(".caffemodel")
+    if not weights.is_file():
+        raise ProgramError(
+            f"{weights}: no such file; put the weights of {prototxt.name} there under that name"
+        )
+    return weights
+
+
+def _graph(network: CaffeNetwork, weights: dict[str, Blobs]) -> Graph:
+    graph = Graph(network)
+    for layer in network.layers:
+        if layer.type not in LEFT_OUT:
+            _add(layer, graph, weights.get(layer.name, []))
+    return graph
+
+
+def _add(layer: Layer, graph: Graph, blobs: Blobs) -> None:
+    make = LAYERS.get(layer.type)
+    if make is None:
+        raise ProgramError(
+            f"{layer}: layers of type {layer.type or '(none)'} cannot be converted; those of "
+            f"{', '.join(LAYERS)} can"
+        )
+    work = Work(layer, graph, blobs)
+    # A number too big for its type becomes an infinity, as it would in Caffe.
+    with np.errstate(all="ignore"):
+        make(work)
+    work.finish()
+
+
+def _require_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"converting from Caffe needs onnx: {error}; run: pip install 'sightline[convert]'"
+        ) from error
