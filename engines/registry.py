@@ -20,6 +20,7 @@ GROUP = "sightline.engines"
 BUILT_IN = {
     "onnxruntime": "engines.onnxruntime:OnnxRuntimeEngine",
     "opencv": "engines.opencv:OpenCvEngine",
+    "host": "engines.host:HostEngine",
 }
 
 

@@ -36,7 +36,7 @@ class BoundNetwork:
     """One program on the first of its engines, as a worker uses it.
 
     Args:
-        candidates: the engines in the order of preference, each with a program of one input.
+        candidates: the engines in the order of preference, each with its variant of the program.
     """
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:
@@ -68,8 +68,11 @@ class BoundNetwork:
         """Whether the network takes several inputs at once."""
         return self._engine.inputs[0].shape[0] == -1
 
-    def run(self, tensor: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """Runs the program on one input.
+    def run(self, *tensors: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
+        """Runs the program.
+
+        Args:
+            *tensors: its inputs, in the program's order.
 
         Returns:
             Every output by name.
@@ -78,7 +81,8 @@ class BoundNetwork:
             EngineError: the engine failed, or an output is not finite: nothing is known.
         """
         engine = self._engine
-        engine.set_tensor(engine.inputs[0].name, tensor)
+        for spec, tensor in zip(engine.inputs, tensors, strict=True):
+            engine.set_tensor(spec.name, tensor)
         engine.forward()
         outputs = {spec.name: engine.get_tensor(spec.name) for spec in engine.outputs}
         _require_finite(outputs)
