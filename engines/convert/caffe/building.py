@@ -154,7 +154,7 @@ class Work:
         from onnx import helper
 
         output = self._graph.fresh(self.layer)
-        self._nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        self._nodes.append(helper.make_node(operator, inputs, [output], output, **attributes))
         return output
 
     def give(self, tensor: str, shape: Shape) -> None:
@@ -176,7 +176,6 @@ class Work:
         if self._given != len(self.layer.tops):
             raise self.error(f"expected {self._given} tops, found {len(self.layer.tops)}")
         for node in self._nodes:
-            node.name = f"{self.layer.name}/{node.op_type}"
             self._graph.add(node)
 
     def axis(self, value: int, rank: int) -> int:

@@ -123,7 +123,7 @@ def _numbers(field: Field, unpacked: Wire, dtype: np.dtype[np.floating]) -> NDAr
 def _expect_message(field: Field) -> Message:
     if field.wire is not Wire.LENGTH:
         raise ProgramError(
-            f"{field.body.file}: field {field.number} before byte {field.body.end} is no message; "
+            f"{field.body.file}: field {field.number} at byte {field.body.start} is no message; "
             "is it a .caffemodel?"
         )
     return field.body

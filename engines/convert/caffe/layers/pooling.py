@@ -27,7 +27,9 @@ def pooling(work: Work) -> None:
     kernel = pair(work, parameters, "kernel", 1, None)
     stride = pair(work, parameters, "stride", 1, 1)
     pad = pair(work, parameters, "pad", 0, 0)
+    # Two forks have two names for it.
     up = parameters.string("round_mode", "CEIL") in ("CEIL", "0")
+    up = up and parameters.boolean("ceil_mode", True)
     axes = [_Axis(work, *of, up) for of in zip((height, width), kernel, stride, pad, strict=True)]
     attributes: dict[str, Any] = {
         "kernel_shape": kernel,
