@@ -1,14 +1,14 @@
 """Reading an ONNX graph: what the converters of several formats need to know of it.
 
-Specification: https://github.com/onnx/onnx/blob/main/docs/Operators.md. Models are `onnx.ModelProto`
-objects; typed `Any` here, since the package ``onnx`` is imported only where a network is converted.
+Specification: https://github.com/onnx/onnx/blob/main/docs/Operators.md. Models are
+`onnx.ModelProto`, typed `Any`, since ``onnx`` is imported only where a network is converted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineUnavailable, ProgramError
+from engines.tensor import TensorSpec
 
 Constants = dict[str, NDArray[Any]]
 
@@ -49,11 +50,6 @@ def load(path: Path) -> Any:
     return model
 
 
-def opset(model: Any) -> int:
-    """Version of the standard operators the model uses."""
-    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")))
-
-
 def constants(graph: Any) -> Constants:
     """Initialisers and ``Constant`` nodes, by the name of their tensor."""
     from onnx import numpy_helper
@@ -79,11 +75,52 @@ def inputs(graph: Any) -> list[Any]:
     return [value for value in graph.input if value.name not in known]
 
 
-def shape(value: Any) -> tuple[int, ...]:
-    """Shape of an input or output; -1 where an axis has no fixed length."""
+def spec(value: Any) -> TensorSpec:
+    """An input or output as a specification; -1 where an axis has no fixed length."""
+    from onnx import helper
+
+    dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    return TensorSpec(value.name, _shape(value), np.dtype(dtype))
+
+
+def specs(values: Iterable[Any], declared: Iterable[TensorSpec] = ()) -> tuple[TensorSpec, ...]:
+    """Inputs or outputs of a graph, completed by what is declared of them."""
+    said = {known.name: known for known in declared}
     return tuple(
-        d.dim_value if d.HasField("dim_value") else -1 for d in value.type.tensor_type.shape.dim
+        said[found.name].narrowed(found) if found.name in said else found
+        for found in map(spec, values)
     )
+
+
+def pin(model: Any, declared: Iterable[TensorSpec]) -> None:
+    """Fixes, in place, the lengths of inputs that are declared, and infers all shapes from them."""
+    from onnx import shape_inference
+
+    wanted = {known.name: known.shape for known in declared}
+    for value in model.graph.input:
+        axes = value.type.tensor_type.shape.dim
+        for axis, length in zip(axes, wanted.get(value.name, ()), strict=False):
+            if length >= 0:
+                axis.dim_value = length
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    del model.graph.value_info[:]
+    model.CopyFrom(shape_inference.infer_shapes(model, data_prop=True))
+
+
+def pin_one_image(model: Any, declared: Iterable[TensorSpec]) -> None:
+    """As `pin`, with a batch of one. Raises `ProgramError` where another axis is still open."""
+    one = [replace(known, shape=(1, *known.shape[1:])) for known in declared]
+    for known in one:
+        if -1 in known.shape:
+            raise ProgramError(f"input {known}: expected fixed lengths after the first axis")
+    pin(model, one)
+
+
+def shapes(graph: Any) -> dict[str, tuple[int, ...]]:
+    """Shapes the graph tells, by tensor; -1 where an axis has no fixed length."""
+    told = (*graph.value_info, *graph.input, *graph.output)
+    return {value.name: _shape(value) for value in told}
 
 
 def uses(graph: Any) -> Counter[str]:
@@ -115,6 +152,11 @@ def _constant(given: Mapping[str, Any]) -> NDArray[Any]:
         return numpy_helper.to_array(given["value"])
     (name, value), *_ = given.items()
     return np.array(value, np.float32 if name.startswith("value_float") else np.int64)
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    axes = value.type.tensor_type.shape.dim
+    return tuple(axis.dim_value if axis.HasField("dim_value") else -1 for axis in axes)
 
 
 def _text(value: Any) -> Any:
