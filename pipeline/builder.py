@@ -81,7 +81,8 @@ def _workers(config: PipelineConfig, stage: AnyStage) -> int:
         return stage.workers
     # For throughput: as many workers as cores, less where each brings several threads.
     bound: tuple[str, ...] = getattr(stage, "engine", ())
-    threads = config.engines[bound[0]].options.get("threads", 1) if bound else 1
+    engine = config.engines.get(bound[0]) if bound else None
+    threads = engine.options.get("threads", 1) if engine else 1
     return max(1, len(os.sched_getaffinity(0)) // max(1, threads))
 
 

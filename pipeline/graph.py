@@ -20,18 +20,22 @@ SOURCES = "decode"
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a stage runs on, for the drawing and the report; empty where plain Python does it."""
+    """What a stage runs on, for the drawing and the report; empty where plain Python does it.
+
+    `why` is the reason for an engine that was chosen, not named.
+    """
 
     engine: str = ""
     backend: str = ""
     device: str = ""
     precision: str = ""
     model: str = ""
+    why: str = ""
 
     def __str__(self) -> str:
         where = "/".join(part for part in (self.backend, self.device, self.precision) if part)
         parts = [self.model, f"on {self.engine}" if self.engine else "", f"({where})" * bool(where)]
-        return " ".join(part for part in parts if part)
+        return " ".join(part for part in parts if part) + (f"; {self.why}" if self.why else "")
 
 
 @dataclass(frozen=True, slots=True)

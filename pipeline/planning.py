@@ -15,8 +15,9 @@ import engines.registry
 from engines.base import Engine
 from engines.errors import EngineError
 from engines.program import Network
+from pipeline.benching.choice import choose
 from pipeline.config import EngineConfig, PipelineConfig
-from pipeline.config.schema import NetworkConfig
+from pipeline.config.schema import AUTO, NetworkConfig
 from pipeline.errors import ConfigError, ModelError, SightlineError
 from pipeline.graph import Binding
 from pipeline.media.preprocess import Preprocessor
@@ -87,13 +88,22 @@ class Planner:
             ConfigError: no backend of that name, or it cannot run this model; those that can are
                 named.
         """
-        candidates = [self._candidate(stage, name, package) for name in config.engine]
-        first = self.config.engines[config.engine[0]]
+        names, why = config.engine, ""
+        if names == (AUTO,):
+            with self.located("stages", stage, "engine"):
+                choice = choose(package, self.config.engines)
+            names, why = (choice.engine,), choice.why
+        candidates = [self._candidate(stage, name, package) for name in names]
+        first = self.config.engines[names[0]]
         program = candidates[0].program
         stored = program.precision if isinstance(program, Network) else ""
-        names = ", else ".join(config.engine)
         binding = Binding(
-            names, first.backend, first.device, first.precision or stored, package.name
+            ", else ".join(names),
+            first.backend,
+            first.device,
+            first.precision or stored,
+            package.name,
+            why,
         )
         return lambda: BoundNetwork(candidates), binding
 

@@ -15,7 +15,7 @@ from engines import registry
 from engines.errors import EngineError
 from pipeline.config.document import Document
 from pipeline.config.problem import KeyPath, suggest
-from pipeline.config.schema import KINDS, EngineConfig
+from pipeline.config.schema import AUTO, KINDS, EngineConfig
 from pipeline.media.sources import SCHEMES, is_live
 from pipeline.media.uri import scheme_of
 
@@ -34,6 +34,9 @@ def check(document: Document) -> None:
     stages = {name: _mapping(stage) for name, stage in _mapping(top.get("stages")).items()}
     engines = _mapping(top.get("engines"))
     for name in engines:
+        if name == AUTO:
+            what = "'auto' means the fastest engine"
+            document.complain(("engines", name), what, "choose another name", key=True)
         _check_backend(document, name, _mapping(engines[name]))
     _check_engines(document, stages, engines)
     if is_chain(stages):
@@ -127,6 +130,8 @@ def _check_engines(
             continue
         path, written = ("stages", name, "engine"), stage.get("engine")
         chosen = _names(written)
+        if chosen == (AUTO,):
+            continue
         for engine in (engine for engine in chosen if engine not in known):
             document.complain(path, f"no engine is called '{engine}'", suggest(engine, known))
         if len(set(chosen)) < len(chosen):

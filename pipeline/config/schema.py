@@ -20,6 +20,8 @@ _POLICIES = "block: wait; drop_oldest, drop_newest: a frame goes, counted."
 
 Name = Annotated[str, Field(pattern=_NAME, max_length=64)]
 # In a file one name may stand for a list of one (see `loading`).
+#: In place of an engine's id: the fastest one.
+AUTO = "auto"
 Names = Annotated[
     tuple[Name, ...],
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
@@ -151,8 +153,8 @@ class NetworkConfig(StageConfig):
     )
     engine: Names = Field(
         default=(),
-        description="Id of an engine, or of several: the next takes over where one fails. Not "
-        "needed if there is only one.",
+        description="Id of an engine, or of several: the next takes over where one fails; auto: "
+        "the fastest, measured on this machine. Not needed if there is only one.",
     )
     workers: Workers = Field(
         default="auto", description="Copies side by side, or auto: one a core."

@@ -1,0 +1,95 @@
+"""The peak of a device: a matrix product, run through the engine that will run the networks."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from engines import registry
+from engines.convert import convert
+from engines.errors import EngineError, EngineUnavailable
+from engines.measure import Subject, measure
+from engines.program import Network
+from engines.tensor import TensorSpec
+
+#: Channels in and out, and pixels of the 1x1 convolution that is the product of two such matrices.
+SIZE = 1024
+FLOPS = 2 * SIZE**3
+
+
+def peak_flops(backend: str, device: str = "cpu", workers: tuple[int, ...] = (1,)) -> float:
+    """Floating-point operations a second in fp32, with the best number of workers.
+
+    Raises:
+        EngineError: the backend runs no networks, or not on this machine.
+    """
+    kind = registry.engine_class(backend)
+    if not kind.formats:
+        raise EngineError(f"{backend} runs no networks")
+    with TemporaryDirectory(prefix="sightline-peak-") as folder:
+        network = _product(Path(folder))
+        if "onnx" not in kind.formats:
+            network = convert(network, kind.formats[0], Path(folder) / "converted")
+        subject = Subject(backend, network, device)
+        image = np.ones(network.inputs[0].shape, np.float32)
+        return measure(subject, {"matrix": image}, workers, 1.0).best_fps * FLOPS
+
+
+def device_memory(device: str) -> int | None:
+    """Bytes of memory a device has; None where this machine does not tell."""
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        return _host_memory()
+    if kind == "cuda":
+        return _nvidia_memory(int(index or 0))
+    return None
+
+
+def _product(folder: Path) -> Network:
+    try:
+        import onnx
+        from onnx import TensorProto, helper, numpy_helper
+    except ImportError as error:
+        raise EngineUnavailable(f"{error}; run: pip install 'sightline[convert]'") from error
+    side = int(SIZE**0.5)
+    shape = (1, SIZE, side, side)
+    weight = np.full((SIZE, SIZE, 1, 1), 1 / SIZE, np.float32)
+    tensors = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name in ("matrix", "product")
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["matrix", "weight"], ["product"])],
+        "product",
+        tensors[:1],
+        tensors[1:],
+        [numpy_helper.from_array(weight, "weight")],
+    )
+    path = folder / "product.onnx"
+    opset = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    inputs, outputs = (
+        (TensorSpec(name, shape, np.dtype("float32"), "nchw"),) for name in ("matrix", "product")
+    )
+    return Network(path, "onnx", inputs, outputs, precision="fp32")
+
+
+def _host_memory() -> int | None:
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None
+    return int(text.partition("MemTotal:")[2].split()[0]) * 1024
+
+
+def _nvidia_memory(index: int) -> int | None:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    query = [tool, f"--id={index}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    done = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)
+    return int(done.stdout) * 1024 * 1024 if done.returncode == 0 else None
