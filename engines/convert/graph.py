@@ -149,7 +149,7 @@ def _constant(given: Mapping[str, Any]) -> NDArray[Any]:
     from onnx import numpy_helper
 
     if "value" in given:
-        return numpy_helper.to_array(given["value"])
+        return np.asarray(numpy_helper.to_array(given["value"]))
     (name, value), *_ = given.items()
     return np.array(value, np.float32 if name.startswith("value_float") else np.int64)
 
