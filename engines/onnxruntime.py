@@ -11,7 +11,6 @@ import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
@@ -81,6 +80,7 @@ class OnnxRuntimeEngine(Engine):
 
     backend = "onnxruntime"
     formats: ClassVar[tuple[str, ...]] = ("onnx",)
+    from_memory: ClassVar[bool] = True
     options_type = OnnxRuntimeOptions
     options: OnnxRuntimeOptions
 
@@ -133,15 +133,15 @@ class OnnxRuntimeEngine(Engine):
 
     def _shared_session(self, network: Network) -> Any:
         """The process's session for this content and these options, loaded once."""
-        digest = network.sha256 or _sha256(network.path)
+        digest = network.sha256 or _sha256(network)
         key = (str(network.path), digest, self.device, self.options)
         with _loading:
             session = _sessions.get(key)
             if session is None:
-                session = _sessions[key] = self._load(network.path)
+                session = _sessions[key] = self._load(network)
         return session
 
-    def _load(self, path: Path) -> Any:
+    def _load(self, network: Network) -> Any:
         import onnxruntime as ort
 
         settings = ort.SessionOptions()
@@ -151,15 +151,20 @@ class OnnxRuntimeEngine(Engine):
         settings.add_session_config_entry(
             "session.intra_op.allow_spinning", str(int(self.options.spinning))
         )
+        path, content = network.path, network.content
+        if network.companions:
+            names, contents = list(network.companions), list(network.companions.values())
+            sizes = [len(part) for part in contents]
+            settings.add_external_initializers_from_files_in_memory(names, contents, sizes)
         try:
             session = ort.InferenceSession(
-                str(path),
+                str(path) if content is None else content,
                 settings,
                 providers=[(self._provider, self._provider_options)],
                 enable_fallback=0,
             )
         except Exception as error:
-            size = path.stat().st_size
+            size = path.stat().st_size if content is None else len(content)
             raise ProgramError(
                 f"{path} ({size} bytes): ONNX Runtime cannot load it as an ONNX network: "
                 f"{_first_line(error)}"
@@ -180,8 +185,10 @@ def _spec(node: Any) -> TensorSpec:
     return TensorSpec(node.name, shape, np.dtype(_DTYPES[node.type]))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+def _sha256(network: Network) -> str:
+    if network.content is not None:
+        return hashlib.sha256(network.content).hexdigest()
+    with network.path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -30,6 +30,8 @@ class Network:
         sha256: of the file, where its owner has checked it; None makes the engine compute it.
         precision: of the numbers in the file, one of `PRECISIONS`; empty where nobody said.
         content: the file itself, where it may not lie on a disk; None to read `path`.
+        companions: where `content` is given, the network's further files: content by the path
+            from the folder of `path`.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class Network:
     sha256: str | None = None
     precision: str = ""
     content: bytes | None = field(default=None, repr=False)
+    companions: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def __str__(self) -> str:
         return str(self.path)

@@ -58,7 +58,7 @@ class Planner:
         """The verified model of that name, for `stage`, which needs one of that task.
 
         Raises:
-            ConfigError: no such model, damaged, or for another task.
+            ConfigError: no such model, damaged, for another task, or not licensed for this use.
         """
         key = (name, weights)
         with self.located("stages", stage, "weights" if weights else "model"):
@@ -67,6 +67,8 @@ class Planner:
             package = self._models[key]
             if package.manifest.task != task:
                 raise ModelError(f"model {package.name} is for {package.manifest.task}, not {task}")
+            if package.sealed:
+                package.sealed.require_use(task, len(self.config.cameras))
         return package
 
     def preprocessor(self, stage: str, package: ModelPackage) -> Preprocessor:

@@ -8,12 +8,11 @@ frozen.
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from engines.tensor import TensorSpec
 from pipeline.config.complaints import complain
@@ -31,10 +30,24 @@ Dtype = Literal[
 ]
 
 
+def _inside(path: str) -> str:
+    """The path, where it stays inside its package."""
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in path or not pure.parts:
+        raise ValueError(f"{path!r} leaves the package; write a path inside its folder")
+    return path
+
+
+InnerPath = Annotated[str, AfterValidator(_inside)]
+
+
 class Strict(BaseModel):
     """Base of all parts of a manifest: no unknown keys, nothing changes after it was read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+AnyStrict = TypeVar("AnyStrict", bound=Strict)
 
 
 class PreprocessSpec(Strict):
@@ -75,7 +88,7 @@ class FileEntry(Strict):
             are from.
     """
 
-    path: str
+    path: InnerPath
     format: str
     precision: Literal["fp32", "bf16", "fp16", "int8"] = "fp32"
     size: Annotated[int, Field(gt=0)]
@@ -86,9 +99,6 @@ class FileEntry(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        path = PurePosixPath(self.path)
-        if path.is_absolute() or ".." in path.parts or "\\" in self.path or not path.parts:
-            raise ValueError(f"'{self.path}' leaves the package; write a path inside its folder")
         if (self.sha256 is None) == (self.sha384 is None):
             raise ValueError("a file has one hash; write sha256 or sha384")
         return self
@@ -140,7 +150,7 @@ class TestVector(Strict):
         atol: largest absolute difference allowed.
     """
 
-    path: str
+    path: InnerPath
     atol: Positive = 1e-3
 
 
@@ -224,11 +234,13 @@ class Manifest(Strict):
             raise ValueError("a model with preprocess needs an input of known width and height")
         if bool(self.files) == (self.program is not None):
             raise ValueError("a package has files or a program; write one of them")
+        paths = [entry.path for entry in self.files]
+        vector = [self.test_vector.path] if self.test_vector else []
         for names, what in (
             (self.class_names, "labels"),
             ([entry.name for entry in self.inputs], "inputs"),
             ([entry.name for entry in self.outputs], "outputs"),
-            ([entry.path for entry in self.files], "files"),
+            (paths + vector, "files"),
         ):
             if twice := sorted({name for name in names if list(names).count(name) > 1}):
                 raise ValueError(f"{what} have {twice[0]!r} twice")
@@ -240,14 +252,18 @@ class Manifest(Strict):
         return self
 
 
-@cache
-def manifest_schema() -> dict[str, Any]:
-    """The JSON Schema of a ``model.yaml``."""
-    return Manifest.model_json_schema()
-
-
 def read_manifest(path: Path) -> Manifest:
-    """Reads a ``model.yaml``.
+    """Reads a ``model.yaml``; raises as `read_strict`."""
+    return read_strict(path, Manifest, "manifest")
+
+
+def read_strict(path: Path, kind: type[AnyStrict], what: str) -> AnyStrict:
+    """Reads a YAML file into its model.
+
+    Args:
+        path: of the file.
+        kind: of the model.
+        what: the file is, for messages.
 
     Raises:
         ModelError: with every problem in it, each naming file, line, key and remedy.
@@ -255,14 +271,14 @@ def read_manifest(path: Path) -> Manifest:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ModelError(f"{path}: the manifest cannot be read: {error.strerror}") from None
+        raise ModelError(f"{path}: the {what} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ModelError(f"{path}: this is not UTF-8 text; a manifest is YAML") from None
+        raise ModelError(f"{path}: this is not UTF-8 text; a {what} is YAML") from None
     document = parse(text, str(path), {})
     if not document.problems:
         try:
             # As JSON a list may become a tuple, yet no text a number.
-            return Manifest.model_validate_json(json.dumps(document.value))
+            return kind.model_validate_json(json.dumps(document.value))
         except ValidationError as error:
-            complain(document, error, manifest_schema())
+            complain(document, error, kind.model_json_schema())
     raise ModelError("\n".join(map(str, document.problems)))

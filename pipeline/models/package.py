@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -17,6 +19,7 @@ from pipeline.models.catalogue import Entry, find
 from pipeline.models.converted import find_converted
 from pipeline.models.download import check, file_sha256, matches
 from pipeline.models.manifest import FileEntry, Manifest
+from pipeline.models.sealed import Access, SealedPackage, is_sealed, unseal
 
 #: A file's format, told from its suffix.
 FORMATS = {
@@ -34,6 +37,11 @@ FORMATS = {
 }
 
 
+_IN_MEMORY = (
+    "a sealed package runs in the variants it was packed with, on backends that load from memory"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelPackage:
     """A model whose files are here and are what its manifest says.
@@ -45,12 +53,14 @@ class ModelPackage:
             or one kernel.
         own_weights: whether the user gave weights that are not those of the manifest; only their
             tensors are checked against it.
+        sealed: the sealed file it comes from, whose content is in memory only; None for a folder.
     """
 
     manifest: Manifest
     folder: Path
     variants: tuple[Program, ...]
     own_weights: bool = False
+    sealed: SealedPackage | None = None
 
     @property
     def name(self) -> str:
@@ -87,7 +97,9 @@ class ModelPackage:
         message = f"{engine.backend} cannot run {self.name}"
         if isinstance(self.program, Network):
             message += f" in {wanted or 'fp32'}: it is here as {', '.join(self._kinds)}"
-            if engine.formats:
+            if self.sealed:
+                message += f"; {_IN_MEMORY}"
+            elif engine.formats:
                 message += f"; convert it: {self._conversion(engine.formats[0], precision)}"
         raise ModelError(message)
 
@@ -108,22 +120,28 @@ def _stored(program: Program) -> str:
 
 
 def load_model(
-    model: str | Path, *, weights: str | Path | None = None, precision: str | None = None
+    model: str | Path,
+    *,
+    weights: str | Path | None = None,
+    precision: str | None = None,
+    access: Access | None = None,
 ) -> ModelPackage:
     """Finds a model and checks its files.
 
     Args:
         model: a name (shipped models first, then the catalogue), or the path of a package's folder
-            or manifest.
+            or manifest, or of a sealed file.
         weights: another file instead of the package's network, with the same tensors; its suffix
             tells the format.
         precision: which of the package's variants comes first; None for its first.
+        access: to sealed files; None for what the environment gives.
 
     Raises:
         ModelError: no such model, not downloaded yet, damaged, or its manifest is wrong or not
-            complete enough to run; with the remedy.
+            complete enough to run; or a sealed file is refused; with the remedy.
     """
-    entry = find(model)
+    sealed = unseal(Path(model), access or Access.given()) if is_sealed(model) else None
+    entry = Entry(sealed.header.manifest, sealed.path, "path") if sealed else find(model)
     manifest = entry.manifest
     if manifest.lacking:
         raise ModelError(
@@ -136,6 +154,12 @@ def load_model(
         program = manifest.program
         kernel = Kernel(program.kernel, dict(program.parameters))
         return ModelPackage(manifest, entry.folder, (kernel,))
+    if sealed is not None:
+        if weights is not None:
+            raise ModelError(f"{model}: a sealed package takes no other weights than its own")
+        return ModelPackage(
+            manifest, sealed.path, _in_memory(entry, sealed, precision), False, sealed
+        )
     if weights is not None:
         return _with_weights(entry, Path(weights), precision)
     networks = _networks(entry, precision)
@@ -143,14 +167,33 @@ def load_model(
     return ModelPackage(manifest, entry.folder, (*networks, *converted))
 
 
+def _variants(entry: Entry, precision: str | None) -> list[list[FileEntry]]:
+    """The manifest's files by variant, the default variant first, its network first in each."""
+    every = entry.manifest.files
+    kinds = dict.fromkeys((f.format, f.precision) for f in (entry.files(precision)[0], *every))
+    return [[f for f in every if (f.format, f.precision) == kind] for kind in kinds]
+
+
+def _in_memory(entry: Entry, sealed: SealedPackage, precision: str | None) -> tuple[Network, ...]:
+    """The variants of a sealed package; what was converted elsewhere is none of them."""
+    return tuple(
+        replace(
+            _network(entry, sealed.path / main.path, main),
+            content=sealed.files[main.path],
+            companions={
+                os.path.relpath(other.path, Path(main.path).parent): sealed.files[other.path]
+                for other in others
+            },
+        )
+        for main, *others in _variants(entry, precision)
+    )
+
+
 def _networks(entry: Entry, precision: str | None) -> list[Network]:
     """The variants of the manifest that are here, each checked; at least the default."""
-    first = entry.files(precision)[0]
-    kinds = dict.fromkeys((f.format, f.precision) for f in (first, *entry.manifest.files))
-    networks = []
-    for kind in kinds:
-        files = [f for f in entry.manifest.files if (f.format, f.precision) == kind]
-        if files[0] is not first and not all((entry.folder / f.path).is_file() for f in files):
+    networks: list[Network] = []
+    for files in _variants(entry, precision):
+        if networks and not all((entry.folder / f.path).is_file() for f in files):
             continue
         for file in files:
             _require(entry, entry.folder / file.path)
@@ -219,12 +262,15 @@ def _remedy(entry: Entry) -> str:
     return "put the right file there, or correct its size and hash in model.yaml"
 
 
-def verify(package: ModelPackage, engine: Engine) -> dict[str, float]:
+def verify(
+    package: ModelPackage, engine: Engine, program: Program | None = None
+) -> dict[str, float]:
     """Runs the package's test vector.
 
     Args:
         package: with a test vector.
         engine: new; destroyed afterwards.
+        program: which of the package's variants; None for the default.
 
     Returns:
         The largest absolute difference of each output.
@@ -236,10 +282,10 @@ def verify(package: ModelPackage, engine: Engine) -> dict[str, float]:
     vector = package.manifest.test_vector
     if vector is None:
         raise ModelError(f"model {package.name} has no test vector")
-    tensors = _read_vector(package.folder / vector.path, package)
+    tensors = _read_vector(vector.path, package)
     with engine:
         engine.init()
-        engine.prepare(package.program)
+        engine.prepare(program or package.program)
         for spec in engine.inputs:
             engine.set_tensor(spec.name, tensors[spec.name].astype(spec.dtype))
         engine.forward()
@@ -256,10 +302,12 @@ def verify(package: ModelPackage, engine: Engine) -> dict[str, float]:
     return differences
 
 
-def _read_vector(path: Path, package: ModelPackage) -> dict[str, NDArray[Any]]:
+def _read_vector(name: str, package: ModelPackage) -> dict[str, NDArray[Any]]:
+    path = package.folder / name
+    source = BytesIO(package.sealed.files[name]) if package.sealed else path
     wanted = [t.name for t in (*package.manifest.inputs, *package.manifest.outputs)]
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(source, allow_pickle=False) as stored:
             return {name: stored[name] for name in wanted}
     except KeyError as error:
         raise ModelError(f"{path}: {str(error).strip(chr(39))}; it must hold {wanted}") from None
