@@ -7,12 +7,9 @@ of one caller with two threads.
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +17,7 @@ from numpy.typing import NDArray
 from engines.base import BackendInfo, Engine, Options
 from engines.errors import EngineUnavailable, OptionError, ProgramError
 from engines.program import Network, Program, Tensors
+from engines.sharing import Shared
 from engines.tensor import TensorSpec
 
 #: device → (execution provider, command that installs it)
@@ -46,8 +44,7 @@ _DTYPES = {
     "tensor(bool)": "bool",
 }
 
-_sessions: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
-_loading = threading.Lock()
+_sessions = Shared()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,8 @@ class OnnxRuntimeEngine(Engine):
 
     def _prepare(self, program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         assert isinstance(program, Network)
-        self._session = self._shared_session(program)
+        settings = (self.device, self.options)
+        self._session = _sessions.get(program, settings, lambda: self._load(program))
         outputs = tuple(map(_spec, self._session.get_outputs()))
         self._names = [spec.name for spec in outputs]
         return tuple(map(_spec, self._session.get_inputs())), outputs
@@ -130,16 +128,6 @@ class OnnxRuntimeEngine(Engine):
     def report(self) -> dict[str, Any]:
         providers = self._session.get_providers() if getattr(self, "_session", None) else []
         return super().report() | {"providers": providers, "threads": self.options.threads}
-
-    def _shared_session(self, network: Network) -> Any:
-        """The process's session for this content and these options, loaded once."""
-        digest = network.sha256 or _sha256(network)
-        key = (str(network.path), digest, self.device, self.options)
-        with _loading:
-            session = _sessions.get(key)
-            if session is None:
-                session = _sessions[key] = self._load(network)
-        return session
 
     def _load(self, network: Network) -> Any:
         import onnxruntime as ort
@@ -183,13 +171,6 @@ def _spec(node: Any) -> TensorSpec:
         raise ProgramError(f"tensor {node.name}: type {node.type} cannot be exchanged with numpy")
     shape = tuple(n if isinstance(n, int) else -1 for n in node.shape)
     return TensorSpec(node.name, shape, np.dtype(_DTYPES[node.type]))
-
-
-def _sha256(network: Network) -> str:
-    if network.content is not None:
-        return hashlib.sha256(network.content).hexdigest()
-    with network.path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first_line(error: Exception) -> str:

@@ -22,6 +22,7 @@ from engines import (
     Engine,
     EngineError,
     EngineStateError,
+    EngineUnavailable,
     Kernel,
     Network,
     OptionError,
@@ -80,7 +81,11 @@ def test_a_precision_is_obeyed_or_refused(subject: Subject, stored: Network) -> 
         with engines.create("e", subject.backend, precision=precision) as engine:
             engine.init()
             if precision in ("fp32", *kind.casts):
-                engine.prepare(stored)
+                try:
+                    engine.prepare(stored)
+                except EngineUnavailable:  # this machine's device does not compute in it
+                    assert precision in kind.casts
+                    continue
                 np.testing.assert_allclose(
                     run(engine, picture()), expected_features(picture()), atol=0.1
                 )
