@@ -1,8 +1,8 @@
-"""OpenCV: the people detector built into it, and ONNX networks through its DNN module."""
+"""OpenCV: the people detector built into it, and networks through its DNN module."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.base import BackendInfo, Engine
+from engines.convert.caffe import weights_beside
+from engines.convert.caffe.network import read_network
 from engines.errors import EngineUnavailable, OptionError, ProgramError
 from engines.program import Kernel, Network, Program, Tensors
 from engines.tensor import TensorSpec
@@ -39,8 +41,9 @@ class OpenCvEngine(Engine):
     """
 
     backend = "opencv"
-    formats: ClassVar[tuple[str, ...]] = ("onnx",)
+    formats: ClassVar[tuple[str, ...]] = ("onnx", "caffe")
     kernels: ClassVar[tuple[str, ...]] = ("hog-people",)
+    from_memory: ClassVar[bool] = True
 
     @classmethod
     def describe(cls) -> BackendInfo:
@@ -110,22 +113,44 @@ class OpenCvEngine(Engine):
 
     def _network(self, program: Network) -> Callable[[Tensors], Tensors]:
         try:
-            net = self._cv2.dnn.readNetFromONNX(str(program.path))
+            if program.format == "caffe":
+                weights = weights_beside(program.path)
+                net = self._cv2.dnn.readNetFromCaffe(str(program.path), str(weights))
+            else:
+                net = self._cv2.dnn.readNetFromONNX(_source(program))
         except self._cv2.error as error:
             raise ProgramError(
-                f"{program.path}: OpenCV cannot load it as an ONNX network: {error.err}"
+                f"{program.path}: OpenCV cannot load it as {program.format}: {error.err}"
             ) from error
         names = [spec.name for spec in program.outputs]
+        layers = _caffe_layers(program, net.getLayerNames()) if program.format == "caffe" else {}
 
         def run(inputs: Tensors) -> Tensors:
             for name, array in inputs.items():
                 net.setInput(array, name)
             return {
                 name: np.array(result)
-                for name, result in zip(names, net.forward(names), strict=True)
+                for name, result in zip(
+                    names, net.forward([layers.get(name, name) for name in names]), strict=True
+                )
             }
 
         return run
+
+
+def _source(program: Network) -> Any:
+    """An ONNX network as OpenCV takes it: the file's name, or its content."""
+    if program.content is None:
+        return str(program.path)
+    return np.frombuffer(program.content, np.uint8)
+
+
+def _caffe_layers(program: Network, known: Sequence[str]) -> dict[str, str]:
+    """The layer OpenCV knows each output by: that which writes the blob last."""
+    writers = {top: layer for layer in read_network(program.path).layers for top in layer.tops}
+    return {
+        top: layer.name for top, layer in writers.items() if top not in known or layer.name in known
+    }
 
 
 def _boxes(windows_xywh: NDArray[Any], weights: NDArray[Any]) -> Tensors:

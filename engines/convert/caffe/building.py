@@ -18,6 +18,7 @@ from engines.convert.caffe.network import CaffeNetwork, Layer, Shape
 from engines.convert.caffe.text import MAX_INT, Message
 from engines.convert.caffe.weights import Blobs
 from engines.errors import ProgramError
+from engines.tensor import TensorSpec
 
 #: Read by ONNX Runtime since 1.14; the operators used here have not changed much since opset 13.
 OPSET, IR_VERSION = 17, 8
@@ -86,17 +87,11 @@ class Graph:
         def value(name: str) -> Any:
             return helper.make_tensor_value_info(name, TensorProto.FLOAT, self._shapes[name])
 
-        for blob in outputs:
-            if blob not in self._tensors:
-                raise ProgramError(
-                    f"{self._network.name}: no blob {blob!r} that could be an output; there are "
-                    f"{', '.join(self._tensors)}"
-                )
         graph = helper.make_graph(
             self._nodes,
             self._network.name or "network",
             [value(name) for name in self._network.inputs],
-            [value(self._tensors[blob]) for blob in outputs or self._unread],
+            [value(name) for name in self._outputs(outputs)],
             [numpy_helper.from_array(array, name) for name, array in self._constants.items()],
         )
         return helper.make_model(
@@ -105,6 +100,26 @@ class Graph:
             ir_version=IR_VERSION,
             producer_name="sightline",
         )
+
+    def specs(
+        self, outputs: Sequence[str] = ()
+    ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """The inputs, and the outputs as in `model`. Raises as it does."""
+
+        def spec(name: str) -> TensorSpec:
+            return TensorSpec(name, self._shapes[name], np.dtype(np.float32))
+
+        return tuple(map(spec, self._network.inputs)), tuple(map(spec, self._outputs(outputs)))
+
+    def _outputs(self, blobs: Sequence[str]) -> list[str]:
+        """The tensors of blobs, or of those that nobody reads."""
+        for blob in blobs:
+            if blob not in self._tensors:
+                raise ProgramError(
+                    f"{self._network.name}: no blob {blob!r} that could be an output; there are "
+                    f"{', '.join(self._tensors)}"
+                )
+        return [self._tensors[blob] for blob in blobs or self._unread]
 
 
 class Work:
