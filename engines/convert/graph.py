@@ -61,6 +61,29 @@ def constants(graph: Any) -> Constants:
     return found
 
 
+def settled(model: Any) -> Constants:
+    """`constants`, and what follows from them and from the shapes without any input."""
+    from onnx.reference import ReferenceEvaluator
+
+    known, told = constants(model.graph), shapes(model.graph)
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    for node in model.graph.node:
+        feeds = {name: known[name] for name in node.input if name in known}
+        shape = told.get(node.input[0], (-1,)) if node.op_type == "Shape" else (-1,)
+        if -1 not in shape:
+            feeds[node.input[0]] = np.empty(shape, np.float32)
+        if feeds and all(name in feeds for name in node.input if name):
+            found = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)
+            known.update(zip(node.output, map(np.asarray, found), strict=True))
+    return known
+
+
+def opset(model: Any) -> int:
+    """Version of the standard operators the model uses."""
+    standard = (entry for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    return max(int(entry.version) for entry in standard)
+
+
 def attributes(node: Any) -> dict[str, Any]:
     """Attributes by name: numbers, lists of numbers, strings, and tensors as `onnx.TensorProto`."""
     from onnx import helper

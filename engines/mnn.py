@@ -1,0 +1,192 @@
+"""MNN: Alibaba's runtime for phones and small boards; networks as ``.mnn`` files.
+
+Sessions, not the newer modules: a module ignores the number of threads it is given and keeps the
+interpreter's lock while it computes. Of the package only ``MNN`` itself is imported, which opens no
+connection; its converter (``MNN.tools``) reports to its maker's servers and is never touched.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.base import BackendInfo, Engine, Options
+from engines.errors import EngineUnavailable, ForwardError, OptionError, ProgramError
+from engines.program import Network, Program, Tensors
+from engines.tensor import TensorSpec
+
+INSTALL = "pip install 'sightline[mnn]'"
+#: `MNN::BackendConfig::PrecisionMode` (include/MNN/MNNForwardType.h): high, low, low in bfloat16,
+#: and normal, which is what networks of 8-bit weights run in. As numbers: names make MNN talk.
+PRECISION_MODES = {"fp32": 1, "fp16": 2, "bf16": 3, "int8": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class MnnOptions(Options):
+    """Options of `backend: mnn`.
+
+    Attributes:
+        threads: that share one `forward`.
+    """
+
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 1:
+            raise OptionError(f"threads: expected a whole number ≥ 1, got {self.threads!r}")
+
+
+class MnnEngine(Engine):
+    """Runs an MNN network on the CPU, with a session of its own.
+
+    A file has one fixed shape for each input; where another is declared with open axes, the session
+    is laid out anew whenever the lengths of these change.
+
+    There are no `casts`: on x86 MNN takes every precision mode and computes in fp32 all the same.
+    """
+
+    backend = "mnn"
+    formats: ClassVar[tuple[str, ...]] = ("mnn",)
+    options_type = MnnOptions
+    options: MnnOptions
+
+    @classmethod
+    def describe(cls) -> BackendInfo:
+        try:
+            found = version("MNN")
+        except PackageNotFoundError as error:
+            return BackendInfo(cls.backend, "", (), (), cls.formats, (), str(error), INSTALL)
+        dtypes = ("float32", "int8")
+        return BackendInfo(cls.backend, found, ("cpu",), dtypes, cls.formats, (), "", "")
+
+    def _init(self) -> None:
+        if self.device != "cpu":
+            raise OptionError(f"{self}: no such device; there is cpu")
+        try:
+            with stdout_on_stderr():
+                import MNN
+        except ImportError as error:
+            raise EngineUnavailable(f"{self}: {error}; run: {INSTALL}") from error
+        self._mnn = MNN
+
+    def _prepare(self, program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        assert isinstance(program, Network)
+        names = [spec.name for spec in program.outputs]
+        self._interpreter, self._session = self._open(program, names)
+        found = self._interpreter.getSessionInputAll(self._session)
+        self._inputs = _by_declared_name(program, "input", program.inputs, found)
+        found = self._interpreter.getSessionOutputAll(self._session)
+        self._outputs = _by_declared_name(program, "output", program.outputs, found)
+        return _specs(self._inputs, program.inputs), _specs(self._outputs, program.outputs)
+
+    def _forward(self, inputs: Tensors) -> Mapping[str, NDArray[Any]]:
+        if any(inputs[name].shape != tensor.getShape() for name, tensor in self._inputs.items()):
+            self._resize(inputs)
+        for name, tensor in self._inputs.items():
+            self._put(tensor, inputs[name])
+        status = self._interpreter.runSession(self._session)
+        if status:
+            raise ForwardError(f"{self}: MNN gives status {status}")
+        return {name: self._get(tensor) for name, tensor in self._outputs.items()}
+
+    def _destroy(self) -> None:
+        self._inputs, self._outputs = {}, {}
+        self._session = self._interpreter = None
+
+    def report(self) -> dict[str, Any]:
+        return super().report() | {"threads": self.options.threads}
+
+    def _open(self, program: Network, outputs: list[str]) -> tuple[Any, Any]:
+        """The file's interpreter and a session that keeps these outputs."""
+        try:
+            interpreter = self._mnn.Interpreter(str(program.path))
+            session = interpreter.createSession(
+                {
+                    "backend": "CPU",
+                    "numThread": self.options.threads,
+                    "precision": PRECISION_MODES[self.precision],
+                    "saveTensors": tuple(outputs),
+                }
+            )
+        except Exception as error:
+            size = program.path.stat().st_size
+            raise ProgramError(
+                f"{program} ({size} bytes): MNN cannot load it as an MNN network: {error}"
+            ) from error
+        return interpreter, session
+
+    def _resize(self, inputs: Tensors) -> None:
+        for name, tensor in self._inputs.items():
+            self._interpreter.resizeTensor(tensor, inputs[name].shape)
+        self._interpreter.resizeSession(self._session)
+
+    def _put(self, tensor: Any, array: NDArray[Any]) -> None:
+        if tensor.getDimensionType() == self._mnn.Tensor_DimensionType_Caffe_C4:
+            tensor.copyFrom(self._unpacked(array, tensor))
+        else:
+            np.copyto(tensor.getNumpyData(), array)
+
+    def _get(self, tensor: Any) -> NDArray[Any]:
+        if tensor.getDimensionType() == self._mnn.Tensor_DimensionType_Caffe_C4:
+            array = np.empty(tensor.getShape(), tensor.getNumpyData().dtype)
+            unpacked = self._unpacked(array, tensor)
+            tensor.copyToHostTensor(unpacked)
+            return np.array(unpacked.getNumpyData())
+        return np.array(tensor.getNumpyData())
+
+    def _unpacked(self, array: NDArray[Any], tensor: Any) -> Any:
+        """An array as a tensor in NCHW, beside one in MNN's own layout of four channels a time."""
+        kind, order = tensor.getDataType(), self._mnn.Tensor_DimensionType_Caffe
+        return self._mnn.Tensor(array.shape, kind, array, order)
+
+
+def _by_declared_name(
+    program: Network, kind: str, declared: tuple[TensorSpec, ...], found: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The file's tensors by the names callers use; a single one may have another in the file."""
+    if not declared:
+        return dict(found)
+    names = [spec.name for spec in declared]
+    if len(names) == len(found) == 1:
+        return dict(zip(names, found.values(), strict=True))
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ProgramError(f"{program}: no {kind} {', '.join(missing)}; there are {list(found)}")
+    return {name: found[name] for name in (names if kind == "output" else found)}
+
+
+def _specs(tensors: Mapping[str, Any], declared: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """What the file says of its tensors, with the axes open that are declared open."""
+    known = {spec.name: spec.shape for spec in declared}
+    specs = []
+    for name, tensor in tensors.items():
+        shape = tensor.getShape()
+        wanted = known.get(name, shape)
+        if len(wanted) == len(shape):
+            shape = tuple(-1 if w == -1 else n for w, n in zip(wanted, shape, strict=True))
+        specs.append(TensorSpec(name, shape, tensor.getNumpyData().dtype))
+    return tuple(specs)
+
+
+@contextmanager
+def stdout_on_stderr() -> Iterator[None]:
+    """What C code prints goes to stderr: MNN greets on stdout, where a caller's output belongs."""
+    libc = ctypes.CDLL(None)
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        libc.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
