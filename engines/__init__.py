@@ -3,6 +3,7 @@
 from engines.base import BackendInfo, Engine
 from engines.errors import (
     EngineError,
+    EngineLost,
     EngineStateError,
     EngineUnavailable,
     ForwardError,
@@ -18,6 +19,7 @@ __all__ = [
     "BackendInfo",
     "Engine",
     "EngineError",
+    "EngineLost",
     "EngineStateError",
     "EngineUnavailable",
     "ForwardError",

@@ -134,6 +134,17 @@ class Engine(ABC):
             )
         return program.format in cls.formats and (program.content is None or cls.from_memory)
 
+    def start_loading(self, program: Program) -> None:
+        """Begins what `init` and `prepare` do, where that goes on by itself beside the caller.
+
+        Both must still be called; in the caller's own process nothing is begun before that.
+        """
+
+    @property
+    def loaded(self) -> bool:
+        """Whether `init` and `prepare` would no longer wait for what `start_loading` began."""
+        return True
+
     def init(self) -> None:
         """Gets library and device. Raises `EngineUnavailable` with the install command."""
         self._expect("init", State.NEW)
@@ -160,6 +171,9 @@ class Engine(ABC):
         self._specs = {spec.name: spec for spec in inputs}
         self._warm_up(program)
         self._state = State.PREPARED
+
+    def require_alive(self) -> None:
+        """Raises `EngineLost` where the engine can no longer be used; costs next to nothing."""
 
     def set_tensor(self, name: str, array: NDArray[Any]) -> None:
         """Gives one input for the next `forward`.

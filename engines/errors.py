@@ -6,7 +6,8 @@ EngineError
 ├── EngineUnavailable  library or device is missing; names the command that installs it
 ├── ProgramError       a network or kernel cannot be loaded or is not what was declared
 ├── TensorError        an array does not fit its TensorSpec
-└── ForwardError       the backend failed while it ran
+├── ForwardError       the backend failed while it ran
+└── EngineLost         an isolated engine's process died or hung; only a new engine helps
 
 Each is also the builtin a caller would expect: a ValueError where something given was wrong, a
 RuntimeError where the time or the machine was.
@@ -41,3 +42,7 @@ class TensorError(EngineError, ValueError):
 
 class ForwardError(EngineError, RuntimeError):
     """The backend failed while running; the inputs were in order."""
+
+
+class EngineLost(EngineError, RuntimeError):  # noqa: N818 - says what is, as StopIteration
+    """An isolated engine's process died, or hung and was killed. Only a new engine helps."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from engines.base import BackendInfo, Engine
 from engines.errors import EngineUnavailable, OptionError
+from engines.isolated import isolated
 from engines.program import Program
 
 GROUP = "sightline.engines"
@@ -25,7 +26,14 @@ BUILT_IN = {
 
 
 def create(
-    engine_id: str, backend: str, device: str = "cpu", precision: str = "", **options: Any
+    engine_id: str,
+    backend: str,
+    device: str = "cpu",
+    precision: str = "",
+    *,
+    isolate: bool = False,
+    timeout_s: float | None = None,
+    **options: Any,
 ) -> Engine:
     """A new engine, not yet initialised: nothing of its library is loaded.
 
@@ -35,6 +43,9 @@ def create(
         device: such as ``cpu`` or ``cuda:0``; checked in `init`.
         precision: to compute in, one of `engines.program.PRECISIONS`; empty: as the network is
             stored.
+        isolate: in a process of its own, which may hang or die alone.
+        timeout_s: the longest a `forward` may take before the engine counts as hung and is killed,
+            seconds; isolates it. None: no limit.
         **options: of that backend.
 
     Raises:
@@ -50,7 +61,10 @@ def create(
                 f"{_nearest(name, known)}; it has {', '.join(known) or 'none'}"
             )
     try:
-        return kind(engine_id, device, kind.options_type(**options), precision)
+        given = kind.options_type(**options)
+        if isolate or timeout_s is not None:
+            return isolated(kind)(engine_id, device, given, precision, timeout_s)
+        return kind(engine_id, device, given, precision)
     except OptionError as error:
         raise OptionError(f"engine {engine_id!r}: {error}") from None
 

@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 import engines.registry
 from engines.base import Engine
+from engines.breaker import Breaker
 from engines.errors import EngineError
+from engines.failover import Candidate
 from engines.program import Network
 from pipeline.benching.choice import choose
 from pipeline.config import EngineConfig, PipelineConfig
@@ -22,7 +24,7 @@ from pipeline.errors import ConfigError, ModelError, SightlineError
 from pipeline.graph import Binding
 from pipeline.media.preprocess import Preprocessor
 from pipeline.models.package import ModelPackage, load_model
-from pipeline.network import BoundNetwork, Candidate
+from pipeline.network import BoundNetwork
 from pipeline.stage import Run, Stage
 
 
@@ -122,7 +124,7 @@ class Planner:
                 able = engines.registry.able(package.program)
                 remedy = f"bind it to an engine with backend {' or '.join(able)}"
                 raise ModelError(f"{error}; {remedy}") from None
-        return Candidate(name, lambda: self._engine(name, engine), program, engine.retry_s)
+        return Candidate(name, lambda: self._engine(name, engine), program, Breaker(engine.retry_s))
 
     def labels(self, stage: str) -> tuple[str, ...]:
         """The names of the classes in what a stage gives: of its model, or from before it."""
@@ -135,7 +137,13 @@ class Planner:
 
     def _engine(self, engine_id: str, config: EngineConfig) -> Engine:
         return engines.registry.create(
-            engine_id, config.backend, config.device, config.precision or "", **config.options
+            engine_id,
+            config.backend,
+            config.device,
+            config.precision or "",
+            isolate=config.isolate,
+            timeout_s=config.timeout_s,
+            **config.options,
         )
 
     @contextmanager

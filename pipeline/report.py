@@ -33,6 +33,7 @@ class StageReport:
         p95_ms: 95th percentile of one call.
         age_p95_ms: 95th percentile of the time from a frame's entrance to the end of this stage.
         counts: what the stage counts by itself, such as datagrams sent and lost.
+        reasons: why each engine that failed last did, by its id.
     """
 
     name: str
@@ -48,6 +49,7 @@ class StageReport:
     p95_ms: float
     age_p95_ms: float
     counts: dict[str, int]
+    reasons: dict[str, str]
 
     @staticmethod
     def of(
@@ -58,6 +60,7 @@ class StageReport:
         dropped: dict[str, int],
         wall_s: float,
         counts: dict[str, int] | None = None,
+        reasons: dict[str, str] | None = None,
     ) -> StageReport:
         """Sums up the merged counts of one stage's workers."""
         return StageReport(
@@ -74,6 +77,7 @@ class StageReport:
             metrics.service.quantile_ns(0.95) / 1e6,
             metrics.age.quantile_ns(0.95) / 1e6,
             counts or {},
+            reasons or {},
         )
 
 

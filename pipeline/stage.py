@@ -73,6 +73,10 @@ class Stage(ABC, Generic[In, Out]):
         """What this copy counts beside its packets, by name; called from any thread."""
         return {}
 
+    def reasons(self) -> Mapping[str, str]:
+        """Why each engine that ever failed this copy last did, by its id; from any thread."""
+        return {}
+
     def close(self) -> None:
         """Gives back what `open` got; the last call, also when `open` or `process` failed."""
 

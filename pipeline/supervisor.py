@@ -200,6 +200,7 @@ class Supervisor:
                 drops.get(node.name, {}),
                 wall_s,
                 _sum(worker.stage.counts() for worker in stage.workers),
+                {k: v for worker in stage.workers for k, v in worker.stage.reasons().items()},
             )
 
     def _workers(self) -> list[SourceWorker | StageWorker]:

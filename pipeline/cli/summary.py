@@ -98,6 +98,7 @@ def _verdict(report: RunReport) -> str:
         if stage.counts:
             counts = ", ".join(f"{name} {count}" for name, count in sorted(stage.counts.items()))
             lines.append(f"{stage.name}: {counts}")
+        lines += [f"{stage.name}: {name}: {why}" for name, why in sorted(stage.reasons.items())]
     state = "balanced" if report.balanced else "NOT BALANCED"
     lines.append(
         f"ledger {state}: {report.entered} in = {report.emitted} out + {report.dropped} dropped"

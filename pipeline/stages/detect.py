@@ -65,6 +65,12 @@ class DetectStage(Stage[ModelInput, ModelOutput]):
     def _blind(self, packet: Packet[ModelInput], error: EngineError) -> Packet[ModelOutput]:
         return self._seen(packet, {}).marked(Status.BLIND, str(error))
 
+    def counts(self) -> Mapping[str, int]:
+        return self._network.counts()
+
+    def reasons(self) -> Mapping[str, str]:
+        return self._network.reasons()
+
     def close(self) -> None:
         self._network.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,12 @@ class EmbedStage(Stage[Detected, Detected]):
             parts = [next(iter(self._network.run(batch).values())) for batch in batches]
             embeddings[seen] = normalised(np.concatenate(parts).reshape(len(seen), -1))
         return embeddings
+
+    def counts(self) -> Mapping[str, int]:
+        return self._network.counts()
+
+    def reasons(self) -> Mapping[str, str]:
+        return self._network.reasons()
 
     def close(self) -> None:
         self._network.close()

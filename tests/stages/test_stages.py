@@ -12,6 +12,7 @@ import pytest
 
 import engines
 from engines import Program
+from engines.failover import Candidate
 from pipeline.detection.detections import Detections
 from pipeline.detection.heads import BoxesHead
 from pipeline.detection.postprocess import Postprocessor
@@ -21,7 +22,7 @@ from pipeline.media.geometry import place
 from pipeline.media.picture import BgrPicture
 from pipeline.media.preprocess import Preprocessor
 from pipeline.models.package import load_model
-from pipeline.network import BoundNetwork, Candidate
+from pipeline.network import BoundNetwork
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Decoded, Detected, ModelInput, ModelOutput
 from pipeline.stage import Stage, drive

@@ -1,0 +1,129 @@
+"""``python -m engines.child SOCKET INPUTS OUTPUTS``: an engine that answers another process.
+
+What `engines.isolated` starts. The numbers are descriptors this process inherits: a socket for
+requests and answers, and two blocks of shared memory for the tensors. The command line has nothing
+else, and nothing is read from the terminal.
+
+Every request is a tuple of a call and its arguments, every answer a pair: the name of an error's
+class, empty where all went well, and the error's text or the result.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+from engines import errors
+from engines.base import Engine, Options
+from engines.errors import EngineError, EngineUnavailable, ForwardError, ProgramError
+from engines.program import Program
+from engines.shared import Placed, SharedTensors
+
+#: The error for whatever a backend raises without saying what it is.
+_UNNAMED: dict[str, type[EngineError]] = {"init": EngineUnavailable, "prepare": ProgramError}
+
+Answer = tuple[str, Any]
+
+
+class Servant:
+    """Does what the other process asks of one engine.
+
+    Args:
+        inputs: written by the other process.
+        outputs: written here.
+    """
+
+    def __init__(self, inputs: SharedTensors, outputs: SharedTensors) -> None:
+        self._inputs = inputs
+        self._outputs = outputs
+        self._engine: Engine | None = None
+
+    def answer(self, call: str, *arguments: Any) -> Answer:
+        """Does it; an error becomes an answer too."""
+        calls: dict[str, Callable[..., Any]] = {
+            "init": self._init,
+            "prepare": self._prepare,
+            "forward": self._forward,
+            "destroy": self._destroy,
+        }
+        try:
+            return "", calls[call](*arguments)
+        except EngineError as error:
+            return _name(error), str(error)
+        except Exception as error:  # another process waits for the answer, whatever it is
+            kind = _UNNAMED.get(call, ForwardError)
+            text = f"{self._engine}: {call}() failed: {type(error).__name__}: {error}"
+            return kind.__name__, text
+
+    def _init(
+        self, kind: type[Engine], engine_id: str, device: str, options: Options, precision: str
+    ) -> None:
+        self._engine = kind(engine_id, device, options, precision)
+        self._engine.init()
+
+    def _prepare(self, placed: Sequence[Placed]) -> tuple[Any, ...]:
+        engine = self._made()
+        program: Program = pickle.loads(self._inputs.read(placed)["program"].data)
+        engine.prepare(program)
+        return engine.inputs, engine.outputs, engine.precision, engine.report()
+
+    def _forward(self, placed: Sequence[Placed]) -> list[Placed]:
+        engine = self._made()
+        for name, array in self._inputs.read(placed).items():
+            engine.set_tensor(name, array)
+        engine.forward()
+        return self._outputs.write({s.name: engine.get_tensor(s.name) for s in engine.outputs})
+
+    def _destroy(self) -> None:
+        if self._engine is not None:
+            self._engine.destroy()
+
+    def _made(self) -> Engine:
+        if self._engine is None:
+            raise EngineUnavailable("init() has failed")
+        return self._engine
+
+
+def die_with_the_parent() -> None:
+    """Makes the kernel kill this process as soon as nobody holds the other end of its stdin.
+
+    So a process that hangs inside a library does not outlive its parent, however that ended. The
+    signal of PR_SET_PDEATHSIG would come at the end of the thread that started us instead.
+    Source: fcntl(2), O_ASYNC and F_SETSIG.
+    """
+    stdin = sys.stdin.fileno()
+    fcntl.fcntl(stdin, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(stdin, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(stdin, fcntl.F_SETFL, fcntl.fcntl(stdin, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def main() -> None:
+    """Answers until nobody asks any more."""
+    die_with_the_parent()
+    socket, inputs, outputs = map(int, sys.argv[1:])
+    servant = Servant(SharedTensors(inputs), SharedTensors(outputs))
+    with Connection(socket) as asked:
+        while True:
+            try:
+                request = asked.recv()
+            except EOFError:
+                return
+            except Exception as error:  # what it names cannot be imported here
+                asked.send((EngineUnavailable.__name__, f"in a process of its own: {error}"))
+                continue
+            asked.send(servant.answer(*request))
+
+
+def _name(error: EngineError) -> str:
+    """Of the error's class, or of the nearest one that the other process knows."""
+    return next(kind.__name__ for kind in type(error).__mro__ if hasattr(errors, kind.__name__))
+
+
+if __name__ == "__main__":
+    main()
