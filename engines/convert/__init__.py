@@ -53,7 +53,7 @@ def convert(source: Network, target: str, folder: Path, precision: str = "fp32")
         EngineUnavailable: a library is missing; with the command that installs it.
     """
     if precision not in PRECISIONS:
-        raise ProgramError(f"precision: expected one of {PRECISIONS}, got {precision!r}")
+        raise ProgramError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
     if (source.format, target) in CONVERTERS:
         return _run(source, target, folder, precision)
     if target not in targets(source.format):

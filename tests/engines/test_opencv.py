@@ -1,14 +1,18 @@
-"""The people detector built into OpenCV."""
+"""The people detector built into OpenCV, and Caffe networks on its reader."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import engines
 from engines import Kernel, Network, OptionError, ProgramError
+from engines.convert.caffe import described
+from tests.engines.convert.caffe.caffe_files import save
+from tests.engines.subjects import WEIGHT, expected_features
 
 
 def hog(**parameters: object) -> engines.Engine:
@@ -81,3 +85,33 @@ def test_needs_declared_tensors_for_networks(network: Network) -> None:
 def test_has_one_device() -> None:
     with pytest.raises(OptionError, match="there is cpu"):
         engines.create("cv0", "opencv", "cuda").init()
+
+
+CAFFE = (
+    'input: "data"\ninput_shape { dim: 1 dim: 3 dim: 8 dim: 10 }\n'
+    'layer { name: "first" type: "Convolution" bottom: "data" top: "features"\n'
+    "  convolution_param { num_output: 4 kernel_size: 3 pad: 1 } }\n"
+    'layer { name: "second" type: "ReLU" bottom: "features" top: "features" }\n'
+)
+
+
+def test_a_caffe_network_gives_its_blobs_by_name(tmp_path: Path) -> None:
+    """OpenCV knows layers, a caller asks for what the last of them left in a blob."""
+    source = save(tmp_path, CAFFE, {"first": [WEIGHT, np.zeros(4, np.float32)]})
+    image = np.random.default_rng(0).normal(0, 1, (1, 3, 8, 10)).astype(np.float32)
+    with engines.create("cv0", "opencv") as engine:
+        engine.init()
+        engine.prepare(described(source.path))
+        engine.set_tensor("data", image)
+        engine.forward()
+        found = engine.get_tensor("features")
+    np.testing.assert_allclose(found, np.maximum(expected_features(image), 0), atol=1e-5)
+
+
+def test_a_broken_caffe_network_is_refused(tmp_path: Path) -> None:
+    source = described(save(tmp_path, CAFFE, {"first": [WEIGHT, np.zeros(4, np.float32)]}).path)
+    source.path.write_text("layer {")
+    with engines.create("cv0", "opencv") as engine:
+        engine.init()
+        with pytest.raises(ProgramError, match=r"net\.prototxt"):
+            engine.prepare(source)
