@@ -26,6 +26,14 @@ class Postprocessor:
         classes: names of the classes that count; None for all.
         max_detections: of the best scores are kept.
 
+    Attributes:
+        head: of the model.
+        classes: how many the model knows.
+        score: objects below are left out, 0..1.
+        nms_iou: boxes of one class that overlap by more are one object, 0..1.
+        limit: of the best scores are kept.
+        wanted: labels that count; None for all.
+
     Raises:
         ConfigError: `classes` has a name the model does not know; the nearest one is suggested.
     """
@@ -40,11 +48,12 @@ class Postprocessor:
         classes: Sequence[str] | None = None,
         max_detections: int = 300,
     ) -> None:
-        self._head = head
-        self._score = score
-        self._iou = nms_iou
-        self._limit = max_detections
-        self._wanted = None if classes is None else _wanted(labels, classes)
+        self.head = head
+        self.classes = len(labels)
+        self.score = score
+        self.nms_iou = nms_iou
+        self.limit = max_detections
+        self.wanted = None if classes is None else _wanted(labels, classes)
 
     def __call__(self, outputs: Outputs, placement: Placement) -> Detections:
         """Objects of one picture, in source pixels, clipped to it, by falling score.
@@ -53,22 +62,35 @@ class Postprocessor:
             outputs: the network's outputs by name, each with a leading 1, finite; only read.
             placement: how the picture lay in the network's input.
         """
-        found = self._head.decode(
-            _single(outputs), placement.input_width, placement.input_height, self._score
-        )
-        if self._wanted is not None:
-            found = found.take(np.isin(found.labels, self._wanted))
-        if self._head.needs_nms:
-            best = nms(found.boxes_xyxy, found.scores, found.labels, self._iou, self._limit)
+        found = self.select(outputs, placement.input_width, placement.input_height)
+        return to_source(found, placement)
+
+    def select(self, outputs: Outputs, width: int, height: int) -> Detections:
+        """Objects of one picture, in pixels of the network's input, by falling score.
+
+        Args:
+            outputs: as in a call.
+            width: of the network's input, pixels.
+            height: of the network's input, pixels.
+        """
+        found = self.head.decode(single(outputs), width, height, self.score)
+        if self.wanted is not None:
+            found = found.take(np.isin(found.labels, self.wanted))
+        if self.head.needs_nms:
+            best = nms(found.boxes_xyxy, found.scores, found.labels, self.nms_iou, self.limit)
         else:
-            best = np.argsort(-found.scores, kind="stable")[: self._limit]
-        found = found.take(best)
-        boxes = placement.to_source(found.boxes_xyxy)
-        inside = area(boxes) > 0
-        return Detections(boxes, found.scores, found.labels).take(inside)
+            best = np.argsort(-found.scores, kind="stable")[: self.limit]
+        return found.take(best)
 
 
-def _single(outputs: Outputs) -> Outputs:
+def to_source(found: Detections, placement: Placement) -> Detections:
+    """Objects in input pixels as such in source pixels; those outside the picture are left out."""
+    boxes = placement.to_source(found.boxes_xyxy)
+    inside = area(boxes) > 0
+    return Detections(boxes, found.scores, found.labels).take(inside)
+
+
+def single(outputs: Outputs) -> Outputs:
     """The outputs with every float tensor as float32, whatever precision the network has."""
     return {
         name: array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array

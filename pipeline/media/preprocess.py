@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.tensor import TensorSpec
 from pipeline.errors import ModelError
 from pipeline.media.geometry import Placement, place
 from pipeline.media.picture import Picture
@@ -31,6 +32,10 @@ class Preprocessor:
         dtype: float32, float16, or uint8 (values are then rounded and must lie in 0..255).
         layout: ``"nchw"`` or ``"nhwc"``.
 
+    Attributes:
+        spec: the manifest's preprocess part.
+        output: what a call gives, as a tensor.
+
     Raises:
         ModelError: the dtype or layout is another one, or uint8 cannot hold the values.
     """
@@ -44,8 +49,9 @@ class Preprocessor:
                 f"a picture can become float32, float16 or uint8 in nchw or nhwc; "
                 f"the model's input is {dtype} in {layout!r}"
             )
-        self._spec, self._width, self._height = spec, width, height
+        self.spec, self._width, self._height = spec, width, height
         self._dtype, self._nchw = dtype, layout == "nchw"
+        self.output = TensorSpec("tensor", self._empty(1).shape, dtype, layout)
         self._order = (0, 1, 2) if spec.color == "bgr" else (2, 1, 0)
         self._values = _value_table(spec, dtype)
         # OpenCV looks up by width of the entry; it has no float16, so its bits go as uint16.
@@ -62,18 +68,22 @@ class Preprocessor:
 
         The caller owns the array.
         """
-        placement = place(
-            picture.width,
-            picture.height,
-            self._width,
-            self._height,
-            resize=self._spec.resize,
-            align=self._spec.align,
-        )
+        placement = self.placement(picture.width, picture.height)
         tensor = self._empty(1)
         resized = picture.resized_bgr(placement.resized_width, placement.resized_height)
         self._write(resized, tensor[0], placement)
         return tensor, placement
+
+    def placement(self, width: int, height: int) -> Placement:
+        """Where a picture of this size, in pixels, lies in the network's input."""
+        return place(
+            width,
+            height,
+            self._width,
+            self._height,
+            resize=self.spec.resize,
+            align=self.spec.align,
+        )
 
     def crops(self, picture: Picture, boxes_xyxy: NDArray[np.float32]) -> NDArray[Any]:
         """Parts of a picture as one batch (N, …), for networks that look at single objects.
@@ -86,14 +96,7 @@ class Preprocessor:
         tensor = self._empty(len(boxes_xyxy))
         for row, (x1, y1, x2, y2) in enumerate(_pixels(boxes_xyxy, picture)):
             crop = picture.crop_bgr(x1, y1, x2, y2)
-            placement = place(
-                x2 - x1,
-                y2 - y1,
-                self._width,
-                self._height,
-                resize=self._spec.resize,
-                align=self._spec.align,
-            )
+            placement = self.placement(x2 - x1, y2 - y1)
             size = placement.resized_width, placement.resized_height
             resized = np.empty((size[1], size[0], 3), np.uint8)
             cv2.resize(crop, size, dst=resized, interpolation=cv2.INTER_LINEAR)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.detection.detections import Detections
 from pipeline.tracking.assignment import assign
 from pipeline.tracking.book import CONFIRMED, TENTATIVE, Book
-from pipeline.tracking.cost import Indices, Pairs, all_pairs, overlaps
+from pipeline.tracking.cost import Indices, Pairs, Similarity, all_pairs
 from pipeline.tracking.gallery import Embeddings, Gallery
 from pipeline.tracking.motion import Floats
 from pipeline.tracking.spec import TrackSpec
@@ -27,10 +27,16 @@ class Association:
         book: the N tracks.
         boxes_xyxy: (N, 4) their predicted boxes.
         detections: the M detections.
+        similarity: what compares boxes.
     """
 
     def __init__(
-        self, spec: TrackSpec, book: Book, boxes_xyxy: Floats, detections: Detections
+        self,
+        spec: TrackSpec,
+        book: Book,
+        boxes_xyxy: Floats,
+        detections: Detections,
+        similarity: Similarity,
     ) -> None:
         self._spec = spec
         self._book = book
@@ -40,7 +46,7 @@ class Association:
         self.partner = np.full(len(book), -1, np.intp)
         #: (M,) whether the detection has no track.
         self.free = np.ones(len(detections), np.bool_)
-        self._overlap = overlaps(boxes_xyxy, detections.boxes_xyxy)
+        self._overlap = similarity.overlaps(boxes_xyxy, detections.boxes_xyxy)
         self._penalise_class()
         self._score = detections.scores.take(self._overlap.detections)
         self._state_of = self._state.take(self._overlap.tracks)
@@ -76,7 +82,7 @@ class Association:
         high = np.flatnonzero((self._detections.scores >= self._spec.high_score) & self.free)
         i, j = all_pairs(len(lost), len(high))
         tracks, detections = lost[i], high[j]
-        alike = gallery.similarity(tracks, embeddings[detections])
+        alike = gallery.similarity(lost, embeddings[high]).ravel()
         same = self._book["label"][tracks] == self._detections.labels[detections]
         good = same & (alike >= self._spec.reid_similarity)
         self._match(Pairs(tracks, detections, alike), good)

@@ -6,6 +6,7 @@ others only, as columns (`Pairs`); a cost is a function of aligned arrays, one r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,21 @@ def _areas(columns: Floats) -> Floats:
     return areas
 
 
-def cosine(a: NDArray[Any], b: NDArray[Any]) -> Floats:
-    """Cosine of the angle between a[k] and b[k], L2-normalised: (P, D), (P, D) → (P,) in -1..1."""
-    product: Floats = np.einsum("pd,pd->p", a, b, dtype=np.float64)
+def cosines(a: NDArray[Any], b: NDArray[Any]) -> Floats:
+    """Cosine of the angle between every a[i] and b[j], of length 1: (N, D), (M, D) → (N, M)."""
+    # Not `@`: what its library gives depends on the number of threads.
+    product: Floats = np.einsum("nd,md->nm", a, b, dtype=np.float64)
     return product
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """What compares boxes and embeddings; by default this module, else an engine.
+
+    Attributes:
+        overlaps: as the function `overlaps`.
+        cosines: as the function `cosines`.
+    """
+
+    overlaps: Callable[[NDArray[Any], NDArray[Any]], Pairs] = overlaps
+    cosines: Callable[[NDArray[Any], NDArray[Any]], Floats] = cosines

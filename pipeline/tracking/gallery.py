@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tracking.cost import Indices, cosine
+from pipeline.tracking.cost import Indices, Similarity
 from pipeline.tracking.motion import Floats
 
 Embeddings = NDArray[np.float32]
@@ -20,10 +20,12 @@ class Gallery:
 
     Args:
         momentum: share of the old average, 0..1.
+        similarity: what compares embeddings.
     """
 
-    def __init__(self, momentum: float) -> None:
+    def __init__(self, momentum: float, similarity: Similarity | None = None) -> None:
         self._momentum = momentum
+        self._similarity = similarity or Similarity()
         self.embeddings: Embeddings = np.zeros((0, 0), np.float32)
 
     def append(self, count: int) -> None:
@@ -38,10 +40,13 @@ class Gallery:
         self.embeddings[rows] = normalised(mixed)
 
     def similarity(self, rows: Indices, embeddings: Embeddings) -> Floats:
-        """Cosine of each of the tracks `rows` (P,) to its embedding (P, D); 0 where not seen."""
+        """Cosine of each of the tracks `rows` (N,) to each embedding (M, D): (N, M).
+
+        0 for a track that was not seen.
+        """
         if not self.embeddings.shape[1]:
-            return np.zeros(len(rows))
-        return cosine(self.embeddings[rows], embeddings)
+            return np.zeros((len(rows), len(embeddings)))
+        return self._similarity.cosines(self.embeddings[rows], embeddings)
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Forgets the tracks where `mask` (N,) is False."""

@@ -29,7 +29,7 @@ from pipeline.detection.detections import Detections
 from pipeline.errors import PacketError
 from pipeline.tracking.association import Association
 from pipeline.tracking.book import CONFIRMED, LOST, TENTATIVE, Book
-from pipeline.tracking.cost import Indices
+from pipeline.tracking.cost import Indices, Similarity
 from pipeline.tracking.gallery import Embeddings, Gallery
 from pipeline.tracking.kalman import Kalman
 from pipeline.tracking.motion import Floats, Motion
@@ -58,13 +58,15 @@ class Tracker:
 
     Args:
         spec: the configuration's `track` section.
+        similarity: what compares boxes and embeddings; plain numpy by default.
     """
 
-    def __init__(self, spec: TrackSpec | None = None) -> None:
+    def __init__(self, spec: TrackSpec | None = None, similarity: Similarity | None = None) -> None:
         self._spec = spec or TrackSpec()
+        self._similarity = similarity or Similarity()
         self._motion = _motion(self._spec.motion)
         self._book = Book()
-        self._gallery = Gallery(self._spec.reid_momentum)
+        self._gallery = Gallery(self._spec.reid_momentum, self._similarity)
         self._pts_ns: int | None = None
         self._next_id = 1
         self._first = True
@@ -84,6 +86,8 @@ class Tracker:
 
         Raises:
             PacketError: `pts_ns` is not later than the last frame's; no track was touched.
+            Exception: what `similarity` raised. The tracks were predicted and nothing else, see
+                `predicted`.
         """
         found = Found(detections, embeddings)
         self._predict(pts_ns)
@@ -110,7 +114,11 @@ class Tracker:
             PacketError: as `update`.
         """
         self._predict(pts_ns)
-        return self._visible(pts_ns, np.ones(len(self._book), np.bool_))
+        return self.predicted()
+
+    def predicted(self) -> Tracks:
+        """What `coast` gives, where `update` has moved the tracks on already, but then failed."""
+        return self._visible(self._pts_ns or 0, np.ones(len(self._book), np.bool_))
 
     def _predict(self, pts_ns: int) -> None:
         """Moves all tracks to `pts_ns` and removes those unseen for too long."""
@@ -128,7 +136,9 @@ class Tracker:
     def _associate(self, found: Found) -> tuple[Indices, Indices, Mask]:
         """Tracks (K,), their detections (K,), and which detections have none (M,)."""
         boxes_xyxy = self._motion.boxes_xyxy()
-        association = Association(self._spec, self._book, boxes_xyxy, found.detections)
+        association = Association(
+            self._spec, self._book, boxes_xyxy, found.detections, self._similarity
+        )
         for name in self._spec.association:
             if name == "high":
                 association.high()

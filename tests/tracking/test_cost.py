@@ -67,7 +67,8 @@ def test_all_pairs() -> None:
     assert [len(k) for k in cost.all_pairs(2, 0)] == [0, 0]
 
 
-def test_cosine() -> None:
+def test_cosines() -> None:
     a = np.array([[1, 0], [0.6, 0.8]], np.float32)
     b = np.array([[0, 1], [0.6, 0.8]], np.float32)
-    np.testing.assert_allclose(cost.cosine(a, b), [0, 1], atol=1e-6)
+    np.testing.assert_allclose(cost.cosines(a, b), [[0, 0.6], [0.8, 1]], atol=1e-6)
+    assert cost.cosines(a[:0], b).shape == (0, 2)

@@ -29,10 +29,11 @@ def test_later_ones_turn_it_by_their_share() -> None:
 def test_a_track_not_seen_is_like_nothing() -> None:
     gallery = Gallery(momentum=0.9)
     gallery.append(1)
-    assert gallery.similarity(np.array([0]), EAST[None]).tolist() == [0]
+    assert gallery.similarity(np.array([0]), EAST[None]).tolist() == [[0]]
     gallery.append(1)
     gallery.update(np.array([1]), EAST[None])
-    np.testing.assert_allclose(gallery.similarity(ROWS, np.array([EAST, EAST])), [0, 1], atol=1e-6)
+    alike = gallery.similarity(ROWS, np.array([EAST, NORTH]))
+    np.testing.assert_allclose(alike, [[0, 0], [1, 0]], atol=1e-6)
 
 
 def test_keep() -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.detection.heads.base import Head
+from pipeline.detection.heads.base import Head, OnnxHead
 from pipeline.detection.heads.detr import DetrHead
 from pipeline.detection.heads.fastestdet import FastestdetHead
 from pipeline.detection.heads.nanodet import NanodetHead
@@ -34,6 +34,7 @@ __all__ = [
     "FastestdetHead",
     "Head",
     "NanodetHead",
+    "OnnxHead",
     "SsdHead",
     "Yolov5Head",
     "Yolov8Head",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.detection.detections import Detections
+
+if TYPE_CHECKING:
+    from pipeline.kernels.onnx_graph import OnnxGraph
 
 Outputs = Mapping[str, NDArray[Any]]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -56,6 +59,39 @@ class Head(BaseModel, ABC):
         if len(tensors) != 1:
             raise ValueError(f"head {self.family} takes one output, the model has {list(tensors)}")
         return next(iter(tensors.values()))
+
+
+class OnnxHead(Head):
+    """A head that can also be decoded inside an ONNX network."""
+
+    @abstractmethod
+    def decode_onnx(
+        self, graph: OnnxGraph, shapes: Shapes, width: int, height: int
+    ) -> tuple[str, str]:
+        """Adds what `decode` does, for every row whatever its score.
+
+        Args:
+            graph: its tensors have the names of the network's outputs.
+            shapes: of the network's outputs by name, each with a leading 1.
+            width: of the network's input, pixels.
+            height: of the network's input, pixels.
+
+        Returns:
+            Names of the tensors of the boxes (1, N, 4), xyxy in input pixels, and of each box's
+            score for every class (1, N, C), float32.
+        """
+
+    def only_name(self, shapes: Shapes) -> str:
+        """The name of the single output of a family that has one."""
+        self.only(shapes)
+        return next(iter(shapes))
+
+
+def corners(graph: OnnxGraph, centres: str, sizes: str) -> str:
+    """Boxes (1, N, 4) xyxy of centres and sizes, (1, N, 2) each."""
+    half = graph.node("Mul", sizes, 0.5)
+    low, high = graph.node("Sub", centres, half), graph.node("Add", centres, half)
+    return graph.node("Concat", low, high, axis=2)
 
 
 def named(tensors: Mapping[str, Any], name: str) -> Any:

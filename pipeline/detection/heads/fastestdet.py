@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from pipeline.detection.boxes import cxcywh_to_xyxy
 from pipeline.detection.detections import Detections
 from pipeline.detection.heads.base import (
-    Head,
+    OnnxHead,
     Outputs,
     Shapes,
     best_class,
+    corners,
     expect_axis,
     sigmoid,
 )
+from pipeline.detection.heads.grid import cells_of
+
+if TYPE_CHECKING:
+    from pipeline.kernels.onnx_graph import OnnxGraph
 
 
-class FastestdetHead(Head):
+class FastestdetHead(OnnxHead):
     """Output (1, 5 + C, rows, columns): objectness, tx, ty, tw, th and class probabilities.
 
     In fractions of the input: cx = (gx + tanh tx) / columns, cy = (gy + tanh ty) / rows,
@@ -44,6 +49,25 @@ class FastestdetHead(Head):
         w, h = sigmoid(found[3]) * width, sigmoid(found[4]) * height
         boxes = cxcywh_to_xyxy(np.stack([cx, cy, w, h], axis=1).astype(np.float32))
         return Detections(boxes, scores[good], labels[good])
+
+    def decode_onnx(
+        self, graph: OnnxGraph, shapes: Shapes, width: int, height: int
+    ) -> tuple[str, str]:
+        maps = self.only_name(shapes)
+        _, channels, rows, columns = shapes[maps]
+        cells = graph.node("Reshape", maps, [1, channels, rows * columns])
+        cells = graph.node("Transpose", cells, perm=[0, 2, 1])
+        shift = graph.node("Tanh", graph.part(cells, 2, 1, 3))
+        centres = graph.node("Add", shift, cells_of(columns, rows))
+        sizes = graph.node("Sigmoid", graph.part(cells, 2, 3, 5))
+        boxes = corners(
+            graph,
+            graph.node("Mul", centres, [width / columns, height / rows]),
+            graph.node("Mul", sizes, [float(width), float(height)]),
+        )
+        objectness = graph.node("Pow", graph.part(cells, 2, 0, 1), 0.6)
+        classes = graph.node("Pow", graph.part(cells, 2, 5, channels), 0.4)
+        return boxes, graph.node("Mul", objectness, classes)
 
     def check(self, shapes: Shapes, classes: int, width: int, height: int) -> None:
         shape = self.only(shapes)

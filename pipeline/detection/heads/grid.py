@@ -8,6 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def cells_of(columns: int, rows: int) -> NDArray[np.float32]:
+    """Column and row of each cell of one map, row by row: (N, 2) float32."""
+    x, y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
 @lru_cache(maxsize=64)
 def cells(
     width: int, height: int, strides: tuple[int, ...]
@@ -19,12 +25,8 @@ def cells(
     """
     grids, scales = [], []
     for stride in strides:
-        columns, rows = np.meshgrid(
-            np.arange(-(-width // stride), dtype=np.float32),
-            np.arange(-(-height // stride), dtype=np.float32),
-        )
-        grids.append(np.stack([columns.ravel(), rows.ravel()], axis=1))
-        scales.append(np.full((columns.size, 1), stride, np.float32))
+        grids.append(cells_of(-(-width // stride), -(-height // stride)))
+        scales.append(np.full((len(grids[-1]), 1), stride, np.float32))
     grid, scale = np.concatenate(grids), np.concatenate(scales)
     grid.flags.writeable = scale.flags.writeable = False
     return grid, scale

@@ -5,14 +5,14 @@ Li et al., "Generalized Focal Loss", arXiv:2006.04388, eq. 3 to 5.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detection.detections import Detections
 from pipeline.detection.heads.base import (
-    Head,
+    OnnxHead,
     Outputs,
     Shapes,
     best_class,
@@ -22,8 +22,11 @@ from pipeline.detection.heads.base import (
 )
 from pipeline.detection.heads.grid import cell_count, cells
 
+if TYPE_CHECKING:
+    from pipeline.kernels.onnx_graph import OnnxGraph
 
-class NanodetHead(Head):
+
+class NanodetHead(OnnxHead):
     """Class scores (1, N, C), sigmoid applied, and side distributions (1, N, 4 (reg_max + 1)).
 
     The distance to a side is the expectation of its distribution times the stride; it is counted
@@ -50,6 +53,20 @@ class NanodetHead(Head):
         boxes = np.concatenate([centres - sides[:, :2], centres + sides[:, 2:]], axis=1)
         return Detections(boxes, scores, labels)
 
+    def decode_onnx(
+        self, graph: OnnxGraph, shapes: Shapes, width: int, height: int
+    ) -> tuple[str, str]:
+        classes, distributions = self._split_onnx(graph, shapes)
+        grid, stride = cells(width, height, self.strides)
+        centres = (grid + np.float32(self.offset)) * stride
+        bins = np.arange(self.reg_max + 1, dtype=np.float32)[:, None]
+        sides = graph.node("Reshape", distributions, [1, len(grid), 4, self.reg_max + 1])
+        sides = graph.node("MatMul", graph.node("Softmax", sides, axis=3), bins)
+        sides = graph.node("Mul", graph.node("Reshape", sides, [1, len(grid), 4]), stride)
+        low = graph.node("Sub", centres, graph.part(sides, 2, 0, 2))
+        high = graph.node("Add", centres, graph.part(sides, 2, 2, 4))
+        return graph.node("Concat", low, high, axis=2), classes
+
     def check(self, shapes: Shapes, classes: int, width: int, height: int) -> None:
         sides = 4 * (self.reg_max + 1)
         if not self.classes:
@@ -74,4 +91,15 @@ class NanodetHead(Head):
         return (
             np.concatenate([named(outputs, name)[0] for name in self.classes]),
             np.concatenate([named(outputs, name)[0] for name in self.distances]),
+        )
+
+    def _split_onnx(self, graph: OnnxGraph, shapes: Shapes) -> tuple[str, str]:
+        if not self.classes:
+            rows = self.only_name(shapes)
+            columns = shapes[rows][2]
+            split = columns - 4 * (self.reg_max + 1)
+            return graph.part(rows, 2, 0, split), graph.part(rows, 2, split, columns)
+        return (
+            graph.node("Concat", *self.classes, axis=1),
+            graph.node("Concat", *self.distances, axis=1),
         )

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from pipeline.detection.boxes import cxcywh_to_xyxy
 from pipeline.detection.detections import Detections
-from pipeline.detection.heads.base import Head, Outputs, Shapes, best_class, expect_axis
+from pipeline.detection.heads.base import (
+    OnnxHead,
+    Outputs,
+    Shapes,
+    best_class,
+    corners,
+    expect_axis,
+)
 from pipeline.detection.heads.grid import cell_count, cells
+
+if TYPE_CHECKING:
+    from pipeline.kernels.onnx_graph import OnnxGraph
 
 #: exp of more than this is no box of any picture, and exp of 89 is infinite.
 MAX_LOG_SIZE = 20.0
 
 
-class YoloxHead(Head):
+class YoloxHead(OnnxHead):
     """Output (1, N, 5 + C): tx, ty, tw, th, objectness and class scores, sigmoid applied.
 
     With the cell (gx, gy) of a feature map of stride s: cx = (tx + gx) s, cy = (ty + gy) s,
@@ -38,6 +48,17 @@ class YoloxHead(Head):
         sizes = np.exp(np.minimum(rows[:, 2:4], MAX_LOG_SIZE)) * scale
         boxes = cxcywh_to_xyxy(np.concatenate([centres, sizes], axis=1))
         return Detections(boxes, scores[good], labels[good])
+
+    def decode_onnx(
+        self, graph: OnnxGraph, shapes: Shapes, width: int, height: int
+    ) -> tuple[str, str]:
+        rows = self.only_name(shapes)
+        grid, stride = cells(width, height, self.strides)
+        centres = graph.node("Add", graph.part(rows, 2, 0, 2), grid)
+        sizes = graph.node("Exp", graph.node("Min", graph.part(rows, 2, 2, 4), MAX_LOG_SIZE))
+        boxes = corners(graph, graph.node("Mul", centres, stride), graph.node("Mul", sizes, stride))
+        objectness, classes = graph.part(rows, 2, 4, 5), graph.part(rows, 2, 5, shapes[rows][2])
+        return boxes, graph.node("Mul", objectness, classes)
 
     def check(self, shapes: Shapes, classes: int, width: int, height: int) -> None:
         shape = self.only(shapes)

@@ -1,0 +1,97 @@
+"""head-decode: a detector's outputs become its objects, doubles suppressed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from engines.program import Kernel, Tensors
+from engines.tensor import TensorSpec
+from pipeline.detection.heads import OnnxHead
+from pipeline.detection.postprocess import Postprocessor
+from pipeline.kernels.onnx_graph import OnnxGraph
+
+OUTPUTS = (
+    TensorSpec("boxes", (-1, 4), np.dtype(np.float32)),
+    TensorSpec("scores", (-1,), np.dtype(np.float32)),
+    TensorSpec("labels", (-1,), np.dtype(np.int32)),
+)
+
+#: Below every score there is: 0 is one.
+NOT_OFFERED = -1.0
+
+
+def head_decode(
+    postprocessor: Postprocessor, outputs: Sequence[TensorSpec], width: int, height: int
+) -> Kernel:
+    """Decodes one picture's outputs and suppresses doubles within each class.
+
+    Inputs: the network's outputs with a leading 1, floats as float32. Outputs, by falling score:
+    ``boxes`` (K, 4) float32 xyxy in pixels of the network's input, ``scores`` (K,) float32 and
+    ``labels`` (K,) int32. The two forms differ by rounding, and in the order of equal scores. A
+    family that is no `OnnxHead` runs on the host only.
+
+    Args:
+        postprocessor: has the head and the limits.
+        outputs: of the network.
+        width: of the network's input, pixels.
+        height: of the network's input, pixels.
+    """
+    inputs = tuple(map(_of_one, outputs))
+    head = postprocessor.head
+
+    def host(tensors: Tensors) -> Tensors:
+        found = postprocessor.select(tensors, width, height)
+        return {"boxes": found.boxes_xyxy, "scores": found.scores, "labels": found.labels}
+
+    def onnx() -> bytes:
+        assert isinstance(head, OnnxHead)
+        graph = OnnxGraph("head-decode")
+        shapes = {spec.name: spec.shape for spec in inputs}
+        boxes, scores = head.decode_onnx(graph, shapes, width, height)
+        _suppress(graph, postprocessor, boxes, scores)
+        return graph.finish(inputs, OUTPUTS)
+
+    known = all(-1 not in spec.shape for spec in inputs)
+    in_onnx = onnx if isinstance(head, OnnxHead) and known else None
+    return Kernel("head-decode", {"family": head.family}, inputs, OUTPUTS, host, in_onnx)
+
+
+def _of_one(spec: TensorSpec) -> TensorSpec:
+    """A network's output as it comes for one picture."""
+    dtype = np.dtype(np.float32) if spec.dtype.kind == "f" else spec.dtype
+    return replace(spec, shape=(1, *spec.shape[1:]), dtype=dtype, scale=None, zero_point=None)
+
+
+def _suppress(graph: OnnxGraph, postprocessor: Postprocessor, boxes: str, scores: str) -> None:
+    """The kernel's outputs of boxes (1, N, 4) and scores for every class (1, N, C)."""
+    offered = _offered(graph, postprocessor, scores)
+    limit, iou = postprocessor.limit, postprocessor.nms_iou
+    picked = graph.node("NonMaxSuppression", boxes, offered, [limit], [iou], [NOT_OFFERED / 2])
+    score = graph.node("GatherND", offered, picked)
+    most = graph.node("Min", graph.node("Shape", score), [limit])
+    _, order = graph.nodes("TopK", score, most, outputs=["scores", ""], axis=0)
+    picked = graph.node("Gather", picked, order, axis=0)  # rows of 0, class, box
+    row = graph.node("Gather", picked, 2, axis=1)
+    graph.node("Gather", graph.node("Squeeze", boxes, [0]), row, axis=0, output="boxes")
+    label = graph.node("Gather", picked, 1, axis=1)
+    if postprocessor.wanted is not None:
+        label = graph.node("Gather", postprocessor.wanted, label, axis=0)
+    graph.node("Cast", label, to=graph.dtype(np.int32), output="labels")
+
+
+def _offered(graph: OnnxGraph, postprocessor: Postprocessor, scores: str) -> str:
+    """Scores (1, W, N) of the W wanted classes, `NOT_OFFERED` where too low or not a box's best."""
+    wanted = postprocessor.wanted
+    best = graph.node("ArgMax", scores, axis=2)
+    labels = np.arange(postprocessor.classes) if wanted is None else np.array(wanted)
+    if wanted is not None:
+        scores = graph.node("Gather", scores, labels, axis=2)
+    good = graph.node(
+        "And",
+        graph.node("Equal", best, labels[None, None]),
+        graph.node("GreaterOrEqual", scores, postprocessor.score),
+    )
+    return graph.node("Transpose", graph.node("Where", good, scores, NOT_OFFERED), perm=[0, 2, 1])

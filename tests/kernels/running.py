@@ -1,0 +1,39 @@
+"""Running a kernel on the engines that can."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import engines
+from engines import Kernel
+from engines.program import Tensors
+
+#: Backends that read ONNX and run here; which of them reads which kernel is in docs/kernels.md.
+READERS = [info.name for info in engines.describe() if info.devices and "onnx" in info.formats]
+#: What OpenCV's importer does not take: results of unknown length, shapes known at run time only.
+UNREADABLE = {"opencv": ("head-decode", "proposals", "roi-align")}
+
+
+def run(backend: str, kernel: Kernel, tensors: Tensors) -> Tensors:
+    """The kernel's outputs on that backend."""
+    with engines.create("e", backend) as engine:
+        engine.init()
+        engine.prepare(kernel)
+        assert engine.inputs == kernel.inputs
+        for name, array in tensors.items():
+            engine.set_tensor(name, array)
+        engine.forward()
+        return {spec.name: engine.get_tensor(spec.name) for spec in kernel.outputs}
+
+
+def readers(kernel: str) -> list[str]:
+    """Those of `READERS` that read this kernel."""
+    return [name for name in READERS if kernel not in UNREADABLE.get(name, ())]
+
+
+def by_score(found: Tensors) -> list[np.ndarray]:
+    """Boxes, scores and labels in an order that does not depend on how ties are broken."""
+    columns = [found["scores"][:, None], found["boxes"]]
+    columns += [found["labels"][:, None]] if "labels" in found else []
+    table = np.concatenate([column.astype(np.float64) for column in columns], axis=1)
+    return list(table[np.lexsort(table.round(3).T)])
