@@ -114,6 +114,8 @@ class OpenCvEngine(Engine):
     def _network(self, program: Network) -> Callable[[Tensors], Tensors]:
         try:
             if program.format == "caffe":
+                if program.content is not None:
+                    raise ProgramError(f"{program}: OpenCV loads Caffe networks from files only")
                 weights = weights_beside(program.path)
                 net = self._cv2.dnn.readNetFromCaffe(str(program.path), str(weights))
             else:

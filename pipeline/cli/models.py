@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_text
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,16 +16,21 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedCo
 from rich.progress import Progress as ProgressBar
 from rich.table import Column, Table
 
-from engines import registry
+from pipeline.cli import convert, sealed
 from pipeline.cli.console import console
 from pipeline.cli.options import Json
-from pipeline.models import Entry, entries, find, load_model, pull, verify
+from pipeline.models import Entry, entries, find, load_model, prove, pull
 from pipeline.models.download import Progress
+from pipeline.models.sealed import Access, is_sealed
 
 app = typer.Typer(
     help="Models: those shipped, and those the catalogue can download.", no_args_is_help=True
 )
-Name = Annotated[str, typer.Argument(help="A model's name, or its folder.", show_default=False)]
+sealed.add_commands(app)
+app.command("convert")(convert.command)
+Name = Annotated[
+    str, typer.Argument(help="A model's name, its folder, or a sealed file.", show_default=False)
+]
 
 
 @app.command("list")
@@ -58,9 +64,10 @@ def list_models(json: Json = False) -> None:
 
 
 @app.command()
-def show(name: Name, json: Json = False) -> None:
-    """Shows everything a model says about itself, and where its files lie."""
-    facts = _facts(find(name))
+def show(name: Name, json: Json = False, signer: sealed.Signers = "") -> None:
+    """Shows everything a model says about itself, and where its files lie; of a sealed file, what
+    lies open: no key is needed."""
+    facts = sealed.facts(Path(name), signer) if is_sealed(name) else _facts(find(name))
     if json:
         typer.echo(json_text.dumps(facts, ensure_ascii=False))
     else:
@@ -88,17 +95,26 @@ def pull_models(
 def verify_models(
     names: Annotated[list[str] | None, typer.Argument(help="All that are here if none.")] = None,
     backend: Annotated[
-        str | None, typer.Option(help="Runs the test vector; the first that can if not given.")
-    ] = None,
+        str, typer.Option(help="Runs the test vector; the first that can if not given.")
+    ] = "",
+    key: sealed.Key = "",
+    signer: sealed.Signers = "",
 ) -> None:
-    """Checks models' files against their hashes, and what they compute against a test vector."""
+    """Checks models' files against their hashes, and what they compute against a test vector.
+
+    Of a sealed file also its signature and its licence.
+    """
+    access = Access.given(key, signer)
     for name in names or [entry.manifest.name for entry in entries() if _is_here(entry)]:
-        package = load_model(name)
+        package = load_model(name, access=access)
         text = "hashes are right" if package.manifest.files else "built in"
+        if package.sealed:
+            text += f", {sealed.seal(package.sealed.header)}"
         if package.manifest.test_vector:
-            engine = registry.create("verify", backend or registry.able(package.program)[0])
-            worst = max(verify(package, engine).values())
-            text += f", test vector on {engine.backend} is {worst:.1e} off"
+            off = prove(package, backend)
+            for engine, worst in off.items():
+                text += f", test vector on {engine} is {worst:.1e} off"
+            text += "" if off else ", no engine here runs its test vector"
         typer.echo(f"{name}: {text}")
 
 

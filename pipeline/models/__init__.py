@@ -2,7 +2,8 @@
 
 from pipeline.models.catalogue import Entry, cache_folder, entries, find, pull
 from pipeline.models.manifest import Manifest, PreprocessSpec, read_manifest
-from pipeline.models.package import ModelPackage, load_model, verify
+from pipeline.models.package import ModelPackage, load_model
+from pipeline.models.proof import prove, verify
 
 __all__ = [
     "Entry",
@@ -13,6 +14,7 @@ __all__ = [
     "entries",
     "find",
     "load_model",
+    "prove",
     "pull",
     "read_manifest",
     "verify",

@@ -5,18 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
-
-import numpy as np
-from numpy.typing import NDArray
 
 from engines import Engine, Kernel, Network, Program, TensorSpec
 from pipeline.errors import ModelError
 from pipeline.models.catalogue import Entry, find
-from pipeline.models.converted import find_converted
+from pipeline.models.converted import find_converted, identity
 from pipeline.models.download import check, file_sha256, matches
 from pipeline.models.manifest import FileEntry, Manifest
 from pipeline.models.sealed import Access, SealedPackage, is_sealed, unseal
@@ -86,13 +80,13 @@ class ModelPackage:
         Raises:
             ModelError: the backend runs none of the variants that are here; with the remedy.
         """
-        wanted = precision or _stored(self.program)
+        wanted = precision or stored_precision(self.program)
         runnable = [variant for variant in self.variants if engine.can_run(variant)]
         for variant in runnable:
-            if _stored(variant) in ("", wanted):
+            if stored_precision(variant) in ("", wanted):
                 return variant
         for variant in runnable:
-            if _stored(variant) == "fp32" and wanted in engine.casts:
+            if stored_precision(variant) == "fp32" and wanted in engine.casts:
                 return variant
         message = f"{engine.backend} cannot run {self.name}"
         if isinstance(self.program, Network):
@@ -115,7 +109,8 @@ class ModelPackage:
         return f"sightline models convert {self.name}{weights} --to {format_}{wanted}"
 
 
-def _stored(program: Program) -> str:
+def stored_precision(program: Program) -> str:
+    """Of a network's numbers; a kernel computes in fp32."""
     return program.precision if isinstance(program, Network) else "fp32"
 
 
@@ -234,7 +229,7 @@ def _network(entry: Entry, path: Path, file: FileEntry) -> Network:
 
 def _converted(network: Network) -> Iterator[Network]:
     """What `sightline models convert` has made of a network, with its declared tensors."""
-    for other in find_converted(network.sha256) if network.sha256 else ():
+    for other in find_converted(identity(network)):
         yield replace(other, inputs=network.inputs, outputs=network.outputs)
 
 
@@ -260,62 +255,3 @@ def _remedy(entry: Entry) -> str:
     if entry.origin == "shipped":
         return "the installation is damaged: install sightline again"
     return "put the right file there, or correct its size and hash in model.yaml"
-
-
-def verify(
-    package: ModelPackage, engine: Engine, program: Program | None = None
-) -> dict[str, float]:
-    """Runs the package's test vector.
-
-    Args:
-        package: with a test vector.
-        engine: new; destroyed afterwards.
-        program: which of the package's variants; None for the default.
-
-    Returns:
-        The largest absolute difference of each output.
-
-    Raises:
-        ModelError: there is no test vector, or an output differs by more than its tolerance.
-        EngineError: the engine cannot run the model.
-    """
-    vector = package.manifest.test_vector
-    if vector is None:
-        raise ModelError(f"model {package.name} has no test vector")
-    tensors = _read_vector(vector.path, package)
-    with engine:
-        engine.init()
-        engine.prepare(program or package.program)
-        for spec in engine.inputs:
-            engine.set_tensor(spec.name, tensors[spec.name].astype(spec.dtype))
-        engine.forward()
-        differences = {
-            spec.name: _difference(engine.get_tensor(spec.name), tensors[spec.name])
-            for spec in engine.outputs
-        }
-    for name, difference in differences.items():
-        if not difference <= vector.atol:
-            raise ModelError(
-                f"model {package.name} on {engine}: output {name} is {difference:g} away from its "
-                f"test vector, allowed is {vector.atol:g}"
-            )
-    return differences
-
-
-def _read_vector(name: str, package: ModelPackage) -> dict[str, NDArray[Any]]:
-    path = package.folder / name
-    source = BytesIO(package.sealed.files[name]) if package.sealed else path
-    wanted = [t.name for t in (*package.manifest.inputs, *package.manifest.outputs)]
-    try:
-        with np.load(source, allow_pickle=False) as stored:
-            return {name: stored[name] for name in wanted}
-    except KeyError as error:
-        raise ModelError(f"{path}: {str(error).strip(chr(39))}; it must hold {wanted}") from None
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise ModelError(f"{path}: cannot be read as a test vector: {error}") from None
-
-
-def _difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    if found.shape != expected.shape:
-        return float("inf")
-    return float(np.abs(found.astype(np.float64) - expected).max(initial=0.0))
