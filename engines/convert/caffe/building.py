@@ -154,10 +154,6 @@ class Work:
                              f"{list(blob.shape)}")  # fmt: skip
         return blob.reshape(shape)
 
-    def blob_size(self, index: int) -> int:
-        """Number of elements of one of the layer's weights; 0 where there is none."""
-        return self._blobs[index].size if index < len(self._blobs) else 0
-
     def constant(self, values: ArrayLike, dtype: type = np.float32) -> str:
         """A constant tensor's name."""
         name = self._graph.fresh(self.layer)

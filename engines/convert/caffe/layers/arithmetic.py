@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from engines.convert.caffe.building import Work
+from engines.convert.caffe.network import Shape
 
 _OPERATIONS = {"PROD": "Mul", "0": "Mul", "SUM": "Add", "1": "Add", "MAX": "Max", "2": "Max"}
 
@@ -54,13 +57,13 @@ def batch_norm(work: Work) -> None:
 
 
 def scale(work: Work) -> None:
-    """Times learned factors, plus learned biases; or times the second bottom."""
+    """Times learned factors or the second bottom, plus learned biases."""
     work.require()
-    parameters = work.parameters("scale_param")
-    factors, learned = _operand(work, "scale_param", "factors")
+    shape, learned = _along(work, "scale_param"), len(work.inputs) == 1
+    factors = work.constant(work.blob(0, "factors", shape)) if learned else _second(work, shape)
     tensor = work.node("Mul", work.inputs[0], factors)
-    if parameters.boolean("bias_term", False):
-        biases, _ = _operand(work, "scale_param", "biases", learned)
+    if work.parameters("scale_param").boolean("bias_term", False):
+        biases = work.constant(work.blob(int(learned), "biases", shape))
         tensor = work.node("Add", tensor, biases)
     work.give(tensor, work.shapes[0])
 
@@ -68,7 +71,8 @@ def scale(work: Work) -> None:
 def bias(work: Work) -> None:
     """Plus learned biases, or plus the second bottom."""
     work.require()
-    biases, _ = _operand(work, "bias_param", "biases")
+    shape, learned = _along(work, "bias_param"), len(work.inputs) == 1
+    biases = work.constant(work.blob(0, "biases", shape)) if learned else _second(work, shape)
     work.give(work.node("Add", work.inputs[0], biases), work.shapes[0])
 
 
@@ -98,22 +102,22 @@ def local_response_normalisation(work: Work) -> None:
     work.give(tensor, work.shapes[0])
 
 
-def _operand(work: Work, name: str, what: str, blob: int = 0) -> tuple[str, int]:
-    """The second operand, with as many axes as the first; and the number of the next blob.
+def _along(work: Work, name: str) -> Shape:
+    """The second operand's shape with as many axes as the first's, along which it is the same.
 
-    It is the second bottom or a blob, and lies along the first operand's axes from `axis` on.
+    It lies along the first operand's axes from `axis` on.
     """
     shape, parameters = work.shapes[0], work.parameters(name)
     axis = work.axis(parameters.integer("axis", 1, low=-8), len(shape))
+    count = parameters.integer("num_axes", 1, low=-1)
     if len(work.inputs) > 1:
-        covered = len(work.shapes[1])
-    else:
-        count = parameters.integer("num_axes", 1, low=-1)
-        covered = len(shape) - axis if count == -1 else count
-    along = shape[axis : axis + covered]
-    broadcast = (*[1] * axis, *along, *[1] * (len(shape) - axis - covered))
-    if len(work.inputs) == 1 or blob:
-        return work.constant(work.blob(blob, what, broadcast)), blob + 1
-    if work.shapes[1] != along:
-        raise work.error(f"expected {list(along)} as second bottom, found {list(work.shapes[1])}")
-    return work.node("Reshape", work.inputs[1], work.constant(broadcast, np.int64)), 0
+        count = len(work.shapes[1])
+    end = len(shape) if count == -1 else min(axis + count, len(shape))
+    return (*[1] * axis, *shape[axis:end], *[1] * (len(shape) - end))
+
+
+def _second(work: Work, shape: Shape) -> str:
+    """The second bottom in that shape."""
+    if prod(work.shapes[1]) != prod(shape):
+        raise work.error(f"expected {list(shape)} as second bottom, found {list(work.shapes[1])}")
+    return work.node("Reshape", work.inputs[1], work.constant(shape, np.int64))

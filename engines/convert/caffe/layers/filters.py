@@ -57,11 +57,11 @@ def inner_product(work: Work) -> None:
     work.require()
     parameters, shape = work.parameters("inner_product_param"), work.shapes[0]
     axis = work.axis(parameters.integer("axis", 1, low=-8), len(shape))
-    rows, columns = prod(shape[:axis]), prod(shape[axis:])
+    columns = prod(shape[axis:])
     outputs = parameters.integer("num_output", 0, 1)
     transposed = parameters.boolean("transpose", False)
     matrix = work.blob(0, "weights", (columns, outputs) if transposed else (outputs, columns))
-    flat = work.node("Reshape", work.inputs[0], work.constant([rows, columns], np.int64))
+    flat = work.node("Flatten", work.inputs[0], axis=axis)
     inputs = [flat, work.constant(matrix), *_bias(work, "inner_product_param", outputs)]
     tensor = work.node("Gemm", *inputs, transB=int(not transposed))
     result = (*shape[:axis], outputs)

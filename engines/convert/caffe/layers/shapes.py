@@ -100,7 +100,11 @@ def flatten(work: Work) -> None:
     last = work.axis(parameters.integer("end_axis", -1, low=-8), len(shape))
     if first > last:
         raise work.error(f"axis {first} lies behind end_axis {last}")
-    _reshape(work, (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]))
+    result = (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :])
+    if first == 1 and len(result) == 2:
+        work.give(work.node("Flatten", work.inputs[0], axis=1), result)
+    else:
+        _reshape(work, result)
 
 
 def reshape(work: Work) -> None:
@@ -169,7 +173,10 @@ def upsample(work: Work) -> None:
 
 
 def _reshape(work: Work, shape: tuple[int, ...]) -> None:
-    work.give(work.node("Reshape", work.inputs[0], work.constant(shape, np.int64)), shape)
+    # 0 copies an axis, so that the batch's length stays open to who changes the network's input.
+    same = shape[:1] == work.shapes[0][:1]
+    dims = work.constant([0, *shape[1:]] if same else shape, np.int64)
+    work.give(work.node("Reshape", work.inputs[0], dims), shape)
 
 
 def _cut(work: Work, axes: list[int], begins: list[int], ends: list[int]) -> str:

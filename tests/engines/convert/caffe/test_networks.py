@@ -184,6 +184,25 @@ def test_parts_are_sliced_cropped_split_and_put_together(tmp_path: Path) -> None
     np.testing.assert_allclose(found["sum"], expected, rtol=1e-6)
 
 
+def test_channels_are_weighed_by_another_tensor(tmp_path: Path) -> None:
+    """Squeeze and excitation, with biases; and what OpenCV has not: enlarging by repeating."""
+    net = Net('input: "data" input_shape { dim: 1 dim: 3 dim: 4 dim: 5 }\n')
+    net.add("mean", "Pooling", "data", "pooling_param { pool: AVE global_pooling: true }")
+    net.add("flat", "Flatten", "mean")
+    net.add("weighed", "Scale", "data flat", "scale_param { axis: 0 bias_term: true }")
+    net.weights["moved"] = [RNG.normal(0, 1, 3)]
+    net.add("moved", "Bias", "weighed")
+    net.add("large", "Upsample", "moved", "upsample_param { scale: 2 }")
+    net.weights["weighed"] = [RNG.normal(0, 1, (1, 3))]
+    data = RNG.normal(0, 1, (1, 3, 4, 5)).astype(np.float32)
+    session = converted(save(tmp_path, net.text, net.weights), tmp_path)
+    [found] = run(session, {"data": data}).values()
+    biases = net.weights["weighed"][0].ravel() + net.weights["moved"][0]
+    expected = data * data.mean(axis=(2, 3), keepdims=True) + biases[None, :, None, None]
+    expected = expected.repeat(2, axis=2).repeat(2, axis=3)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_mean_pooling_divides_as_caffe_does_at_the_far_edge(tmp_path: Path) -> None:
     text = (
         'input: "data"\ninput_shape { dim: 1 dim: 1 dim: 4 dim: 4 }\n'
