@@ -1,4 +1,4 @@
-"""A sealed file is read as it was written, or refused: whatever is cut, flipped, moved or claimed."""
+"""A sealed file is read as it was written, or refused: cut, flipped, moved or claiming too much."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_a_fingerprint_does_not_tell_the_id(machine: Path) -> None:
 
 def test_a_machine_without_an_id(machine: Path) -> None:
     machine.write_text("")
-    with pytest.raises(ModelError, match="it is empty.*systemd-machine-id-setup"):
+    with pytest.raises(ModelError, match=r"it is empty.*systemd-machine-id-setup"):
         fingerprint()
     machine.unlink()
     with pytest.raises(ModelError, match="cannot be read: No such file"):
