@@ -75,8 +75,12 @@ class Difference:
         return self.max_abs <= self.allowed
 
 
-def natural_engine(network: Network) -> Engine:
+def natural_engine(network: Network, *, isolate: bool = False) -> Engine:
     """A new engine of the first backend that is installed and loads networks of this format.
+
+    Args:
+        network: to be run.
+        isolate: in a process of its own, so that a network that kills it is an error.
 
     Raises:
         EngineUnavailable: none is installed; with the command that installs one.
@@ -86,7 +90,7 @@ def natural_engine(network: Network) -> Engine:
     for name in engines.able(network):
         info = engines.engine_class(name).describe()
         if not info.missing:
-            return engines.create(f"compare-{network.format}", name)
+            return engines.create(f"compare-{network.format}", name, isolate=isolate)
         missing.append(f"{name} ({info.missing}; run: {info.install})")
     if missing:
         raise EngineUnavailable(f"{network.format} needs {' or '.join(missing)} to be compared")

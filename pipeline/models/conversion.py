@@ -132,7 +132,7 @@ def _compared(
     source = declared(source)
     made = replace(made, inputs=source.inputs, outputs=source.outputs)
     given = samples(source.inputs, preprocess, pictures)
-    theirs, ours = natural_engine(source), natural_engine(made)
+    theirs, ours = natural_engine(source), natural_engine(made, isolate=True)
     tolerance = TOLERANCES[precision]
     found = differences(run(theirs, source, given), run(ours, made, given), tolerance)
     conversion = Conversion(made, found, {})
