@@ -1,4 +1,4 @@
-"""``python kserve_server.py FOLDER [HTTP_PORT GRPC_PORT]``: a small real server of KServe's protocol.
+"""``python kserve_server.py FOLDER [HTTP_PORT GRPC_PORT]``: a real server of KServe's protocol.
 
 Serves each ``NAME.onnx`` in the folder as model NAME with ONNX Runtime, once the protocol's
 repository call has loaded it. Ports of 0 are chosen by the system; the first line on the standard
@@ -91,6 +91,7 @@ async def serve(folder: Path, http_port: int, grpc_port: int) -> None:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((HOST, http_port))
+    listening.listen()
     rest = RESTServer("kserve.model_server:app", plane, extension, http_port)
     rest.create_application()
     await grpc_server.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import engines
 from engines import Kernel, Network, Program, TensorSpec
+from engines.kserve import AS_SERVED
 from engines.program import Tensors
+from tests.engines import serving
 
 WEIGHT = np.linspace(-1, 1, 4 * 3 * 3 * 3, dtype=np.float32).reshape(4, 3, 3, 3)
 SHAPE = (1, 3, 8, 10)
@@ -31,6 +34,7 @@ class Subject:
         files: whether its programs are files that can be damaged.
         dynamic: which free axes it takes: `n` for the batch, `nhw` for any.
         cycles: how often it is loaded to see whether memory stays flat.
+        precision: it reports for a network stored in fp32.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Subject:
     create: Callable[[str], engines.Engine]
     files: bool = True
     cycles: int = 200
+    precision: str = "fp32"
 
     def __str__(self) -> str:
         return self.name
@@ -105,6 +110,7 @@ def _in_own_format(backend: str) -> Callable[[Network, Path], Program]:
     def converted(network: Network, folder: Path) -> Network:
         from engines.convert import convert
 
+        folder.mkdir(parents=True, exist_ok=True)
         return convert(network, formats[0], folder)
 
     return converted
@@ -120,6 +126,23 @@ def _as_kernel(network: Network, folder: Path) -> Kernel:
     return Kernel("convolution", {}, network.inputs, network.outputs, function)
 
 
+def _kserve(protocol: str) -> Subject:
+    """A real server of KServe's protocol, which runs ONNX Runtime."""
+
+    def served(network: Network, folder: Path) -> Network:
+        name = hashlib.sha256(network.path.read_bytes()).hexdigest()[:16]
+        serving.shared_server().host(network.path, name)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "remote.yaml"
+        path.write_text(f"model: '{name}'\n")
+        return replace(network, path=path, format="kserve")
+
+    def make(engine_id: str) -> engines.Engine:
+        return engines.create(engine_id, "kserve", serving.shared_server().address(protocol))
+
+    return Subject(f"kserve ({protocol})", "kserve", served, make, files=False, precision=AS_SERVED)
+
+
 def _subject(backend: str) -> Subject:
     make = lambda id_: engines.create(id_, backend)  # noqa: E731 - a field, not a function
     if backend == "host":
@@ -129,4 +152,8 @@ def _subject(backend: str) -> Subject:
 
 def subjects() -> list[Subject]:
     """All that is installed here."""
-    return [_subject(info.name) for info in engines.describe() if not info.missing]
+    found = [info.name for info in engines.describe() if not info.missing]
+    local = [_subject(name) for name in found if name != "kserve"]
+    if "kserve" not in found or serving.missing():
+        return local
+    return [*local, _kserve("grpc"), _kserve("http")]
