@@ -22,6 +22,7 @@ BUILT_IN = {
     "onnxruntime": "engines.onnxruntime:OnnxRuntimeEngine",
     "opencv": "engines.opencv:OpenCvEngine",
     "host": "engines.host:HostEngine",
+    "kserve": "engines.kserve:KserveEngine",
 }
 
 
