@@ -99,8 +99,8 @@ class NcnnEngine(Engine):
             raise ProgramError(f"{weights}: no such file; the weights lie beside {program}")
         self._program = program
         blobs = ncnn_network.read_blobs(program.path)
-        self._feeds = _blob_of(program, program.inputs, blobs.inputs, blobs.inputs)
-        self._reads = _blob_of(program, program.outputs, blobs.made, blobs.outputs)
+        self._feeds = _blob_of(program, program.inputs, blobs.inputs)
+        self._reads = _blob_of(program, program.outputs, blobs.outputs)
         self._content = digest(program), weights.stat().st_mtime_ns
         shapes = [spec.shape[1:] for spec in program.inputs]
         self._shapes = None if any(-1 in shape for shape in shapes) else shapes
@@ -161,19 +161,16 @@ class NcnnEngine(Engine):
 
 
 def _blob_of(
-    program: Network,
-    specs: tuple[TensorSpec, ...],
-    known: tuple[str, ...],
-    in_order: tuple[str, ...],
+    program: Network, specs: tuple[TensorSpec, ...], blobs: tuple[str, ...]
 ) -> dict[str, str]:
     """The name in the file of every declared tensor: the same, or by position where none is."""
-    if all(spec.name in known for spec in specs):
+    if all(spec.name in blobs for spec in specs):
         return {spec.name: spec.name for spec in specs}
-    if any(spec.name in known for spec in specs) or len(specs) != len(in_order):
+    if any(spec.name in blobs for spec in specs) or len(specs) != len(blobs):
         raise ProgramError(
-            f"{program}: expected {', '.join(map(str, specs))}, found {', '.join(in_order)}"
+            f"{program}: expected {', '.join(map(str, specs))}, found {', '.join(blobs)}"
         )
-    return {spec.name: blob for spec, blob in zip(specs, in_order, strict=True)}
+    return {spec.name: blob for spec, blob in zip(specs, blobs, strict=True)}
 
 
 def _with_ones(found: Shape, declared: Shape) -> Shape:

@@ -36,10 +36,9 @@ _LAST_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Blobs:
-    """Names of a network's tensors: those fed, all that layers make, and those nothing reads."""
+    """Names of a network's tensors that come from outside, and of those that no layer reads."""
 
     inputs: tuple[str, ...]
-    made: tuple[str, ...]
     outputs: tuple[str, ...]
 
 
@@ -96,7 +95,7 @@ def read_blobs(path: Path) -> Blobs:
             f"{path}: truncated: it announces {' '.join(counts)[:40]!r} layers and tensors and has "
             f"{len(layers)} {len(made)}"
         )
-    return Blobs(tuple(inputs), tuple(made), tuple(name for name in made if name not in read))
+    return Blobs(tuple(inputs), tuple(name for name in made if name not in read))
 
 
 def load(path: Path, precision: str, threads: int) -> Any:
@@ -197,6 +196,8 @@ def _layer(path: Path, number: int, fields: list[str]) -> tuple[str, list[str], 
 def _nothing_left_over(path: Path, precision: str) -> None:
     """Raises where the weights load without their last bytes: they belong to another network."""
     weights = weights_path(path)
+    if not weights.stat().st_size:
+        return
     with TemporaryDirectory(prefix="sightline-ncnn-") as folder:
         shorter = Path(folder) / path.name
         shorter.write_bytes(path.read_bytes())
