@@ -111,6 +111,9 @@ class IsolatedEngine(Engine):
         placed = process.answer(self._timeout_s)
         return {name: array.copy() for name, array in process.outputs.read(placed).items()}
 
+    def _warm_up(self, program: Program) -> None:
+        """The engine in the child has done so."""
+
     def _destroy(self) -> None:
         process, self._process = self._process, None
         if process is None:

@@ -128,8 +128,8 @@ class EngineProcess:
     def _receive(self, timeout_s: float | None) -> bool:
         """Waits for an answer, an end or something printed; says whether one came."""
         ready = dict(self._poll.poll(None if timeout_s is None else max(0.0, timeout_s) * 1e3))
-        if self._output in ready:
-            self._listen()
+        if self._output in ready and not self._listen():
+            self._poll.unregister(self._output)
         if self._socket.fileno() in ready:
             try:
                 self._answers.append(self._socket.recv())
@@ -137,17 +137,16 @@ class EngineProcess:
                 self._closed = True
         return bool(ready)
 
-    def _listen(self) -> None:
-        """Takes what the process printed, so that it need not wait for room."""
+    def _listen(self) -> bool:
+        """Takes what the process printed, so that it need not wait for room; False at its end."""
         try:
             chunk = os.read(self._output, 1 << 16)
         except BlockingIOError:
-            return
-        if not chunk:
-            self._poll.unregister(self._output)
-            return
-        self._printed = (self._printed + chunk)[-_KEPT:]
-        _log.info("%s: %s", self._name, chunk.decode(errors="replace").rstrip())
+            return True
+        if chunk:
+            self._printed = (self._printed + chunk)[-_KEPT:]
+            _log.info("%s: %s", self._name, chunk.decode(errors="replace").rstrip())
+        return bool(chunk)
 
     def _lost(self, how: str) -> EngineLost:
         return EngineLost(f"{self._name}: {how}")

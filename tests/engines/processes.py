@@ -1,0 +1,35 @@
+"""What this process has besides itself: children and descriptors."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+
+def children() -> list[int]:
+    """Processes this one started, those that ended and were not waited for included."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if int(_fields(path)[1]) == os.getpid():
+                found.append(int(path.parent.name))
+    return found
+
+
+def descriptors() -> int:
+    """How many descriptors are open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody waited for does not."""
+    try:
+        return _fields(Path(f"/proc/{pid}/stat"))[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _fields(stat: Path) -> list[str]:
+    """State, parent and so on: what follows the name in proc_pid_stat(5)."""
+    return stat.read_text().rpartition(")")[2].split()
