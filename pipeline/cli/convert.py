@@ -18,7 +18,7 @@ from pipeline.cli.options import Json
 from pipeline.errors import ModelError
 from pipeline.models.conversion import Conversion, convert_model
 from pipeline.models.manifest import PreprocessSpec
-from pipeline.models.package import FORMATS, load_model
+from pipeline.models.package import FORMATS, load_model, told_precision
 
 
 def command(
@@ -88,7 +88,7 @@ def _source(
         if format_ == "caffe":
             return described(path, outputs), None
         if not outputs:
-            return Network(path, format_), None
+            return Network(path, format_, precision=told_precision(path, format_)), None
     if outputs:
         raise ModelError("--outputs goes with a .prototxt; other networks say their outputs")
     package = load_model(model, weights=weights)

@@ -211,7 +211,10 @@ def _with_weights(entry: Entry, weights: Path, precision: str | None) -> ModelPa
     if own:
         format_ = FORMATS.get(weights.suffix.lower(), main.format)
         network = replace(
-            network, format=format_, sha256=file_sha256(weights), precision=_told(weights, format_)
+            network,
+            format=format_,
+            sha256=file_sha256(weights),
+            precision=told_precision(weights, format_),
         )
     return ModelPackage(entry.manifest, entry.folder, (network, *_converted(network)), own)
 
@@ -233,7 +236,7 @@ def _converted(network: Network) -> Iterator[Network]:
         yield replace(other, inputs=network.inputs, outputs=network.outputs)
 
 
-def _told(weights: Path, format_: str) -> str:
+def told_precision(weights: Path, format_: str) -> str:
     """The precision of a user's own file, where the file tells it: quantised ONNX does."""
     if format_ != "onnx":
         return ""
