@@ -189,7 +189,7 @@ class OpenVinoEngine(Engine):
             _check_weights(program.path)
         try:
             if program.content is not None:
-                model = self._core.read_model(program.content)
+                model = self._core.read_model(program.content, *program.companions.values())
             else:
                 readers = self._ov.frontend.FrontEndManager()
                 reader = readers.load_by_framework(FRONTENDS[program.format])

@@ -21,7 +21,7 @@ class Shared:
 
     def get(self, network: Network, settings: tuple[Any, ...], load: Callable[[], Any]) -> Any:
         """What `load` gave for this network and these settings; it ends with its last user."""
-        key = (str(network.path), digest(network), _written(network.path), *settings)
+        key = (str(network.path), digest(network), _beside(network), *settings)
         with self._loading:
             loaded = self._loaded.get(key)
             if loaded is None:
@@ -38,9 +38,14 @@ def digest(network: Network) -> str:
     return _file_digest(network.path)
 
 
-def _written(path: Path) -> int:
-    """When weights that lie beside a description were written, in ns; 0 where there are none."""
-    weights = path.with_suffix(".bin")
+def _beside(network: Network) -> object:
+    """What tells weights beside a description from others.
+
+    Their hashes where they are in memory, else when they were written, in ns; 0 without any.
+    """
+    if network.content is not None:
+        return tuple(hashlib.sha256(part).digest() for part in network.companions.values())
+    weights = network.path.with_suffix(".bin")
     return weights.stat().st_mtime_ns if weights.is_file() else 0
 
 

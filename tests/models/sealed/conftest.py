@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import engines
 from pipeline.models import find
 from pipeline.models.sealed import pack
 from pipeline.models.sealed.crypto import new_key, public_key
@@ -31,6 +32,12 @@ class Keys:
     encrypt: str
     sign: str
     signer: str
+
+
+def require_installed(backend: str) -> None:
+    """Skips a test where a backend's library is missing."""
+    if missing := engines.engine_class(backend).describe().missing:
+        pytest.skip(f"{backend}: {missing}")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.models.conftest import Package
-from tests.models.sealed.conftest import Keys, Seal
+from tests.models.sealed.conftest import Keys, Seal, require_installed
 
 #: Loads, runs and proves a sealed package; tells which files were opened to be written, and which
 #: are open or mapped while the network is loaded.
@@ -45,10 +45,11 @@ print(json.dumps({"written": written, "held": sorted(held)}))
 """
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "opencv"])
+@pytest.mark.parametrize("backend", ["onnxruntime", "opencv", "openvino"])
 def test_no_file_has_it(
     seal: Seal, keys: Keys, package: Package, tmp_path: Path, backend: str
 ) -> None:
+    require_installed(backend)
     if backend == "opencv":
         package.manifest["test_vector"]["atol"] = 0.1  # its mean is less exact
         package.write()

@@ -19,11 +19,11 @@ import engines
 from engines import Engine, Network, Program
 from pipeline.clock import ManualClock
 from pipeline.errors import ModelError
-from pipeline.models import find, load_model, verify
+from pipeline.models import find, load_model, prove, verify
 from pipeline.models.sealed import Access, fingerprint, inspect, pack
 from pipeline.models.sealed.container import build
 from tests.models.conftest import Package
-from tests.models.sealed.conftest import Keys, Seal
+from tests.models.sealed.conftest import Keys, Seal, require_installed
 
 NEW_YEAR = "2027-01-01T00:00:00+00:00"
 
@@ -48,10 +48,11 @@ def output(program: Program, backend: str) -> NDArray[Any]:
         return engine.get_tensor("output")
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "opencv"])
+@pytest.mark.parametrize("backend", ["onnxruntime", "opencv", "openvino"])
 def test_it_computes_what_the_folder_computes(
     seal: Seal, access: Access, package: Package, backend: str
 ) -> None:
+    require_installed(backend)
     program = load_model(seal(), access=access).program
     assert isinstance(program, Network)
     assert program.content is not None
@@ -135,6 +136,22 @@ def test_weights_in_a_second_file(seal: Seal, access: Access, package: Package) 
     (package.folder / "tiny.data").unlink()
     differences = verify(load_model(path, access=access), engines.create("e", "onnxruntime"))
     assert differences == {"output": pytest.approx(0, abs=1e-4)}
+
+
+def test_an_openvino_network_in_two_files(seal: Seal, access: Access, package: Package) -> None:
+    require_installed("openvino")
+    from engines.openvino import library
+
+    ov = library()
+    xml, weights = (package.folder / f"saved.{suffix}" for suffix in ("xml", "bin"))
+    ov.serialize(ov.Core().read_model(package.weights), xml, weights)
+    _add(package, "tiny.xml", xml.read_bytes(), format="openvino")
+    _add(package, "tiny.bin", weights.read_bytes(), format="openvino")
+    sealed = load_model(seal(), access=access)
+    assert prove(sealed) == {
+        "onnxruntime": pytest.approx(0, abs=1e-4),
+        "openvino": pytest.approx(0, abs=1e-4),
+    }
 
 
 def test_a_backend_that_loads_files_only(seal: Seal, access: Access) -> None:
