@@ -15,8 +15,8 @@ from pathlib import Path
 import pipeline
 from benchmarks.clips import clip
 from benchmarks.harness import Goal, Options, Row, Usage, interleaved
-from benchmarks.serial import run_serially
 from pipeline.graph import Graph
+from pipeline.serial import run_serially
 
 SHIPPED = "street-pico"
 REAL = "yolox-nano"

@@ -20,12 +20,12 @@ import pipeline
 from benchmarks.clips import clip
 from benchmarks.harness import Goal, Options, Row, Usage, interleaved
 from benchmarks.idle import SIDE, detector
-from benchmarks.serial import run_serially
 from pipeline.graph import Camera, Graph, Node
 from pipeline.media.picture import BgrPicture
 from pipeline.media.source import Source, SourceFrame, SourceInfo
 from pipeline.packet import Packet
 from pipeline.payloads import Decoded
+from pipeline.serial import run_serially
 from pipeline.stage import Sink, Stage
 
 _STAGES = 6  # and the sink

@@ -9,7 +9,7 @@ SightlineError
 ├── StageError           the stage cannot go on; the run stops
 ├── OutputError          a sink cannot be opened or written
 ├── MessageError         bytes received are not a message of ours
-├── DataError            a table of boxes (ground truth, results) cannot be read, written or scored
+├── DataError            a table of boxes or a recording cannot be read, written or scored
 └── PipelineError        everything that failed in one run, first failure first (an ExceptionGroup)
 
 The engines have their own tree in `engines/errors.py`.
@@ -81,7 +81,7 @@ class MessageError(SightlineError):
 
 
 class DataError(SightlineError):
-    """A table of boxes (ground truth, results, detections) cannot be read, written or scored."""
+    """A table of boxes (ground truth, results, detections) or a recording cannot be used."""
 
 
 class PipelineError(ExceptionGroup[Exception]):

@@ -124,8 +124,12 @@ class Graph:
             self._check_payload(node)
 
     def node(self, name: str) -> Node:
-        """The stage of that name."""
-        return next(node for node in self.nodes if node.name == name)
+        """The stage of that name. Raises `GraphError` if there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        names = [node.name for node in self.nodes]
+        raise GraphError(f"no stage is called {name!r}; there are {', '.join(names)}")
 
     def successors(self, name: str) -> list[Node]:
         """The stages that take what `name` hands on."""
@@ -134,6 +138,24 @@ class Graph:
     def with_node(self, node: Node) -> Graph:
         """This graph and one stage more."""
         return replace(self, nodes=(*self.nodes, node))
+
+    def without_sinks(self) -> Graph:
+        """The graph without its outputs: they write files that a second run would overwrite."""
+        return replace(self, nodes=tuple(node for node in self.nodes if not node.is_sink))
+
+    def leading_to(self, name: str) -> Graph:
+        """The stages that `name`, a stage or `SOURCES`, needs, itself included; no outputs.
+
+        Raises:
+            GraphError: there is no such stage, or it is an output.
+        """
+        needed = {name}
+        if name != SOURCES and self.node(name).is_sink:
+            raise GraphError(f"{name!r} is an output; it hands nothing on")
+        for node in reversed(self.nodes):
+            if node.name in needed:
+                needed.update(node.after)
+        return replace(self, nodes=tuple(node for node in self.nodes if node.name in needed))
 
     def ends(self) -> list[str]:
         """Names of the stages whose packets only sinks take: where another sink would go."""

@@ -99,6 +99,12 @@ class YuvPicture(Picture):
         self._color = color
         self._orientation = orientation
 
+    def parts(
+        self,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], YuvColor, Orientation]:
+        """What it was made of, in the order of the constructor; the planes only to be read."""
+        return self._y, self._u, self._v, self._color, self._orientation
+
     def bgr(self) -> NDArray[np.uint8]:
         return self._upright(self._y, self._u, self._v)
 

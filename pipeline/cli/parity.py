@@ -1,0 +1,81 @@
+"""``sightline parity``: the same frames through two bindings, stage by stage."""
+
+from __future__ import annotations
+
+import json as json_text
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+import pipeline
+from engines import registry
+from pipeline.cli.console import console, numbers
+from pipeline.cli.options import Config, Json, Set
+from pipeline.config import PipelineConfig
+from pipeline.graph import Graph
+from pipeline.parity import Parity, compare
+
+Side = Annotated[str, typer.Argument(help="An engine of the configuration, or a backend.")]
+
+
+def command(
+    one: Side,
+    other: Side,
+    config: Config,
+    set_: Set = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    min_ap50: Annotated[
+        float, typer.Option(min=0, max=1, help="Fails where the detections agree less.")
+    ] = 0.0,
+    json: Json = False,
+) -> None:
+    """Runs a configuration with every network on one engine and on another, and compares.
+
+    Names the first stage that differs and by how much, up to detections (AP50 of the second with
+    the first as truth) and tracks. The configuration's outputs are not written.
+    """
+    changes = set_ or []
+    found = compare(_bound(config, changes, one), _bound(config, changes, other), frames)
+    if json:
+        typer.echo(json_text.dumps(found.to_json()))
+    else:
+        _print(found, one, other)
+    if found.ap50 is not None and found.ap50 < min_ap50:
+        raise typer.Exit(1)
+
+
+def _bound(path: Path, changes: list[str], engine: str) -> Graph:
+    """The graph with every stage that has an engine on this one."""
+    written = pipeline.load(path, changes)
+    added = [] if engine in written.engines else [f"engines.{engine}.backend={engine}"]
+    if added:
+        registry.engine_class(engine)  # so that a misspelt name is told as one
+    bindings = [f"stages.{name}.engine={engine}" for name in _with_engine(written)]
+    return pipeline.build(pipeline.load(path, [*changes, *added, *bindings]))
+
+
+def _with_engine(config: PipelineConfig) -> list[str]:
+    return [name for name, stage in config.stages.items() if getattr(stage, "engine", ())]
+
+
+def _print(found: Parity, one: str, other: str) -> None:
+    table = Table("stage", *numbers("frames", "differ"), "largest differences", box=SIMPLE_HEAD)
+    for stage in found.stages:
+        largest = ", ".join(f"{what} {value:.2g}" for what, value in stage.largest.items())
+        table.add_row(stage.stage, str(stage.frames), str(stage.differing), largest)
+    console().print(table)
+    first = found.first
+    typer.echo(
+        f"{other} gives what {one} gives, within the tolerances"
+        if first is None
+        else f"the first stage that differs is {first.stage}: {first.differing} of {first.frames} "
+        "frames"
+    )
+    if found.ap50 is not None:
+        typer.echo(f"detections of {other} against those of {one}: AP50 {found.ap50:.4f}")
+    if found.tracks:
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in found.tracks.items())
+        typer.echo(f"tracks of {other} against those of {one}: {scores}")

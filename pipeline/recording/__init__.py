@@ -1,0 +1,1 @@
+"""Recordings of what travels between two stages, and single stages run from them."""

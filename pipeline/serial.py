@@ -1,0 +1,73 @@
+"""A graph in a plain loop: the same stages, no threads and no queues, one frame after another.
+
+For comparing stage by stage, where every intermediate result of a frame is wanted, and as the
+yardstick of what threads gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from pipeline.graph import SOURCES, Graph, Node
+from pipeline.ledger import Ledger
+from pipeline.media.source import Source
+from pipeline.packet import FrameInfo, Packet
+from pipeline.payloads import Decoded
+from pipeline.stage import Join, Run, Stage
+
+#: What each stage gave for one frame, by the stage's name; under `SOURCES` the frame itself.
+Step = Mapping[str, list[Packet[Any]]]
+_Stages = list[tuple[Node, Stage[Any, Any]]]
+
+
+@contextmanager
+def run_serially(graph: Graph) -> Iterator[Iterator[Step]]:
+    """Opens everything; gives an iterator that takes one frame of each camera in turn through it.
+
+    Raises:
+        SourceError, StageError: on entering, a camera or a stage does not open.
+    """
+    with ExitStack() as stack:
+        sources = {camera.id: camera.make() for camera in graph.cameras}
+        for source in sources.values():
+            stack.callback(source.close)
+            source.open()
+        stages = [(node, node.make(Run(0))) for node in graph.nodes]
+        for _, stage in stages:
+            stack.callback(stage.close)
+            stage.open()
+        yield _steps(sources, stages)
+
+
+def _steps(sources: Mapping[str, Source], stages: _Stages) -> Iterator[Step]:
+    ledger = Ledger()
+    frames = {camera: iter(source.frames()) for camera, source in sources.items()}
+    sequence = 0
+    while frames:
+        for camera in list(frames):
+            frame = next(frames[camera], None)
+            if frame is None:
+                del frames[camera]
+                continue
+            picture = frame.picture
+            header = FrameInfo(
+                camera, sequence, frame.index, frame.pts_ns, picture.width, picture.height
+            )
+            packet = Packet(header, Decoded(picture), ledger.enter(camera))
+            yield _step({SOURCES: [packet]}, stages)
+        sequence += 1
+    for number, (node, stage) in enumerate(stages, 1):
+        _step({node.name: list(stage.flush())}, stages[number:])
+
+
+def _step(given: dict[str, list[Packet[Any]]], stages: _Stages) -> Step:
+    """Takes what is given through the stages, which come in an order that fits."""
+    for node, stage in stages:
+        taken = [given.get(name, []) for name in node.after]
+        if isinstance(stage, Join):
+            given[node.name] = list(stage.join([p for packets in taken for p in packets]))
+        else:
+            given[node.name] = [result for p in taken[0] for result in stage.process(p)]
+    return given

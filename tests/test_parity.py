@@ -1,0 +1,85 @@
+"""Two bindings side by side: the first stage that differs is named, and by how much."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import pipeline
+from pipeline.cli.main import app
+from pipeline.graph import Graph
+from pipeline.parity import compare, relative
+
+CONFIG = """
+cameras:
+  - {id: street, uri: "rendered:day?seconds=1"}
+engines:
+  cpu0: {backend: onnxruntime, threads: 1}
+stages:
+  detect: {model: street-pico, engine: cpu0}
+  postprocess: {score: %s}
+  embed: {model: reid-pico, engine: cpu0}
+outputs:
+  - {file: {path: "%s"}}
+"""
+
+
+def graph(folder: Path, score: float = 0.1) -> Graph:
+    return pipeline.build(pipeline.loads(CONFIG % (score, folder / "tracks.jsonl")))
+
+
+def test_the_same_binding_differs_nowhere(tmp_path: Path) -> None:
+    found = compare(graph(tmp_path), graph(tmp_path))
+    assert found.first is None
+    assert [stage.stage for stage in found.stages] == [
+        "preprocess", "detect", "postprocess", "embed", "track",
+    ]  # fmt: skip
+    assert {stage.frames for stage in found.stages} == {25}
+    assert found.ap50 == pytest.approx(1)
+    assert found.tracks["IDF1"] == pytest.approx(100)
+    assert not (tmp_path / "tracks.jsonl").exists()
+
+
+def test_the_first_stage_that_differs_is_named(tmp_path: Path) -> None:
+    found = compare(graph(tmp_path), graph(tmp_path, score=0.9), frames=10)
+    assert found.first is not None
+    assert found.first.stage == "postprocess"
+    assert found.first.largest["objects"] > 0
+    assert found.first.largest["boxes px"] == 0
+    assert found.ap50 is not None
+    assert found.ap50 < 0.999
+    assert found.to_json()["first"] == "postprocess"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([1.0, -2.0], [1.0, -2.0], 0),
+        ([1.0, -2.0], [1.0, -2.5], 0.2),
+        ([0.0], [0.0], 0),
+        ([0.0], [1e-9], 1),
+        ([], [], 0),
+        ([1.0], [1.0, 2.0], float("inf")),
+    ],
+)
+def test_differences_are_relative_to_the_magnitude(
+    one: list[float], other: list[float], expected: float
+) -> None:
+    assert relative(np.array(one), np.array(other)) == pytest.approx(expected)
+
+
+def test_the_command_takes_backends_and_fails_below_a_floor(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(CONFIG % (0.1, tmp_path / "tracks.jsonl"))
+    run = CliRunner()
+    found = run.invoke(app, ["parity", "cpu0", "opencv", str(config), "--json", "--frames", "5"])
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.output)["ap50"] > 0.99
+    wrong = run.invoke(app, ["parity", "cpu0", "opncv", str(config)])
+    assert "did you mean 'opencv'" in str(wrong.exception)
+    strict = ["--set", "stages.postprocess.score=1.0", "--min-ap50", "0.5"]
+    assert run.invoke(app, ["parity", "cpu0", "cpu0", str(config), *strict]).exit_code == 0
