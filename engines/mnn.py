@@ -91,6 +91,8 @@ class MnnEngine(Engine):
         self._inputs = _by_declared_name(program, "input", program.inputs, found)
         found = self._interpreter.getSessionOutputAll(self._session)
         self._outputs = _by_declared_name(program, "output", program.outputs, found)
+        tensors = (*self._inputs.values(), *self._outputs.values())
+        self._packed = [tensor for tensor in tensors if self._is_packed(tensor)]
         self._one_by_one = any(spec.shape[:1] == (-1,) for spec in program.inputs)
         return _specs(self._inputs, program.inputs), _specs(self._outputs, program.outputs)
 
@@ -107,7 +109,7 @@ class MnnEngine(Engine):
         return {name: np.concatenate([image[name] for image in images]) for name in self._outputs}
 
     def _destroy(self) -> None:
-        self._inputs, self._outputs = {}, {}
+        self._inputs, self._outputs, self._packed = {}, {}, []
         self._session = self._interpreter = None
 
     def report(self) -> dict[str, Any]:
@@ -148,22 +150,32 @@ class MnnEngine(Engine):
         self._interpreter.resizeSession(self._session)
 
     def _put(self, tensor: Any, array: NDArray[Any]) -> None:
-        if tensor.getDimensionType() == self._mnn.Tensor_DimensionType_Caffe_C4:
-            tensor.copyFrom(self._unpacked(array, tensor))
+        if tensor in self._packed:
+            tensor.copyFrom(self._unpacked(tensor, array))
         else:
             np.copyto(tensor.getNumpyData(), array)
 
     def _get(self, tensor: Any) -> NDArray[Any]:
-        if tensor.getDimensionType() == self._mnn.Tensor_DimensionType_Caffe_C4:
-            array = np.empty(tensor.getShape(), tensor.getNumpyData().dtype)
-            unpacked = self._unpacked(array, tensor)
-            tensor.copyToHostTensor(unpacked)
-            return np.array(unpacked.getNumpyData())
-        return np.array(tensor.getNumpyData())
+        memory = tensor.getNumpyData()
+        if tensor not in self._packed:
+            return np.array(memory)
+        unpacked = self._unpacked(tensor, np.empty_like(memory))
+        tensor.copyToHostTensor(unpacked)
+        return np.array(unpacked.getNumpyData())
 
-    def _unpacked(self, array: NDArray[Any], tensor: Any) -> Any:
-        """An array as a tensor in NCHW, beside one in MNN's own layout of four channels a time."""
-        kind, order = tensor.getDataType(), self._mnn.Tensor_DimensionType_Caffe
+    def _is_packed(self, tensor: Any) -> bool:
+        """Whether a tensor is in MNN's layout of four channels at a time, which it does not tell.
+
+        What is copied in through MNN then lies elsewhere than in the order of its axes.
+        """
+        memory = tensor.getNumpyData()
+        numbers = np.arange(memory.size, dtype=memory.dtype).reshape(memory.shape)
+        tensor.copyFrom(self._unpacked(tensor, numbers))
+        return not np.array_equal(tensor.getNumpyData(), numbers)
+
+    def _unpacked(self, tensor: Any, array: NDArray[Any]) -> Any:
+        """An array as a tensor in the order of its axes, to copy to and from another one."""
+        kind, order = tensor.getDataType(), tensor.getDimensionType()
         return self._mnn.Tensor(array.shape, kind, array, order)
 
 
