@@ -65,7 +65,7 @@ def list_models(json: Json = False) -> None:
 
 @app.command()
 def show(name: Name, json: Json = False, signer: sealed.Signers = "") -> None:
-    """Shows everything a model says about itself; of a sealed file what lies open, without a key."""
+    """Shows all a model says about itself; of a sealed file what lies open, without a key."""
     facts = sealed.facts(Path(name), signer) if is_sealed(name) else _facts(find(name))
     if json:
         typer.echo(json_text.dumps(facts, ensure_ascii=False))
