@@ -110,15 +110,16 @@ class LiteRtEngine(Engine):
                 model_content=self._content.bytes, num_threads=self.options.threads
             )
             self._interpreter.allocate_tensors()
+            inputs, outputs = _named_tensors(self._interpreter, program)
+            tensors = self._interpreter.get_tensor_details()
         except Exception as error:
             raise ProgramError(
                 f"{program} ({len(self._content.bytes)} bytes): LiteRT cannot load it: {error}"
             ) from error
-        inputs, outputs = _named_tensors(self._interpreter, program)
         self._inputs = {name: details["index"] for name, details in inputs.items()}
         self._outputs = {name: details["index"] for name, details in outputs.items()}
         self._shapes = {name: tuple(details["shape"]) for name, details in inputs.items()}
-        self._settle_precision(program)
+        self._settle_precision(program, tensors)
         return _specs(inputs), _specs(outputs)
 
     def _forward(self, inputs: Tensors) -> Mapping[str, NDArray[Any]]:
@@ -148,8 +149,7 @@ class LiteRtEngine(Engine):
         """What is asked for; the file says what it computes in, once it is loaded."""
         return self.precision
 
-    def _settle_precision(self, program: Network) -> None:
-        tensors = self._interpreter.get_tensor_details()
+    def _settle_precision(self, program: Network, tensors: list[dict[str, Any]]) -> None:
         dtypes = {np.dtype(tensor["dtype"]).name for tensor in tensors}
         quantised = any(tensor["quantization_parameters"]["scales"].size for tensor in tensors)
         computed = "int8" if quantised else "fp32"

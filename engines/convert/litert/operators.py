@@ -305,11 +305,12 @@ def _batch_normalization(to: Translation, node: Any) -> None:
 
 
 def _softmax(to: Translation, node: Any) -> None:
+    """Over the last axis, which that of the channels is too where it comes last."""
     rank = len(to.probe.shapes[node.input[0]])
-    axis = graph.attributes(node).get("axis", -1 if to.opset >= 13 else 1)
-    order = to.order(node.input[0])
+    axis = graph.attributes(node).get("axis", -1 if to.opset >= 13 else 1) % rank
+    order = to.order(node.input[0]) if axis == 1 else PLAIN
     (place,) = to.axes([axis], node.input[0], order)
-    if place != rank - 1 or (to.opset < 13 and axis % rank != rank - 1):
+    if place != rank - 1 or (to.opset < 13 and axis != rank - 1):  # before, all axes from there on
         raise ProgramError(f"axis {axis} of {rank}, which is not the last, is not translated")
     source = to.get(node.input[0], order)
     result = to.define(node.output[0], order)
