@@ -1,7 +1,8 @@
-"""What every stage that runs a network shares: its engines, and what they have to say."""
+"""What every stage with a program on an engine shares: its engines, and what they have to say."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,13 +11,14 @@ from numpy.typing import NDArray
 from engines.errors import EngineError
 from engines.failover import Candidate, Failover
 from pipeline.errors import StageError
+from pipeline.stage import In, Out, Stage
 
 
 class BoundNetwork:
     """One program on the first of its engines that works, as a worker uses it.
 
     Args:
-        candidates: the engines in the order of preference, each with a program of one input.
+        candidates: the engines in the order of preference, each with its variant of the program.
     """
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:
@@ -53,8 +55,11 @@ class BoundNetwork:
         """Whether the network takes several inputs at once, on every engine there is."""
         return all(engine.inputs[0].shape[0] == -1 for engine in self._failover.engines())
 
-    def run(self, tensor: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """Runs the program on one input.
+    def run(self, inputs: NDArray[Any] | Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Runs the program.
+
+        Args:
+            inputs: by name; or the only one.
 
         Returns:
             Every output by name.
@@ -62,7 +67,9 @@ class BoundNetwork:
         Raises:
             EngineError: no engine could, or gave what is not finite: nothing is known.
         """
-        return self._failover.run({self._failover.inputs[0].name: tensor})
+        if not isinstance(inputs, Mapping):
+            inputs = {self._failover.inputs[0].name: inputs}
+        return self._failover.run(inputs)
 
     def counts(self) -> Mapping[str, int]:
         """Moves between engines, as `engines.failover.Failover.counts` has them."""
@@ -75,3 +82,32 @@ class BoundNetwork:
     def close(self) -> None:
         """Gives the engines back."""
         self._failover.close()
+
+
+class BoundStage(Stage[In, Out]):
+    """A stage with programs on engines; a stage without any is one of plain Python.
+
+    Args:
+        *networks: owned by this copy.
+    """
+
+    def __init__(self, *networks: BoundNetwork) -> None:
+        self._networks = list(networks)
+
+    def open(self) -> None:
+        for network in self._networks:
+            network.open()
+        self.runs_on = "; ".join(network.runs_on for network in self._networks)
+
+    def counts(self) -> Mapping[str, int]:
+        total: Counter[str] = Counter()
+        for network in self._networks:
+            total.update(network.counts())
+        return dict(total)
+
+    def reasons(self) -> Mapping[str, str]:
+        return {name: why for n in self._networks for name, why in n.reasons().items()}
+
+    def close(self) -> None:
+        for network in self._networks:
+            network.close()

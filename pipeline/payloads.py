@@ -28,7 +28,8 @@ class ModelInput:
 
     Attributes:
         picture: kept for later crops and drawing.
-        tensor: one network input with a leading 1, in the model's layout and dtype.
+        tensor: one network input with a leading 1, in the model's layout and dtype; empty on a
+            blind frame.
         placement: how source pixels map to input pixels.
     """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import engines.registry
@@ -16,10 +17,10 @@ from engines.base import Engine
 from engines.breaker import Breaker
 from engines.errors import EngineError
 from engines.failover import Candidate
-from engines.program import Network
+from engines.program import Kernel, Network
 from pipeline.benching.choice import choose
 from pipeline.config import EngineConfig, PipelineConfig
-from pipeline.config.schema import AUTO, NetworkConfig
+from pipeline.config.schema import AUTO, KernelConfig, NetworkConfig
 from pipeline.errors import ConfigError, ModelError, SightlineError
 from pipeline.graph import Binding
 from pipeline.media.preprocess import Preprocessor
@@ -111,12 +112,43 @@ class Planner:
         )
         return lambda: BoundNetwork(candidates), binding
 
+    def kernels(
+        self, stage: str, config: KernelConfig, example: Kernel
+    ) -> tuple[Callable[[Kernel], BoundNetwork], Binding]:
+        """What puts kernels on the stage's engines, once a worker; and the binding it makes.
+
+        Args:
+            example: one of the kernels; the others need the same of an engine.
+
+        Raises:
+            ConfigError: no backend of that name, or it cannot run kernels; those that can are
+                named.
+        """
+        for name in config.engine:
+            kind = self._kind(name)
+            if not kind.can_run(example):
+                able = " or ".join(engines.registry.able(example))
+                raise ConfigError(
+                    f"{self.config.where('stages', stage, 'engine')}: {kind.backend} cannot run "
+                    f"{example}; bind it to an engine with backend {able}, or leave engine out"
+                )
+        breakers = {name: Breaker(self.config.engines[name].retry_s) for name in config.engine}
+
+        def bind(kernel: Kernel) -> BoundNetwork:
+            return BoundNetwork(
+                [
+                    Candidate(name, self._maker(name), kernel, breaker)
+                    for name, breaker in breakers.items()
+                ]
+            )
+
+        first = self.config.engines[config.engine[0]]
+        names, precision = ", else ".join(config.engine), first.precision or "fp32"
+        return bind, Binding(names, first.backend, first.device, precision, example.name)
+
     def _candidate(self, stage: str, name: str, package: ModelPackage) -> Candidate:
         """One engine of a stage with the model's variant for it."""
-        engine = self.config.engines[name]
-        with self.located("engines", name):
-            self._engine(name, engine)  # so that a wrong option is told before the start
-            kind = engines.registry.engine_class(engine.backend)
+        engine, kind = self.config.engines[name], self._kind(name)
         with self.located("stages", stage, "engine"):
             try:
                 program = package.program_for(kind, engine.precision or "")
@@ -124,7 +156,17 @@ class Planner:
                 able = engines.registry.able(package.program)
                 remedy = f"bind it to an engine with backend {' or '.join(able)}"
                 raise ModelError(f"{error}; {remedy}") from None
-        return Candidate(name, lambda: self._engine(name, engine), program, Breaker(engine.retry_s))
+        return Candidate(name, self._maker(name), program, Breaker(engine.retry_s))
+
+    def _kind(self, name: str) -> type[Engine]:
+        """The class of an engine of the configuration. Raises `ConfigError`."""
+        with self.located("engines", name):
+            self._maker(name)()  # so that a wrong option is told before the start
+            return engines.registry.engine_class(self.config.engines[name].backend)
+
+    def _maker(self, name: str) -> Callable[[], Engine]:
+        """Makes that engine of the configuration, not yet initialised."""
+        return partial(self._engine, name, self.config.engines[name])
 
     def labels(self, stage: str) -> tuple[str, ...]:
         """The names of the classes in what a stage gives: of its model, or from before it."""

@@ -24,6 +24,7 @@ DECODE = "decode"
 CHAIN = ("preprocess", "detect", "postprocess", "embed", "track")
 _OF_FILES = ("pace", "start_s", "end_s", "loop")
 _NETWORKS = ("detect", "embed")
+_KERNELS = ("preprocess", "postprocess", "track")
 _OF_EVERY_ENGINE = tuple(EngineConfig.model_fields)
 
 
@@ -92,6 +93,10 @@ def _check_uri(document: Document, path: KeyPath, camera: Mapping[str, Any]) -> 
     elif is_live(uri):
         for key in (key for key in _OF_FILES if camera.get(key) not in (None, False, 0, "asap")):
             document.complain((*path, key), "a live camera has no such choice", "leave it out")
+    elif scheme == "rendered":
+        for key in (key for key in _OF_FILES[1:] if camera.get(key) not in (None, False, 0)):
+            remedy = "write its length into the uri, as in rendered:day?seconds=10"
+            document.complain((*path, key), "a rendered street has no such choice", remedy)
 
 
 def _check_backend(document: Document, name: str, engine: Mapping[str, Any]) -> None:
@@ -126,17 +131,18 @@ def _check_engines(
 ) -> None:
     known = list(engines) or ["cpu0"]
     for name, stage in stages.items():
-        if stage.get("kind", name) not in _NETWORKS:
+        kind = stage.get("kind", name)
+        if kind not in _NETWORKS + _KERNELS:
             continue
         path, written = ("stages", name, "engine"), stage.get("engine")
         chosen = _names(written)
-        if chosen == (AUTO,):
+        if chosen == (AUTO,) and kind in _NETWORKS:
             continue
         for engine in (engine for engine in chosen if engine not in known):
             document.complain(path, f"no engine is called '{engine}'", suggest(engine, known))
         if len(set(chosen)) < len(chosen):
             document.complain(path, "an engine is named twice", "name each once")
-        if not written and len(known) > 1:
+        if not written and len(known) > 1 and kind in _NETWORKS:
             document.complain(path, "is missing", f"say which one: {', '.join(known)}")
 
 

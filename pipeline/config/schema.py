@@ -177,7 +177,17 @@ class EmbedConfig(NetworkConfig):
     )
 
 
-class PreprocessConfig(StageConfig):
+class KernelConfig(StageConfig):
+    """A stage of plain code that an engine can run as a kernel."""
+
+    engine: Names = Field(
+        default=(),
+        description="Id of an engine that runs it as a kernel (see kernels.md), or of several: the "
+        "next takes over where one fails. By default plain code on the host.",
+    )
+
+
+class PreprocessConfig(KernelConfig):
     """Makes the network's input of a picture, as the model says."""
 
     kind: Literal["preprocess"] = "preprocess"
@@ -189,7 +199,7 @@ class PreprocessConfig(StageConfig):
     )
 
 
-class PostprocessConfig(StageConfig):
+class PostprocessConfig(KernelConfig):
     """Makes detections in source pixels of the network's outputs."""
 
     kind: Literal["postprocess"] = "postprocess"
@@ -213,7 +223,7 @@ class MergeConfig(StageConfig):
     nms_iou: Share = Field(default=0.6, description="As in postprocess, between the detectors.")
 
 
-class TrackConfig(StageConfig, TrackSpec):
+class TrackConfig(KernelConfig, TrackSpec):
     """Gives objects their identities."""
 
     kind: Literal["track"] = "track"

@@ -34,6 +34,7 @@ class Preprocessor:
 
     Attributes:
         spec: the manifest's preprocess part.
+        size: width and height of the network's input, pixels.
         output: what a call gives, as a tensor.
 
     Raises:
@@ -49,7 +50,8 @@ class Preprocessor:
                 f"a picture can become float32, float16 or uint8 in nchw or nhwc; "
                 f"the model's input is {dtype} in {layout!r}"
             )
-        self.spec, self._width, self._height = spec, width, height
+        self.spec, self.size = spec, (width, height)
+        self._width, self._height = width, height
         self._dtype, self._nchw = dtype, layout == "nchw"
         self.output = TensorSpec("tensor", self._empty(1).shape, dtype, layout)
         self._order = (0, 1, 2) if spec.color == "bgr" else (2, 1, 0)

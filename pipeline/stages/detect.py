@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from engines.errors import EngineError
 from pipeline.config import DetectConfig
-from pipeline.network import BoundNetwork
+from pipeline.network import BoundNetwork, BoundStage
 from pipeline.packet import Packet, Status
 from pipeline.payloads import ModelInput, ModelOutput
 from pipeline.planning import Plan, Planner
-from pipeline.stage import Stage
 
 
-class DetectStage(Stage[ModelInput, ModelOutput]):
+class DetectStage(BoundStage[ModelInput, ModelOutput]):
     """Runs the network; where its engine fails, the frame is blind, never empty.
 
     Args:
@@ -28,13 +27,13 @@ class DetectStage(Stage[ModelInput, ModelOutput]):
     produces = ModelOutput
 
     def __init__(self, network: BoundNetwork) -> None:
+        super().__init__(network)
         self._network = network
 
-    def open(self) -> None:
-        self._network.open()
-        self.runs_on = self._network.runs_on
-
     def process(self, packet: Packet[ModelInput]) -> Iterable[Packet[ModelOutput]]:
+        if packet.status is Status.BLIND:
+            payload = packet.payload
+            return (packet.carrying(ModelOutput(payload.picture, {}, payload.placement)),)
         try:
             tensors = self._network.run(packet.payload.tensor)
         except EngineError as error:
@@ -44,7 +43,7 @@ class DetectStage(Stage[ModelInput, ModelOutput]):
     def process_batch(
         self, packets: Sequence[Packet[ModelInput]]
     ) -> list[list[Packet[ModelOutput]]]:
-        if not self._network.batches:
+        if not self._network.batches or any(p.status is Status.BLIND for p in packets):
             return super().process_batch(packets)
         try:
             tensors = self._network.run(np.concatenate([p.payload.tensor for p in packets]))
@@ -64,15 +63,6 @@ class DetectStage(Stage[ModelInput, ModelOutput]):
 
     def _blind(self, packet: Packet[ModelInput], error: EngineError) -> Packet[ModelOutput]:
         return self._seen(packet, {}).marked(Status.BLIND, str(error))
-
-    def counts(self) -> Mapping[str, int]:
-        return self._network.counts()
-
-    def reasons(self) -> Mapping[str, str]:
-        return self._network.reasons()
-
-    def close(self) -> None:
-        self._network.close()
 
 
 def plan(planner: Planner, name: str, config: DetectConfig) -> Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,14 @@ from pipeline.config import EmbedConfig
 from pipeline.detection.detections import Detections
 from pipeline.media.picture import Picture
 from pipeline.media.preprocess import Preprocessor
-from pipeline.network import BoundNetwork
+from pipeline.network import BoundNetwork, BoundStage
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Detected
 from pipeline.planning import Plan, Planner
-from pipeline.stage import Stage
 from pipeline.tracking.gallery import normalised
 
 
-class EmbedStage(Stage[Detected, Detected]):
+class EmbedStage(BoundStage[Detected, Detected]):
     """Runs a ReID network on crops from the full-resolution picture.
 
     Detections below `min_score` are not looked at: they are mostly hidden, so their crops show
@@ -46,14 +45,11 @@ class EmbedStage(Stage[Detected, Detected]):
         dimension: int,
         min_score: float = 0.0,
     ) -> None:
+        super().__init__(network)
         self._network = network
         self._preprocessor = preprocessor
         self._dimension = dimension
         self._min_score = min_score
-
-    def open(self) -> None:
-        self._network.open()
-        self.runs_on = self._network.runs_on
 
     def process(self, packet: Packet[Detected]) -> Iterable[Packet[Detected]]:
         if packet.status is Status.BLIND:
@@ -74,15 +70,6 @@ class EmbedStage(Stage[Detected, Detected]):
             parts = [next(iter(self._network.run(batch).values())) for batch in batches]
             embeddings[seen] = normalised(np.concatenate(parts).reshape(len(seen), -1))
         return embeddings
-
-    def counts(self) -> Mapping[str, int]:
-        return self._network.counts()
-
-    def reasons(self) -> Mapping[str, str]:
-        return self._network.reasons()
-
-    def close(self) -> None:
-        self._network.close()
 
 
 def plan(planner: Planner, name: str, config: EmbedConfig) -> Plan:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+import numpy as np
+
+from engines.errors import EngineError
+from engines.program import Kernel
 from pipeline.config import PreprocessConfig
+from pipeline.errors import StageError
+from pipeline.kernels.letterbox import letterbox
 from pipeline.media.picture import BgrPicture
 from pipeline.media.preprocess import Preprocessor
-from pipeline.packet import Packet
+from pipeline.network import BoundNetwork, BoundStage
+from pipeline.packet import Packet, Status
 from pipeline.payloads import Decoded, ModelInput
 from pipeline.planning import Plan, Planner
 from pipeline.stage import Stage
+
+#: Sizes of pictures whose kernels are kept: a broken camera may have a new one each frame.
+MOST_SIZES = 16
 
 
 class PreprocessStage(Stage[Decoded, ModelInput]):
@@ -35,8 +45,60 @@ class PreprocessStage(Stage[Decoded, ModelInput]):
         return (packet.carrying(ModelInput(picture, tensor, placement)),)
 
 
+class BoundPreprocessStage(BoundStage[Decoded, ModelInput]):
+    """The same on an engine, which gets the whole picture as BGR.
+
+    A kernel is made for one size of picture; that of the first frame of a new size is loaded when
+    the frame comes. Where the engine fails, the frame is blind.
+
+    Args:
+        preprocessor: stateless; may be shared between copies.
+        bind: puts a kernel on the stage's engines.
+    """
+
+    consumes = Decoded
+    produces = ModelInput
+
+    def __init__(self, preprocessor: Preprocessor, bind: Callable[[Kernel], BoundNetwork]) -> None:
+        self._preprocessor = preprocessor
+        self._bind = bind
+        width, height = preprocessor.size
+        first = bind(letterbox(preprocessor, width, height))
+        # So that an engine that cannot run it is told before the first frame.
+        self._by_size = {(width, height): first}
+        super().__init__(first)
+
+    def process(self, packet: Packet[Decoded]) -> Iterable[Packet[ModelInput]]:
+        picture = packet.payload.picture
+        placement = self._preprocessor.placement(picture.width, picture.height)
+        try:
+            network = self._network(picture.width, picture.height)
+            tensor = network.run(picture.bgr()[None])[self._preprocessor.output.name]
+        except (EngineError, StageError) as error:
+            nothing = ModelInput(picture, np.empty(0, np.float32), placement)
+            return (packet.carrying(nothing).marked(Status.BLIND, f"preprocess: {error}"),)
+        return (packet.carrying(ModelInput(picture, tensor, placement)),)
+
+    def _network(self, width: int, height: int) -> BoundNetwork:
+        network = self._by_size.get((width, height))
+        if network is None:
+            if len(self._by_size) == MOST_SIZES:
+                oldest = self._by_size.pop(next(iter(self._by_size)))
+                self._networks.remove(oldest)
+                oldest.close()
+            network = self._bind(letterbox(self._preprocessor, width, height))
+            network.open()
+            self._by_size[width, height] = network
+            self._networks.append(network)
+        return network
+
+
 def plan(planner: Planner, name: str, config: PreprocessConfig) -> Plan:
-    """The stage for the configured model's input."""
+    """The stage for the configured model's input, on the configured engine if there is one."""
     package = planner.model(name, "detect", config.model, config.weights)
     preprocessor = planner.preprocessor(name, package)
-    return Plan(PreprocessStage, lambda run: PreprocessStage(preprocessor, config.fast))
+    if not config.engine:
+        return Plan(PreprocessStage, lambda run: PreprocessStage(preprocessor, config.fast))
+    example = letterbox(preprocessor, *preprocessor.size)
+    bind, binding = planner.kernels(name, config, example)
+    return Plan(BoundPreprocessStage, lambda run: BoundPreprocessStage(preprocessor, bind), binding)

@@ -3,44 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import EngineError
 from pipeline.config import TrackConfig
+from pipeline.kernels.cosine import cosine
+from pipeline.kernels.iou import iou
+from pipeline.network import BoundNetwork, BoundStage
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Detected, Tracked
 from pipeline.planning import Plan, Planner
-from pipeline.stage import Stage
+from pipeline.tracking.cost import Pairs, Similarity, positive
+from pipeline.tracking.motion import Floats
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.tracker import Tracker
 
 
-class TrackStage(Stage[Detected, Tracked]):
+class TrackStage(BoundStage[Detected, Tracked]):
     """A tracker for each camera; where nothing is known about a frame, the tracks coast.
 
     Args:
         spec: of every camera's tracker.
+        networks: the kernels ``iou`` and ``cosine``, owned by this copy; without them the trackers
+            compare by themselves. Where one fails, the frame is blind.
     """
 
     consumes = Detected
     produces = Tracked
     per_camera = True
 
-    def __init__(self, spec: TrackSpec) -> None:
+    def __init__(
+        self, spec: TrackSpec, networks: tuple[BoundNetwork, BoundNetwork] | None = None
+    ) -> None:
+        super().__init__(*(networks or ()))
         self._spec = spec
+        self._similarity = _similarity(*networks) if networks else Similarity()
         self._trackers: dict[str, Tracker] = {}
 
     def process(self, packet: Packet[Detected]) -> Iterable[Packet[Tracked]]:
         camera = packet.frame.camera
         tracker = self._trackers.get(camera)
         if tracker is None:
-            tracker = self._trackers[camera] = Tracker(self._spec)
-        payload = packet.payload
+            tracker = self._trackers[camera] = Tracker(self._spec, self._similarity)
+        payload, pts_ns = packet.payload, packet.frame.pts_ns
         if packet.status in (Status.BLIND, Status.COASTING):
-            tracks = tracker.coast(packet.frame.pts_ns)
+            tracks = tracker.coast(pts_ns)
         else:
-            tracks = tracker.update(payload.detections, packet.frame.pts_ns, payload.embeddings)
+            try:
+                tracks = tracker.update(payload.detections, pts_ns, payload.embeddings)
+            except EngineError as error:
+                tracks = tracker.predicted()
+                packet = packet.marked(Status.BLIND, f"track: {error}")
         return (packet.carrying(Tracked(payload.picture, payload.detections, tracks)),)
 
 
+def _similarity(on_iou: BoundNetwork, on_cosine: BoundNetwork) -> Similarity:
+    """What compares on engines, which see no empty lists: not all of them can."""
+
+    def overlaps(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Pairs:
+        return positive(_matrix(on_iou, a_xyxy, b_xyxy))
+
+    def cosines(a: NDArray[Any], b: NDArray[Any]) -> Floats:
+        return _matrix(on_cosine, a, b)
+
+    return Similarity(overlaps, cosines)
+
+
+def _matrix(network: BoundNetwork, a: NDArray[Any], b: NDArray[Any]) -> Floats:
+    """What a kernel of two lists gives, (N, M)."""
+    if not len(a) or not len(b):
+        return np.zeros((len(a), len(b)))
+    (matrix,) = network.run({"a": a.astype(np.float32), "b": b.astype(np.float32)}).values()
+    return matrix.astype(np.float64)
+
+
 def plan(planner: Planner, name: str, config: TrackConfig) -> Plan:
-    """The stage with the configured tracker."""
-    return Plan(TrackStage, lambda run: TrackStage(config))
+    """The stage with the configured tracker, its cost on the configured engine if there is one."""
+    if not config.engine:
+        return Plan(TrackStage, lambda run: TrackStage(config))
+    bind, binding = planner.kernels(name, config, iou())
+    return Plan(TrackStage, lambda run: TrackStage(config, (bind(iou()), bind(cosine()))), binding)

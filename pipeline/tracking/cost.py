@@ -63,6 +63,13 @@ def overlaps(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Pairs:
     return Pairs(i, j, common / union)
 
 
+def positive(similarity: Floats) -> Pairs:
+    """The pairs with a positive similarity in a matrix (N, M), one row a track."""
+    i, j = similarity.nonzero()
+    found = similarity[i, j]
+    return Pairs(i, j, found).where(found > 0)
+
+
 def all_pairs(n: int, m: int) -> tuple[Indices, Indices]:
     """Each of 0..n-1 with each of 0..m-1: (n m,) and (n m,), sorted."""
     i, j = np.divmod(np.arange(n * m), max(m, 1))
