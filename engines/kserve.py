@@ -4,7 +4,7 @@ The device is the server: ``grpc://127.0.0.1:8001``, ``http://127.0.0.1:8000``, 
 ``https://`` over TLS. So whatever shows a device shows where the work is done, and one engine of a
 configuration moves to a server, its model staying as it is:
 
-    --set engines.det0.backend=kserve --set engines.det0.device=grpc://127.0.0.1:8001
+    --set 'engines.det0={backend: kserve, device: "grpc://127.0.0.1:8001"}'
 
 That is why this backend takes ONNX networks: "the server has this network under its name". The name
 is the option ``remote``, else the file's without suffix; the file itself is not sent. A network
@@ -12,8 +12,8 @@ that exists on the server only is a small YAML file (format ``kserve``): ``model
 it matters, ``version: "1"``. The server's description of the model must agree with the tensors
 declared here; whether its weights are the same it does not tell, nor what it computes in.
 
-Tensors travel as raw bytes. Shared memory, which Triton offers to clients of its own machine, is
-not used.
+Tensors travel as raw bytes; a server that takes none over HTTP takes them over gRPC. Shared memory,
+which Triton offers to clients of its own machine, is not used.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ CLIENTS: dict[str, tuple[Callable[..., Client], bool]] = {
     "http": (HttpClient, False),
     "https": (HttpClient, True),
 }
+#: Longest time an answer may be given.
+MAX_SECONDS = 3600
 #: What a server computes in, which the protocol does not tell.
 AS_SERVED = "as served"
 
@@ -81,8 +83,11 @@ class KserveOptions(Options):
         if not isinstance(token, str) or not token.isascii() or not f"x{token}".isprintable():
             raise OptionError("token: expected printable ASCII characters")
         seconds: object = self.answer_s
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-            raise OptionError(f"answer_s: expected seconds > 0, got {seconds!r}")
+        number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+        if not number or not 0 < self.answer_s <= MAX_SECONDS:
+            raise OptionError(
+                f"answer_s: expected seconds > 0 and at most {MAX_SECONDS}, got {seconds!r}"
+            )
 
 
 class KserveEngine(Engine):
@@ -105,7 +110,11 @@ class KserveEngine(Engine):
             raise OptionError(
                 "device: a server's address holds no user and no password; use the option token"
             )
-        super().__init__(engine_id, device, options, precision)
+        if precision:
+            raise OptionError(
+                f"precision: the server decides and does not tell, got {precision!r}; leave it out"
+            )
+        super().__init__(engine_id, device, options)
         self._client: Client | None = None
         self._server = ""
 
@@ -158,15 +167,13 @@ class KserveEngine(Engine):
         wanted = [self._reads[spec.name] for spec in self.outputs]
         try:
             found = self._client.infer(self._model, self._version, fed, wanted)
+            if missing := [name for name in wanted if name not in found]:
+                raise ServerError(f"gave no {missing[0]!r}, but {', '.join(found) or 'nothing'}")
             results = {spec.name: found[self._reads[spec.name]] for spec in self.outputs}
             for spec in self.outputs:
                 spec.validate(results[spec.name])
         except (OSError, ServerError, TensorError) as error:
             raise ForwardError(f"{self}: model {self._model!r}: {error}") from error
-        except KeyError as error:
-            raise ForwardError(
-                f"{self}: model {self._model!r} gave no output {error}; it gave {list(found)}"
-            ) from error
         return results
 
     def _destroy(self) -> None:

@@ -6,13 +6,16 @@ import gc
 import json
 import os
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +224,8 @@ def test_a_file_can_name_the_model(
         ("http://127.0.0.1:80/v2", {}, "device: expected a server's address"),
         ("grpc://127.0.0.1:1", {"answer_s": 0}, "answer_s: expected seconds > 0, got 0"),
         ("grpc://127.0.0.1:1", {"answer_s": float("nan")}, "answer_s: expected seconds > 0"),
+        ("grpc://127.0.0.1:1", {"answer_s": 1e9}, "answer_s: expected seconds > 0"),
+        ("grpc://127.0.0.1:1", {"precision": "fp16"}, "precision: the server decides"),
         ("grpc://127.0.0.1:1", {"remote": 3}, "remote: expected text, got 3"),
         ("grpc://127.0.0.1:1", {"version": 1}, "version: expected text, got 1"),
         ("https://127.0.0.1:1", {"ca": "no.pem"}, "ca: no.pem cannot be used"),
@@ -256,8 +261,46 @@ def test_without_its_library_http_works_and_grpc_says_what_to_install(
         engines.create("far", "kserve", server.address("grpc")).init()
 
 
+@dataclass(frozen=True)
+class Certificate:
+    """Of 127.0.0.1, signed by itself."""
+
+    path: Path
+    key: Path
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    made = Certificate(folder / "certificate.pem", folder / "key.pem")
+    pem = serialization.Encoding.PEM
+    made.path.write_bytes(signed.public_bytes(pem))
+    made.key.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return made
+
+
 @contextmanager
-def odd_http_server(answer: bytes, **headers: str) -> Iterator[tuple[str, list[str]]]:
+def odd_http_server(
+    answer: bytes, tls: Certificate | None = None, **headers: str
+) -> Iterator[tuple[str, list[str]]]:
     """A server of the protocol that answers each inference with these bytes; and tokens it saw."""
     tokens: list[str] = []
 
@@ -283,10 +326,14 @@ def odd_http_server(answer: bytes, **headers: str) -> Iterator[tuple[str, list[s
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls.path, tls.key)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", tokens
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}", tokens
         finally:
             server.shutdown()
             thread.join()
@@ -318,7 +365,7 @@ def test_http_answers_in_numbers_and_in_bytes() -> None:
         (b"\xff\x00 garbage", {}, "not understood"),
         (b"[]", {}, "not understood"),
         (b'{"outputs": [{}]}', {}, "not understood"),
-        (b'{"outputs": []}', {}, "gave no output 'y'; it gave \\[\\]"),
+        (b'{"outputs": []}', {}, "gave no 'y', but nothing"),
         (json.dumps(GOOD).encode() + b"}", {}, "not understood"),
         (json.dumps(GOOD).replace("[2]", "[3]").encode(), {}, "not understood"),
         (json.dumps(GOOD).replace("FP32", "FP64").encode(), {}, "expected y: float32.2., got fl"),
@@ -365,15 +412,21 @@ class OddServicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignor
 
 
 @contextmanager
-def odd_grpc_server(answer: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+def odd_grpc_server(
+    answer: dict[str, Any], tls: Certificate | None = None
+) -> Iterator[tuple[str, list[str]]]:
     with ThreadPoolExecutor(2) as threads:
         server = grpc.server(threads)
         servicer = OddServicer(answer)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
-        port = server.add_insecure_port("127.0.0.1:0")
+        if tls:
+            pair = (tls.key.read_bytes(), tls.path.read_bytes())
+            port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+        else:
+            port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         try:
-            yield f"grpc://127.0.0.1:{port}", servicer.tokens
+            yield f"{'grpcs' if tls else 'grpc'}://127.0.0.1:{port}", servicer.tokens
         finally:
             server.stop(None).wait()
 
@@ -397,7 +450,7 @@ def test_grpc_answers_in_numbers_and_in_bytes() -> None:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        ({}, r"gave no output 'y'; it gave \[\]"),
+        ({}, r"gave no 'y', but nothing"),
         (grpc_answer(), "not understood"),
         (grpc_answer(fp32_contents=[1, 2, 3]), "not understood"),
         (grpc_answer("FP32", b"1234567"), "not understood"),
@@ -413,6 +466,21 @@ def test_nonsense_over_grpc_is_an_error(answer: dict[str, Any], told: str) -> No
         pytest.raises(ForwardError, match=f"'far'.*{told}"),
     ):
         load(device, ECHO)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_over_tls_only_a_trusted_server_is_taken(protocol: str, certificate: Certificate) -> None:
+    numbers = np.array([1, 2], np.float32)
+    server = (
+        odd_http_server(json.dumps(GOOD).encode(), certificate)
+        if protocol == "http"
+        else odd_grpc_server(grpc_answer(fp32_contents=[1, 2]), certificate)
+    )
+    with server as (device, _):
+        with loaded(device, ECHO, ca=str(certificate.path)) as engine:
+            np.testing.assert_array_equal(run(engine, numbers), numbers)
+        with pytest.raises(EngineUnavailable, match=r"(?i)certificate"):
+            load(device, ECHO)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
