@@ -83,8 +83,12 @@ def _sizes(work: Work, parameters: Message) -> list[tuple[float, float]]:
         if all(abs(ratio - other) >= 1e-6 for other in ratios):
             ratios += [ratio, 1 / ratio] if parameters.boolean("flip", True) else [ratio]
     smallest, largest = parameters.numbers("min_size"), parameters.numbers("max_size")
-    if not smallest or min(smallest) <= 0 or (largest and len(largest) != len(smallest)):
-        raise work.error("expected min_size above 0, and as many max_size or none")
+    if not smallest or min(smallest) <= 0:
+        raise work.error(f"min_size: expected numbers above 0, found {smallest[:8]}")
+    if largest and (
+        len(largest) != len(smallest) or any(b <= a for a, b in zip(smallest, largest, strict=True))
+    ):
+        raise work.error(f"max_size: expected one above each min_size, found {largest[:8]}")
     if len(smallest) * len(ratios) > _MOST_PRIORS:
         raise work.error(f"{len(smallest)} sizes in {len(ratios)} ratios are too many")
     sizes: list[tuple[float, float]] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engines import ProgramError
+from engines import EngineUnavailable, ProgramError
 from engines.convert.caffe import convert
 from tests.engines.convert.caffe.caffe_files import refusal, save
+from tests.engines.convert.caffe.test_layers import CASES
 from tests.engines.convert.caffe.test_networks import resnet, ssd_mobilenet
 
 INPUT = 'input: "data"\ninput_shape { dim: 1 dim: 4 dim: 8 dim: 8 }\n'
@@ -54,6 +56,8 @@ def _layer(kind: str, parameters: str = "", top: str = 'top: "out"') -> str:
         (INPUT + _layer("ReLU", top=""), "gives more than its 0 tops"),
         (INPUT + _layer("ReLU", top='top: "a" top: "b"'), "expected 1 tops, found 2"),
         (INPUT + _layer("PriorBox", 'bottom: "data" prior_box_param { min_size: 0 }'), "min_size"),
+        (INPUT + _layer("PriorBox", 'bottom: "data" prior_box_param { min_size: 9 max_size: -8 }'),
+         "max_size: expected one above each min_size, found [-8.0]"),
         (INPUT.replace("8", "99999") + _layer("ReLU"), "no shape of an input"),
     ],
 )  # fmt: skip
@@ -70,6 +74,15 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
     network = save(tmp_path, INPUT + _layer("ReLU"), ONE)
     network.path.with_suffix(".caffemodel").unlink()
     with pytest.raises(ProgramError, match=r"net\.caffemodel: no such file; put the weights"):
+        convert(network, tmp_path, "fp32")
+
+
+def test_a_missing_package_is_named_with_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = save(tmp_path, INPUT + _layer("ReLU"), ONE)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(EngineUnavailable, match=r"pip install 'sightline\[convert\]'"):
         convert(network, tmp_path, "fp32")
 
 
@@ -111,6 +124,27 @@ def test_a_damaged_text_is_converted_or_refused(
     network = save(tmp_path, text, weights)
     network.path.write_text(" ".join(words))
     assert refusal(lambda: convert(network, tmp_path, "fp32")) != ""
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=st.sampled_from(sorted(CASES)), seed=st.integers(0, 2**32 - 1))
+def test_damaged_parameters_are_converted_or_refused(tmp_path: Path, case: str, seed: int) -> None:
+    """Every type of layer, with other numbers and one bottom or top too many."""
+    kind, parameters, shape, weights = CASES[case]
+    chance = random.Random(seed)
+    words = parameters.split(" ")
+    for _ in range(chance.randint(1, 3)):
+        odd = ["0", "-1", "1", "65535", "2147483647", "1e30", "1e-30", "true"]
+        words[chance.randrange(len(words))] = chance.choice([chance.choice(words), *odd])
+    dims = " ".join(f"dim: {n}" for n in shape[: chance.choice([4, 4, 4, 1])])
+    text = (
+        f'input: "data" input_shape {{ {dims} }} layer {{ name: "it" type: "{kind}" '
+        f'bottom: "data" top: "a" {" ".join(words)} '
+        f"""{chance.choice(["", "", 'bottom: "data"', 'top: "b"'])} }}"""
+    )
+    network = save(tmp_path, text, {"it": [np.ones(s, np.float32) for s in weights or [(1,)]]})
+    found = refusal(lambda: convert(network, tmp_path, "fp32"))
+    assert found is None or "net" in found
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engines import ProgramError
@@ -47,6 +47,7 @@ def _as_text(tree: dict) -> dict:
     }
 
 
+@settings(max_examples=40)
 @given(TREES)
 def test_what_was_written_is_read(tree: dict) -> None:
     assert _plain(parse(_write(tree), "net")) == _as_text(tree)
