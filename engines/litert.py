@@ -178,17 +178,17 @@ def _named_tensors(interpreter: Any, network: Network) -> tuple[Details, Details
         names |= {d["index"]: name for name, d in runner.get_output_details().items()}
     else:
         names = {}
-    return (
-        _declared(network.inputs, {names.get(d["index"], d["name"]): d for d in inputs}),
-        _declared(network.outputs, {names.get(d["index"], d["name"]): d for d in outputs}),
-    )
+    return _named(network.inputs, inputs, names), _named(network.outputs, outputs, names)
 
 
-def _declared(specs: tuple[TensorSpec, ...], found: Details) -> Details:
-    wanted = [spec.name for spec in specs]
-    if len(wanted) != len(found) or set(wanted) & set(found):
-        return found
-    return dict(zip(wanted, found.values(), strict=True))
+def _named(
+    declared: tuple[TensorSpec, ...], tensors: list[dict[str, Any]], names: dict[int, str]
+) -> Details:
+    own = [names.get(details["index"], details["name"]) for details in tensors]
+    wanted = [spec.name for spec in declared]
+    if len(wanted) == len(own) and not set(wanted) & set(own):
+        own = wanted
+    return dict(zip(own, tensors, strict=True))
 
 
 def _specs(tensors: Details) -> tuple[TensorSpec, ...]:

@@ -42,10 +42,18 @@ class Translation:
                 yield node
 
     def finish(self) -> bytes:
-        """The file."""
-        return self.writer.finish(
-            self._inputs, {value.name: self.get(value.name) for value in self.graph.output}
-        )
+        """The file; each of its outputs has a tensor of its own."""
+        taken = set(self._inputs.values())
+        outputs = {}
+        for value in self.graph.output:
+            index = self.get(value.name)
+            if index in taken:
+                unmoved = tuple(range(len(self.probe.shapes[value.name])))
+                source, index = index, self.define(value.name)
+                self.transpose(source, unmoved, index)
+            outputs[value.name] = index
+            taken.add(index)
+        return self.writer.finish(self._inputs, outputs)
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """A tensor's contents; None where they are known at run time only."""

@@ -222,6 +222,12 @@ def test_an_activation_is_part_of_the_operator_unless_both_results_are_read(tmp_
     assert counts["RELU"] == 1
 
 
+def test_every_output_has_its_own_tensor(tmp_path: Path) -> None:
+    nodes = [node("Identity", "x", to="same"), node("Relu", "x"), node("Identity", "y", to="z")]
+    network = save(tmp_path, nodes, outputs=("same", "y", "z"))
+    compare(network, tmp_path, image(*IMAGE))
+
+
 def test_layouts_change_only_at_the_ends(tmp_path: Path) -> None:
     nodes = [
         node("Conv", "x", "w", to="a"),

@@ -15,7 +15,7 @@ from tests.engines.subjects import picture, small_network
 
 pytest.importorskip("tvm")
 
-from engines.convert.tvm import convert  # noqa: E402 - after the check that TVM is there
+from engines.convert.tvm import convert
 
 
 def run(backend: str, network: Network, image: np.ndarray) -> dict[str, np.ndarray]:
