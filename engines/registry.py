@@ -21,8 +21,15 @@ GROUP = "sightline.engines"
 BUILT_IN = {
     "onnxruntime": "engines.onnxruntime:OnnxRuntimeEngine",
     "opencv": "engines.opencv:OpenCvEngine",
+    "ncnn": "engines.ncnn:NcnnEngine",
+    "mnn": "engines.mnn:MnnEngine",
+    "litert": "engines.litert:LiteRtEngine",
+    "tvm": "engines.tvm:TvmEngine",
     "host": "engines.host:HostEngine",
     "kserve": "engines.kserve:KserveEngine",
+    "openvino": "engines.openvino:OpenVinoEngine",
+    "torch": "engines.torch:TorchEngine",
+    "tensorrt": "engines.tensorrt:TensorRtEngine",
 }
 
 

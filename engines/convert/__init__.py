@@ -24,6 +24,7 @@ CONVERTERS = {
     ("onnx", "mnn"): "engines.convert.mnn",
     ("onnx", "tflite"): "engines.convert.litert",
     ("onnx", "tvm"): "engines.convert.tvm",
+    ("onnx", "tensorrt"): "engines.convert.tensorrt",
 }
 _BETWEEN = "onnx"
 
