@@ -69,7 +69,7 @@ def command(
         typer.echo(json_text.dumps(facts, ensure_ascii=False))
     else:
         _show(conversion)
-    if not conversion.equal:
+    if not conversion.comparison.equal:
         raise typer.Exit(1)
 
 
@@ -101,7 +101,7 @@ def _show(conversion: Conversion) -> None:
     report = conversion.report
     table = Table("output", *numbers("largest", "max |Δ|", "mean |Δ|", "cosine", "allowed"), "",
                   box=SIMPLE_HEAD)  # fmt: skip
-    for one in conversion.differences:
+    for one in conversion.comparison.differences:
         numbers_ = (one.largest, one.max_abs, one.mean_abs)
         table.add_row(
             one.name,
@@ -113,7 +113,7 @@ def _show(conversion: Conversion) -> None:
     console().print(table)
     typer.echo(f"{report['engines']['network']} against {report['engines']['source']}")
     typer.echo(f"compared on {report['compared_on']}")
-    if conversion.equal:
+    if conversion.comparison.equal:
         typer.echo(f"converted: {conversion.network.path}")
     else:
         typer.echo(f"not the same network; left in {conversion.folder}", err=True)

@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import engines
-from engines import Engine, EngineUnavailable, Network, ProgramError, TensorSpec
-from pipeline.errors import ModelError
-from pipeline.media.images import IMAGE_SUFFIXES, ImageSource
-from pipeline.media.picture import Picture
-from pipeline.media.preprocess import Preprocessor
-from pipeline.media.source import Source
-from pipeline.media.sources import open_source
+from engines import Engine, EngineUnavailable, Network, ProgramError
 from pipeline.models.manifest import PreprocessSpec
-from pipeline.resources import shipped
+from pipeline.models.samples import Samples, Tensors, samples
 
 #: How far an output may be away, as a share of its largest magnitude in the source's outputs.
 TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2, "bf16": 5e-2, "int8": 0.25}
-#: So many pictures are compared, this many apart.
-PICTURES, APART = 8, 10
-#: Width and height of a picture where the network takes any.
-ANY_SIZE = 320
-_SEED = 0
-
-Tensors = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """What a network is given.
-
-    Attributes:
-        inputs: of each run, every input by name.
-        told: where they are from, for the report.
-    """
-
-    inputs: tuple[Tensors, ...]
-    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +47,67 @@ class Difference:
         return self.max_abs <= self.allowed
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two networks on the same input.
+
+    Attributes:
+        source: with its tensors declared.
+        network: what `source` was converted to, with the same tensors.
+        engines: that ran them.
+        told: what both were given.
+        tolerance: largest difference, as a share of an output's largest magnitude.
+        differences: of each output.
+    """
+
+    source: Network
+    network: Network
+    engines: tuple[Engine, Engine]
+    told: str
+    tolerance: float
+    differences: tuple[Difference, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether every output is as near as it has to be."""
+        return all(difference.within for difference in self.differences)
+
+
+def compare(
+    source: Network,
+    network: Network,
+    precision: str,
+    preprocess: PreprocessSpec | None = None,
+    pictures: str | None = None,
+) -> Comparison:
+    """Runs two networks, each on an engine of its own format, on the same input.
+
+    Args:
+        source: the network that is right.
+        network: what it was converted to.
+        precision: that explains how far they may be apart.
+        preprocess: what the manifest says about pictures; None where there is none.
+        pictures: a video, an image or a folder; None for a sample video.
+
+    Raises:
+        EngineError: one of them cannot be run.
+        ModelError: pictures are given to a network that takes none.
+        SourceError: the pictures cannot be read.
+    """
+    # A converter knows the tensors of formats whose engine does not tell them.
+    source = replace(source, inputs=source.inputs or network.inputs,
+                     outputs=source.outputs or network.outputs)  # fmt: skip
+    source = _declared(source)
+    network = replace(network, inputs=source.inputs, outputs=source.outputs)
+    given = samples(source.inputs, preprocess, pictures)
+    pair = natural_engine(source), natural_engine(network, isolate=True)
+    expected, found = run(pair[0], source, given), run(pair[1], network, given)
+    tolerance = TOLERANCES[precision]
+    return Comparison(
+        source, network, pair, given.told, tolerance, differences(expected, found, tolerance)
+    )
+
+
 def natural_engine(network: Network, *, isolate: bool = False) -> Engine:
     """A new engine of the first backend that is installed and loads networks of this format.
 
@@ -97,44 +130,6 @@ def natural_engine(network: Network, *, isolate: bool = False) -> Engine:
     raise ProgramError(f"{network}: no engine runs networks in {network.format}")
 
 
-def samples(
-    specs: Sequence[TensorSpec], preprocess: PreprocessSpec | None, pictures: str | None
-) -> Samples:
-    """Input for a network: real pictures where it takes one, seeded noise elsewhere.
-
-    Args:
-        specs: the network's inputs.
-        preprocess: what its manifest says; None for BGR 0..255, stretched to the input.
-        pictures: a video, an image or a folder of images; None for a sample video.
-
-    Raises:
-        ModelError: pictures are given to a network that takes none.
-        SourceError: they cannot be read.
-    """
-    first, layout = next(((s, _layout(s)) for s in specs if _layout(s)), (None, ""))
-    chance = np.random.default_rng(_SEED)
-    if first is None:
-        if pictures is not None:
-            raise ModelError(f"the network takes no picture, {pictures} cannot be given to it")
-        noise = [{spec.name: _noise(spec, chance) for spec in specs} for _ in range(PICTURES)]
-        return Samples(tuple(noise), f"noise (seed {_SEED}): no input is a picture")
-    shape = _fixed(first)
-    height, width = (shape[layout.index(axis)] for axis in "hw")
-    how = preprocess or PreprocessSpec(resize="stretch")
-    preprocessor = Preprocessor(how, width, height, first.dtype, layout)
-    runs = []
-    for picture in _pictures(pictures):
-        tensor = np.repeat(preprocessor(picture)[0], shape[0], axis=0)
-        runs.append({spec.name: _noise(spec, chance) for spec in specs} | {first.name: tensor})
-    source = pictures or "the shipped sample video day.mp4"
-    told = f"{len(runs)} pictures of {source}"
-    if preprocess is None:
-        told += "; BGR 0..255, stretched, as there is no manifest"
-    if len(specs) > 1:
-        told += f"; noise (seed {_SEED}) in the other inputs"
-    return Samples(tuple(runs), told)
-
-
 def run(engine: Engine, network: Network, given: Samples) -> tuple[Tensors, ...]:
     """Every output of each run, by name. Raises `EngineError`."""
     runs = []
@@ -149,7 +144,7 @@ def run(engine: Engine, network: Network, given: Samples) -> tuple[Tensors, ...]
     return tuple(runs)
 
 
-def declared(network: Network) -> Network:
+def _declared(network: Network) -> Network:
     """The network with its tensors, read by its natural engine where they are not declared."""
     if network.inputs and network.outputs:
         return network
@@ -207,42 +202,3 @@ def _difference(
         cosine,
         tolerance * largest,
     )
-
-
-def _layout(spec: TensorSpec) -> str:
-    """``nchw`` or ``nhwc`` of an input that takes a picture; empty for any other."""
-    if len(spec.shape) != 4 or spec.dtype not in (np.float32, np.float16, np.uint8):
-        return ""
-    layouts = [layout for layout in ("nchw", "nhwc") if spec.shape[layout.index("c")] == 3]
-    return spec.layout if spec.layout in layouts else (layouts or [""])[0]
-
-
-def _fixed(spec: TensorSpec) -> tuple[int, ...]:
-    """Its shape with a length for each axis: one picture, of any size where it takes any."""
-    return tuple(
-        n if n != -1 else 1 if axis == 0 else ANY_SIZE for axis, n in enumerate(spec.shape)
-    )
-
-
-def _noise(spec: TensorSpec, chance: np.random.Generator) -> NDArray[Any]:
-    shape = tuple(1 if n == -1 else n for n in spec.shape)
-    if spec.dtype.kind == "f":
-        return chance.standard_normal(shape).astype(spec.dtype)
-    return chance.integers(0, 2, shape).astype(spec.dtype)
-
-
-def _pictures(pictures: str | None) -> Iterator[Picture]:
-    source = _source(pictures or str(shipped("sample_videos") / "day.mp4"))
-    try:
-        source.open()
-        for frame in islice(source.frames(), 0, PICTURES * APART, APART):
-            yield frame.picture
-    finally:
-        source.close()
-
-
-def _source(pictures: str) -> Source:
-    path = Path(pictures)
-    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        return ImageSource([path], 1.0, pictures)
-    return open_source(pictures)

@@ -26,16 +26,7 @@ import engines
 from engines import Engine, Network
 from engines.convert import convert, targets
 from pipeline.errors import ModelError
-from pipeline.models.comparison import (
-    TOLERANCES,
-    Difference,
-    Samples,
-    declared,
-    differences,
-    natural_engine,
-    run,
-    samples,
-)
+from pipeline.models.comparison import Comparison, Difference, compare
 from pipeline.models.converted import REPORT, converted_folder, files_of, identity
 from pipeline.models.download import file_sha256
 from pipeline.models.manifest import PreprocessSpec
@@ -49,18 +40,13 @@ class Conversion:
 
     Attributes:
         network: the new network, at its final place, with the tensors of its source.
-        differences: of each output from the source's.
+        comparison: of it with its source.
         report: what is written in ``report.json``.
     """
 
     network: Network
-    differences: tuple[Difference, ...]
+    comparison: Comparison
     report: dict[str, Any]
-
-    @property
-    def equal(self) -> bool:
-        """Whether every output is as near as it has to be."""
-        return all(difference.within for difference in self.differences)
 
     @property
     def folder(self) -> Path:
@@ -105,59 +91,33 @@ def convert_model(
         begun = time.monotonic()
         made = convert(source, target, workshop, precision)
         converted_s = time.monotonic() - begun
-        conversion = _compared(source, made, precision, preprocess, pictures)
-        conversion.report["seconds"] = {
+        comparison = compare(source, made, precision, preprocess, pictures)
+        report = _report(comparison)
+        report["seconds"] = {
             "convert": round(converted_s, 2),
             "compare": round(time.monotonic() - begun - converted_s, 2),
         }
-        text = json.dumps(conversion.report, indent=1, ensure_ascii=False)
+        text = json.dumps(report, indent=1, ensure_ascii=False)
         (workshop / REPORT).write_text(text, encoding="utf-8")
-        if folder is None and not conversion.equal:
+        if folder is None and not comparison.equal:
             place = place.parent / REJECTED / place.name
         _put(workshop, place)
-    return replace(conversion, network=replace(made, path=place / made.path.name))
+    network = replace(comparison.network, path=place / made.path.name)
+    return Conversion(network, comparison, report)
 
 
-def _compared(
-    source: Network,
-    made: Network,
-    precision: str,
-    preprocess: PreprocessSpec | None,
-    pictures: str | None,
-) -> Conversion:
-    """Runs both networks, each on its natural engine, on the same input."""
-    # A converter knows the tensors of formats whose engine does not tell them.
-    source = replace(source, inputs=source.inputs or made.inputs,
-                     outputs=source.outputs or made.outputs)  # fmt: skip
-    source = declared(source)
-    made = replace(made, inputs=source.inputs, outputs=source.outputs)
-    given = samples(source.inputs, preprocess, pictures)
-    theirs, ours = natural_engine(source), natural_engine(made, isolate=True)
-    tolerance = TOLERANCES[precision]
-    found = differences(run(theirs, source, given), run(ours, made, given), tolerance)
-    conversion = Conversion(made, found, {})
-    report = _report(source, made, (theirs, ours), given, tolerance, conversion)
-    conversion.report.update(report)
-    return conversion
-
-
-def _report(
-    source: Network,
-    made: Network,
-    pair: tuple[Engine, Engine],
-    given: Samples,
-    tolerance: float,
-    conversion: Conversion,
-) -> dict[str, Any]:
+def _report(comparison: Comparison) -> dict[str, Any]:
+    source, network = comparison.source, comparison.network
+    theirs, ours = comparison.engines
     return {
         "schema": 1,
-        "verdict": "equal" if conversion.equal else "differs",
+        "verdict": "equal" if comparison.equal else "differs",
         "source": _facts(source, files_of(source)),
-        "network": _facts(made, made.path.parent.iterdir()),
-        "compared_on": given.told,
-        "engines": {"source": _engine(pair[0]), "network": _engine(pair[1])},
-        "tolerance": tolerance,
-        "outputs": [_row(difference) for difference in conversion.differences],
+        "network": _facts(network, network.path.parent.iterdir()),
+        "compared_on": comparison.told,
+        "engines": {"source": _engine(theirs), "network": _engine(ours)},
+        "tolerance": comparison.tolerance,
+        "outputs": [_row(difference) for difference in comparison.differences],
         "versions": {name: _version(name) for name in ("sightline", "numpy", "onnx")}
         | {"python": platform.python_version()},
         "when": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.models import conversion
+from pipeline.models import comparison
 from tests.cli.conftest import Command, Package
 from tests.engines.convert.caffe.caffe_files import save
 
@@ -59,7 +59,7 @@ def test_json_has_the_report_and_its_folder(
 def test_a_network_that_differs_ends_with_1(
     sightline: Command, caffe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(conversion.TOLERANCES, "fp32", -1.0)
+    monkeypatch.setitem(comparison.TOLERANCES, "fp32", -1.0)
     result = sightline("models", "convert", caffe, "--to", "onnx")
     assert result.code == 1
     assert "differs" in result.out

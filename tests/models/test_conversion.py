@@ -15,10 +15,11 @@ import engines
 from engines import Network, TensorSpec
 from pipeline.errors import ModelError, SourceError
 from pipeline.models import conversion, load_model
-from pipeline.models.comparison import APART, PICTURES, Difference, differences, samples
+from pipeline.models.comparison import Difference, differences
 from pipeline.models.conversion import convert_model
 from pipeline.models.converted import converted_folder, find_converted, identity
 from pipeline.models.manifest import PreprocessSpec
+from pipeline.models.samples import APART, PICTURES, samples
 from tests.engines.convert.caffe.caffe_files import save
 from tests.models.conftest import Package
 
@@ -62,7 +63,7 @@ def wrong(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_converted_network_is_compared_and_found(source: Network, cache: Path) -> None:
     made = convert_model(source, "onnx")
-    assert made.equal
+    assert made.comparison.equal
     assert made.folder == cache / "converted" / identity(source) / "onnx-fp32"
     assert sorted(path.name for path in made.folder.iterdir()) == ["net.onnx", "report.json"]
     report = json.loads((made.folder / "report.json").read_text())
@@ -90,7 +91,7 @@ def test_other_weights_are_another_network(source: Network) -> None:
 
 def test_a_network_that_differs_is_kept_where_nobody_finds_it(source: Network, wrong: None) -> None:
     made = convert_model(source, "onnx")
-    assert not made.equal
+    assert not made.comparison.equal
     assert made.folder == converted_folder(identity(source)) / "rejected" / "onnx-fp32"
     assert json.loads((made.folder / "report.json").read_text())["verdict"] == "differs"
     assert find_converted(identity(source)) == ()
@@ -149,7 +150,9 @@ def test_a_folder_of_the_users_is_not_overwritten(source: Network, tmp_path: Pat
     folder = tmp_path / "mine"
     made = convert_model(source, "onnx", folder=folder)
     assert made.folder == folder
-    assert convert_model(source, "onnx", folder=folder).equal  # an earlier conversion may go
+    assert convert_model(
+        source, "onnx", folder=folder
+    ).comparison.equal  # an earlier conversion may go
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "to-grandma.txt").write_text("dear")
     with pytest.raises(ModelError, match="there is something else already"):

@@ -1,0 +1,120 @@
+"""What a network is given to be compared: real pictures where it takes some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines import TensorSpec
+from pipeline.errors import ModelError
+from pipeline.media.images import IMAGE_SUFFIXES, ImageSource
+from pipeline.media.picture import Picture
+from pipeline.media.preprocess import Preprocessor
+from pipeline.media.source import Source
+from pipeline.media.sources import open_source
+from pipeline.models.manifest import PreprocessSpec
+from pipeline.resources import shipped
+
+#: So many pictures are compared, this many apart.
+PICTURES, APART = 8, 10
+#: Width and height of a picture where the network takes any.
+ANY_SIZE = 320
+_SEED = 0
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What a network is given.
+
+    Attributes:
+        inputs: of each run, every input by name.
+        told: where they are from, for the report.
+    """
+
+    inputs: tuple[Tensors, ...]
+    told: str
+
+
+def samples(
+    specs: Sequence[TensorSpec], preprocess: PreprocessSpec | None, pictures: str | None
+) -> Samples:
+    """Input for a network: real pictures where it takes one, seeded noise elsewhere.
+
+    Args:
+        specs: the network's inputs.
+        preprocess: what its manifest says; None for BGR 0..255, stretched to the input.
+        pictures: a video, an image or a folder of images; None for a sample video.
+
+    Raises:
+        ModelError: pictures are given to a network that takes none.
+        SourceError: they cannot be read.
+    """
+    first, layout = next(((s, _layout(s)) for s in specs if _layout(s)), (None, ""))
+    chance = np.random.default_rng(_SEED)
+    if first is None:
+        if pictures is not None:
+            raise ModelError(f"the network takes no picture, {pictures} cannot be given to it")
+        noise = [{spec.name: _noise(spec, chance) for spec in specs} for _ in range(PICTURES)]
+        return Samples(tuple(noise), f"noise (seed {_SEED}): no input is a picture")
+    shape = _fixed(first)
+    height, width = (shape[layout.index(axis)] for axis in "hw")
+    how = preprocess or PreprocessSpec(resize="stretch")
+    preprocessor = Preprocessor(how, width, height, first.dtype, layout)
+    runs = []
+    for picture in _pictures(pictures):
+        tensor = np.repeat(preprocessor(picture)[0], shape[0], axis=0)
+        runs.append({spec.name: _noise(spec, chance) for spec in specs} | {first.name: tensor})
+    source = pictures or "the shipped sample video day.mp4"
+    told = f"{len(runs)} pictures of {source}"
+    if preprocess is None:
+        told += "; BGR 0..255, stretched, as there is no manifest"
+    if len(specs) > 1:
+        told += f"; noise (seed {_SEED}) in the other inputs"
+    return Samples(tuple(runs), told)
+
+
+def _layout(spec: TensorSpec) -> str:
+    """``nchw`` or ``nhwc`` of an input that takes a picture; empty for any other."""
+    if len(spec.shape) != 4 or spec.dtype not in (np.float32, np.float16, np.uint8):
+        return ""
+    layouts = [layout for layout in ("nchw", "nhwc") if spec.shape[layout.index("c")] == 3]
+    return spec.layout if spec.layout in layouts else (layouts or [""])[0]
+
+
+def _fixed(spec: TensorSpec) -> tuple[int, ...]:
+    """Its shape with a length for each axis: one picture, of any size where it takes any."""
+    return tuple(
+        n if n != -1 else 1 if axis == 0 else ANY_SIZE for axis, n in enumerate(spec.shape)
+    )
+
+
+def _noise(spec: TensorSpec, chance: np.random.Generator) -> NDArray[Any]:
+    shape = tuple(1 if n == -1 else n for n in spec.shape)
+    if spec.dtype.kind == "f":
+        return chance.standard_normal(shape).astype(spec.dtype)
+    return chance.integers(0, 2, shape).astype(spec.dtype)
+
+
+def _pictures(pictures: str | None) -> Iterator[Picture]:
+    source = _source(pictures or str(shipped("sample_videos") / "day.mp4"))
+    try:
+        source.open()
+        for frame in islice(source.frames(), 0, PICTURES * APART, APART):
+            yield frame.picture
+    finally:
+        source.close()
+
+
+def _source(pictures: str) -> Source:
+    path = Path(pictures)
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImageSource([path], 1.0, pictures)
+    return open_source(pictures)
