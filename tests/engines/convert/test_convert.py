@@ -27,9 +27,25 @@ def source(tmp_path: Path) -> engines.Network:
 
 
 def test_targets_are_direct_ones_and_those_through_onnx() -> None:
-    assert targets("onnx") == ("torchscript", "openvino", "ncnn", "mnn", "tflite", "tvm")
+    assert targets("onnx") == (
+        "torchscript",
+        "openvino",
+        "ncnn",
+        "mnn",
+        "tflite",
+        "tvm",
+        "tensorrt",
+    )
     assert targets("caffe") == ("onnx", *targets("onnx"))
-    assert targets("torchscript") == ("onnx", "openvino", "ncnn", "mnn", "tflite", "tvm")
+    assert targets("torchscript") == (
+        "onnx",
+        "openvino",
+        "ncnn",
+        "mnn",
+        "tflite",
+        "tvm",
+        "tensorrt",
+    )
     assert targets("ncnn") == ()
 
 
