@@ -91,6 +91,7 @@ class MnnEngine(Engine):
         self._inputs = _by_declared_name(program, "input", program.inputs, found)
         found = self._interpreter.getSessionOutputAll(self._session)
         self._outputs = _by_declared_name(program, "output", program.outputs, found)
+        self._interpreter.runSession(self._session)  # outputs have memory from here on
         tensors = (*self._inputs.values(), *self._outputs.values())
         self._packed = [tensor for tensor in tensors if self._is_packed(tensor)]
         self._one_by_one = any(spec.shape[:1] == (-1,) for spec in program.inputs)

@@ -41,7 +41,8 @@ def fold(model: Any) -> int:
             image, offsets = phases
             _rewrite(graph, conv, image, _spread(known[conv.input[1]], offsets))
             folded += 1
-    _drop_unread(graph)
+    if folded:
+        _drop_unread(graph)
     return folded
 
 

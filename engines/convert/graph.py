@@ -61,11 +61,26 @@ def constants(graph: Any) -> Constants:
     return found
 
 
-def settled(model: Any) -> Constants:
-    """`constants`, and what follows from them and from the shapes without any input."""
+def settle(model: Any) -> None:
+    """Turns into constants, in place, what follows from constants and shapes without any input.
+
+    Shapes may follow from those in turn, so it goes on until nothing new is found.
+    """
+    from onnx import numpy_helper, shape_inference
+
+    while found := _following(model):
+        graph = model.graph
+        for node in [node for node in graph.node if node.output[0] in found]:
+            graph.node.remove(node)
+        graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in found.items())
+        model.CopyFrom(shape_inference.infer_shapes(model, data_prop=True))
+
+
+def _following(model: Any) -> Constants:
+    """Outputs of nodes whose inputs are constants, or a shape that is known."""
     from onnx.reference import ReferenceEvaluator
 
-    known, told = constants(model.graph), shapes(model.graph)
+    known, told, found = constants(model.graph), shapes(model.graph), Constants()
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     for node in model.graph.node:
         feeds = {name: known[name] for name in node.input if name in known}
@@ -73,9 +88,10 @@ def settled(model: Any) -> Constants:
         if -1 not in shape:
             feeds[node.input[0]] = np.empty(shape, np.float32)
         if feeds and all(name in feeds for name in node.input if name):
-            found = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)
-            known.update(zip(node.output, map(np.asarray, found), strict=True))
-    return known
+            arrays = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)
+            found.update(zip(node.output, map(np.asarray, arrays), strict=True))
+            known.update(found)
+    return found
 
 
 def opset(model: Any) -> int:

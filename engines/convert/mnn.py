@@ -60,9 +60,10 @@ def _check_operators(source: Network, graph: Any) -> None:
 
 def _build(source: Network, model: Any, F: Any) -> list[Any]:
     """The outputs as MNN variables, everything before them attached."""
+    onnx_graph.settle(model)
     graph = model.graph
     known, shapes, opset = (
-        onnx_graph.settled(model),
+        onnx_graph.constants(graph),
         onnx_graph.shapes(graph),
         onnx_graph.opset(model),
     )

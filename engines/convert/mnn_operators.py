@@ -120,16 +120,26 @@ def _conv(s: Step) -> Any:
     x, (top, left, bottom, right) = s.x, s.given.get("pads", [0, 0, 0, 0])
     if (top, left) != (bottom, right):
         x, top, left = _padded(s, x, [0, 0, top, left, 0, 0, bottom, right]), 0, 0
-    return s.F.conv2d(
-        s.c4(x),
-        s.const(weight),
-        s.const(bias),
-        _xy(s.given.get("strides")),
-        (left, top),
-        _xy(s.given.get("dilations")),
-        s.given.get("group", 1),
-        s.F.Padding_Mode.CAFFE,
-    )
+
+    def convolve(x: Any, weight: NDArray[Any], bias: NDArray[Any], group: int) -> Any:
+        return s.F.conv2d(
+            s.c4(x),
+            s.const(weight),
+            s.const(bias),
+            _xy(s.given.get("strides")),
+            (left, top),
+            _xy(s.given.get("dilations")),
+            group,
+            s.F.Padding_Mode.CAFFE,
+        )
+
+    group = s.given.get("group", 1)
+    depthwise = group == len(weight) and weight.shape[1] == 1
+    if group == 1 or depthwise:  # MNN gets what lies between wrong
+        return convolve(x, weight, bias, group)
+    parts = s.F.split(s.nchw(x), [s.in_shape[1] // group] * group, 1)
+    weights, biases = np.split(weight, group), np.split(bias, group)
+    return s.F.concat([convolve(*each, 1) for each in zip(parts, weights, biases, strict=True)], 1)
 
 
 def _max_pool(s: Step) -> Any:
@@ -225,6 +235,8 @@ def _transpose(s: Step) -> Any:
 def _reshape(s: Step) -> Any:
     """Every operator that only names the axes anew; a batch of one becomes any batch."""
     shape = list(s.out_shape)
+    if -1 in shape:
+        raise ProgramError(f"{s.node.op_type}: its shape is computed at run time")
     if shape and s.in_shape and shape[0] == s.in_shape[0] == 1:
         shape[0] = -1
     return s.F.reshape(s.nchw(s.x), shape)

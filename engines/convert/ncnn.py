@@ -8,6 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from engines.convert import focus
 from engines.convert import graph as onnx_graph
 from engines.errors import EngineUnavailable, ProgramError
@@ -42,7 +44,7 @@ def convert(source: Network, folder: Path, precision: str) -> Network:
     outputs = onnx_graph.specs(model.graph.output, source.outputs)
     onnx_graph.pin_one_image(model, inputs)
     focus.fold(model)
-    _tell_splits(model.graph)
+    _tell_splits(model)
     names = {f"in{n}": spec.name for n, spec in enumerate(inputs)}
     names |= {f"out{n}": spec.name for n, spec in enumerate(outputs)}
     path = folder / f"{_STEM}.param"
@@ -75,16 +77,24 @@ def _run_pnnx(source: Network, model: Any, work: Path, half: bool) -> Path:
     return made
 
 
-def _tell_splits(graph: Any) -> None:
+def _tell_splits(model: Any) -> None:
     """Gives every ``Split`` the lengths of its parts, which pnnx otherwise takes for none."""
-    from onnx import helper
+    from onnx import helper, numpy_helper
 
-    shapes = onnx_graph.shapes(graph)
+    graph, shapes = model.graph, onnx_graph.shapes(model.graph)
     for node in graph.node:
         given = onnx_graph.attributes(node)
-        if node.op_type == "Split" and len(node.input) == 1 and "split" not in given:
-            parts = [shapes[name][given.get("axis", 0)] for name in node.output]
+        if node.op_type != "Split" or len(node.input) > 1 or "split" in given:
+            continue
+        parts = [shapes[name][given.get("axis", 0)] for name in node.output]
+        if onnx_graph.opset(model) < 13:
             node.attribute.append(helper.make_attribute("split", parts))
+            continue
+        name = f"{node.output[0]}/split"
+        graph.initializer.append(numpy_helper.from_array(np.array(parts, np.int64), name))
+        node.input.append(name)
+        for attribute in [a for a in node.attribute if a.name == "num_outputs"]:
+            node.attribute.remove(attribute)
 
 
 def _renamed(param: str, names: dict[str, str]) -> str:
