@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from engines.answer import KnownAnswer
 from engines.tensor import TensorSpec
 
 #: What a program may compute in: IEEE 754 single and half, bfloat16, 8-bit integers.
@@ -32,6 +33,7 @@ class Network:
         content: the file itself, where it may not lie on a disk; None to read `path`.
         companions: where `content` is given, the network's further files: content by the path
             from the folder of `path`.
+        answer: what an engine that runs it must give; None where nobody said.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Network:
     precision: str = ""
     content: bytes | None = field(default=None, repr=False)
     companions: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    answer: KnownAnswer | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return str(self.path)

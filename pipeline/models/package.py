@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
 
 from engines import Engine, Kernel, Network, Program, TensorSpec
+from engines.answer import KnownAnswer
 from pipeline.errors import ModelError
 from pipeline.models.catalogue import Entry, find
 from pipeline.models.converted import find_converted, identity
@@ -80,13 +85,13 @@ class ModelPackage:
         Raises:
             ModelError: the backend runs none of the variants that are here; with the remedy.
         """
-        wanted = precision or stored_precision(self.program)
+        wanted = precision or _stored(self.program)
         runnable = [variant for variant in self.variants if engine.can_run(variant)]
         for variant in runnable:
-            if stored_precision(variant) in ("", wanted):
+            if _stored(variant) in ("", wanted):
                 return variant
         for variant in runnable:
-            if stored_precision(variant) == "fp32" and wanted in engine.casts:
+            if _stored(variant) == "fp32" and wanted in engine.casts:
                 return variant
         message = f"{engine.backend} cannot run {self.name}"
         if isinstance(self.program, Network):
@@ -109,7 +114,7 @@ class ModelPackage:
         return f"sightline models convert {self.name}{weights} --to {format_}{wanted}"
 
 
-def stored_precision(program: Program) -> str:
+def _stored(program: Program) -> str:
     """Of a network's numbers; a kernel computes in fp32."""
     return program.precision if isinstance(program, Network) else "fp32"
 
@@ -152,14 +157,50 @@ def load_model(
     if sealed is not None:
         if weights is not None:
             raise ModelError(f"{model}: a sealed package takes no other weights than its own")
-        return ModelPackage(
-            manifest, sealed.path, _in_memory(entry, sealed, precision), False, sealed
-        )
+        variants = _in_memory(entry, sealed, precision)
+        return _answered(ModelPackage(manifest, sealed.path, variants, False, sealed))
     if weights is not None:
-        return _with_weights(entry, Path(weights), precision)
+        return _answered(_with_weights(entry, Path(weights), precision))
     networks = _networks(entry, precision)
     converted = [other for network in networks for other in _converted(network)]
-    return ModelPackage(manifest, entry.folder, (*networks, *converted))
+    return _answered(ModelPackage(manifest, entry.folder, (*networks, *converted)))
+
+
+def _answered(package: ModelPackage) -> ModelPackage:
+    """The package, its test vector in every network that must hold it; see `Network.answer`."""
+    if package.own_weights or package.manifest.test_vector is None:
+        return package
+    answer, stored = known_answer(package), package.manifest.files[0].precision
+    variants = tuple(
+        replace(variant, answer=answer)
+        if isinstance(variant, Network) and variant.precision == stored
+        else variant
+        for variant in package.variants
+    )
+    return replace(package, variants=variants)
+
+
+def known_answer(package: ModelPackage) -> KnownAnswer:
+    """The test vector of a package that has one.
+
+    Raises:
+        ModelError: it cannot be read, or has not every input and output.
+    """
+    manifest, vector = package.manifest, package.manifest.test_vector
+    assert vector is not None
+    path = package.folder / vector.path
+    try:
+        source = BytesIO(package.sealed.files[vector.path]) if package.sealed else path
+        with np.load(source, allow_pickle=False) as stored:
+            inputs = {tensor.name: stored[tensor.name] for tensor in manifest.inputs}
+            outputs = {tensor.name: stored[tensor.name] for tensor in manifest.outputs}
+    except KeyError as error:
+        wanted = [tensor.name for tensor in (*manifest.inputs, *manifest.outputs)]
+        raise ModelError(f"{path}: {str(error).strip(chr(39))}; it must hold {wanted}") from None
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise ModelError(f"{path}: cannot be read as a test vector: {error}") from None
+    cast = {tensor.name: inputs[tensor.name].astype(tensor.dtype) for tensor in manifest.inputs}
+    return KnownAnswer(cast, outputs, vector.atol)
 
 
 def _variants(entry: Entry, precision: str | None) -> list[list[FileEntry]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import engines
-from engines import Kernel, Network, ProgramError
+from engines import Kernel, Network, Program, ProgramError
 from pipeline.errors import ModelError
 from pipeline.models import load_model, verify
 from tests.models.conftest import Package, save_network
@@ -32,10 +33,7 @@ def test_the_test_vector_holds(package: Package) -> None:
 
 
 def test_a_network_that_computes_something_else_fails_its_test_vector(package: Package) -> None:
-    with np.load(package.folder / "vector.npz") as stored:
-        changed = dict(stored)
-    changed["output"] = changed["output"] + np.float32(0.01)
-    np.savez(package.folder / "vector.npz", **changed)
+    change_vector(package, 0.01)
     with pytest.raises(ModelError, match=r"output output is 0\.01\d* away.*allowed is 0\.001"):
         verify(load_model(package.folder), engines.create("e", "onnxruntime"))
 
@@ -139,3 +137,50 @@ def test_the_shipped_people_detector_is_a_kernel() -> None:
         assert engine.get_tensor("boxes").shape == (1, 0, 4)
     with pytest.raises(ModelError, match="has no weights"):
         load_model("hog-people", weights="own.onnx")
+
+
+def change_vector(package: Package, by: float) -> None:
+    """Makes the test vector ask for another output."""
+    with np.load(package.folder / "vector.npz") as stored:
+        changed = dict(stored)
+    changed["output"] = changed["output"] + np.float32(by)
+    np.savez(package.folder / "vector.npz", **changed)
+
+
+def prepare(program: Program) -> None:
+    with engines.create("e", "onnxruntime") as engine:
+        engine.init()
+        engine.prepare(program)
+
+
+def test_an_engine_must_give_the_known_answer(package: Package) -> None:
+    """`prepare` runs the test vector where it would run zeros."""
+    prepare(load_model(package.folder).program)
+    change_vector(package, 0.5)
+    with pytest.raises(ProgramError, match=r"wrong result: output output is 0\.5\d* away from"):
+        prepare(load_model(package.folder).program)
+
+
+def test_the_known_answer_is_for_its_own_weights_and_precision(package: Package) -> None:
+    change_vector(package, 0.5)
+    other = package.folder / "other.onnx"
+    save_network(other)
+    other.write_bytes(other.read_bytes() + b"\x3a\x00")  # an empty doc_string
+    prepare(load_model(package.folder, weights=other).program)
+    package.manifest["files"].append({**package.manifest["files"][0], "path": "copy.onnx"})
+    package.manifest["files"][1]["precision"] = "int8"
+    (package.folder / "copy.onnx").write_bytes(package.weights.read_bytes())
+    package.write()
+    first, second = load_model(package.folder).variants
+    assert isinstance(first, Network)
+    assert isinstance(second, Network)
+    assert first.answer is not None
+    assert second.answer is None
+
+
+def test_a_known_answer_in_other_shapes_is_not_asked_for(package: Package) -> None:
+    program = load_model(package.folder).program
+    assert isinstance(program, Network)
+    assert program.answer is not None
+    wide = {"images": np.zeros((2, 3, 16, 32), np.float32)}
+    prepare(replace(program, answer=replace(program.answer, inputs=wide)))

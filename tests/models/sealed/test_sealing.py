@@ -53,6 +53,8 @@ def test_it_computes_what_the_folder_computes(
     seal: Seal, access: Access, package: Package, backend: str
 ) -> None:
     require_installed(backend)
+    package.manifest["test_vector"]["atol"] = 0.1  # OpenCV's mean is not exact
+    package.write()
     program = load_model(seal(), access=access).program
     assert isinstance(program, Network)
     assert program.content is not None
@@ -68,6 +70,8 @@ def test_its_test_vector_holds(seal: Seal, access: Access) -> None:
 
 def test_a_replaced_file_is_another_network(seal: Seal, access: Access, package: Package) -> None:
     """Engines share what has the same content, not what had the same name."""
+    del package.manifest["test_vector"]
+    package.write()
     before = load_model(seal(), access=access).program
     with engines.create("holds the session", "onnxruntime") as engine:
         engine.init()
