@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.harness import Options, Row, Usage, machine
 from benchmarks.results import page, table
 
-NAMES = ("graph", "overhead", "engine", "ingest", "output", "trackers", "memory")
+NAMES = ("graph", "overhead", "engine", "sharing", "ingest", "output", "trackers", "memory")
 HERE = Path(__file__).resolve().parent
 ASSETS = Path(os.environ.get("SIGHTLINE_ASSETS", HERE.parent / "../shared/assets"))
 

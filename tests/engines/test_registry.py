@@ -11,6 +11,8 @@ import pytest
 
 import engines
 from engines import EngineUnavailable, Kernel, OptionError
+from tests.engines import serving
+from tests.engines.subjects import subjects
 
 
 @pytest.mark.parametrize(
@@ -127,3 +129,4 @@ def test_the_engines_this_run_must_have_are_here() -> None:
     assert {name: here.get(name, "no such backend") for name in required} == dict.fromkeys(
         required, ""
     )
+    assert set(required) <= {subject.backend for subject in subjects()}, serving.missing()
