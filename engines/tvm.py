@@ -71,7 +71,9 @@ class Manifest:
                 {"name": spec.name, "shape": spec.shape, "dtype": str(spec.dtype)}
                 for spec in getattr(self, key)
             ]
-        self.path(library).write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        part = self.path(library).with_suffix(".json.part")
+        part.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        part.replace(self.path(library))
 
     @classmethod
     def read(cls, library: Path) -> Self:
