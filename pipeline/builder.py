@@ -39,6 +39,7 @@ def build(config: PipelineConfig) -> Graph:
 def _camera(config: CameraConfig) -> Camera:
     options = SourceOptions(
         threads=config.decoder_threads,
+        decoders=config.decoder,
         start_s=config.start_s,
         end_s=config.end_s,
         loop=config.loop,
@@ -57,6 +58,7 @@ def _camera(config: CameraConfig) -> Camera:
         config.max_fps,
         config.every,
         config.pace == "realtime" and not live,
+        ", else ".join(config.decoder),
     )
 
 

@@ -22,7 +22,11 @@ SOURCES = "decode"
 class Binding:
     """What a stage runs on, for the drawing and the report; empty where plain Python does it.
 
-    `why` is the reason for an engine that was chosen, not named.
+    Attributes:
+        engine: its id; with `backend`, `device` and `precision` as in the configuration.
+        model: the model or the kernel.
+        why: the reason for an engine that was chosen, not named.
+        behind: where it goes on if this engine fails.
     """
 
     engine: str = ""
@@ -31,11 +35,19 @@ class Binding:
     precision: str = ""
     model: str = ""
     why: str = ""
+    behind: tuple[Binding, ...] = ()
 
     def __str__(self) -> str:
+        if not self.engine:
+            return self.model
+        places = ", else ".join(binding.place for binding in (self, *self.behind))
+        return f"{self.model} on {places}" + (f"; {self.why}" if self.why else "")
+
+    @property
+    def place(self) -> str:
+        """The engine, and what it is."""
         where = "/".join(part for part in (self.backend, self.device, self.precision) if part)
-        parts = [self.model, f"on {self.engine}" if self.engine else "", f"({where})" * bool(where)]
-        return " ".join(part for part in parts if part) + (f"; {self.why}" if self.why else "")
+        return f"{self.engine} ({where})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,7 @@ class Camera:
         max_fps: frames taken per second at most; None takes all.
         every: 1 takes all frames, 2 every second one, ….
         realtime: True where a file is played at its own speed.
+        decoder: what is asked to decode it; what really did is in the run's report.
     """
 
     id: str
@@ -61,6 +74,7 @@ class Camera:
     max_fps: float | None = None
     every: int = 1
     realtime: bool = False
+    decoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,20 +216,26 @@ class Graph:
             f"{camera.id}: {camera.uri}  [entrance: {camera.on_full}"
             + (f", ≤{camera.max_fps:g} fps" if camera.max_fps else "")
             + (f", 1 of {camera.every}" if camera.every > 1 else "")
-            + (", real time]" if camera.realtime else "]")
+            + (", real time" if camera.realtime else "")
+            + (f"; decoder: {camera.decoder}]" if camera.decoder else "]")
             for camera in self.cameras
         ]
         lines.append(SOURCES)
-        for node in self.nodes:
-            before = " + ".join(node.after)
-            lines.append(f"  └▶ {node.name}  ⟵ {before}  {_facts(node)}".rstrip())
+        before = {node.name: " + ".join(node.after) for node in self.nodes}
+        name_width = max(map(len, before), default=0)
+        before_width = max(map(len, before.values()), default=0)
+        for name, ahead in before.items():
+            facts = _facts(self.node(name))
+            line = f"  └▶ {name:<{name_width}}  ⟵ {ahead:<{before_width}}  {facts}"
+            lines.append(line.rstrip())
         return "\n".join(lines)
 
     def mermaid(self) -> str:
         """The graph as a Mermaid flowchart."""
         lines = ["flowchart LR"]
         for index, camera in enumerate(self.cameras):
-            lines.append(f'  camera{index}(["{camera.id}"]) --> {SOURCES}')
+            label = "<br/>".join(part for part in (camera.id, camera.decoder) if part)
+            lines.append(f'  camera{index}(["{label}"]) --> {SOURCES}')
         for node in self.nodes:
             shape = f'[/"{_label(node)}"/]' if node.is_sink else f'["{_label(node)}"]'
             lines.append(f"  {_identifier(node.name)}{shape}")
@@ -270,7 +290,8 @@ def _who_gives(nodes: Sequence[Node], payload: type) -> str:
 
 
 def _facts(node: Node) -> str:
-    facts = [part for part in (str(node.binding), node.about) if part]
+    binding = str(node.binding) or ("" if node.is_sink else "host")
+    facts = [part for part in (binding, node.about) if part]
     if node.workers > 1:
         facts.append(f"×{node.workers} workers" + (", by camera" * node.stage.per_camera))
     if node.batch.most > 1:

@@ -6,9 +6,9 @@ into a `Plan`, with the help of the `Planner`. Nothing is loaded into an engine 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -99,26 +99,16 @@ class Planner:
                 choice = choose(package, self.config.engines)
             names, why = (choice.engine,), choice.why
         candidates = [self._candidate(stage, name, package) for name in names]
-        first = self.config.engines[names[0]]
-        program = candidates[0].program
-        stored = program.precision if isinstance(program, Network) else ""
-        binding = Binding(
-            ", else ".join(names),
-            first.backend,
-            first.device,
-            first.precision or stored,
-            package.name,
-            why,
-        )
-        return lambda: BoundNetwork(candidates), binding
+        stored = [c.program.precision if isinstance(c.program, Network) else "" for c in candidates]
+        return lambda: BoundNetwork(candidates), self._binding(names, stored, package.name, why)
 
     def kernels(
-        self, stage: str, config: KernelConfig, example: Kernel
+        self, stage: str, config: KernelConfig, *examples: Kernel
     ) -> tuple[Callable[[Kernel], BoundNetwork], Binding]:
         """What puts kernels on the stage's engines, once a worker; and the binding it makes.
 
         Args:
-            example: one of the kernels; the others need the same of an engine.
+            *examples: one of each kind of kernel that the stage needs.
 
         Raises:
             ConfigError: no backend of that name, or it cannot run kernels; those that can are
@@ -126,7 +116,7 @@ class Planner:
         """
         for name in config.engine:
             kind = self._kind(name)
-            if not kind.can_run(example):
+            for example in (kernel for kernel in examples if not kind.can_run(kernel)):
                 able = " or ".join(engines.registry.able(example))
                 raise ConfigError(
                     f"{self.config.where('stages', stage, 'engine')}: {kind.backend} cannot run "
@@ -142,9 +132,20 @@ class Planner:
                 ]
             )
 
-        first = self.config.engines[config.engine[0]]
-        names, precision = ", else ".join(config.engine), first.precision or "fp32"
-        return bind, Binding(names, first.backend, first.device, precision, example.name)
+        stored = ["fp32"] * len(config.engine)
+        program = ", ".join(kernel.name for kernel in examples)
+        return bind, self._binding(config.engine, stored, program)
+
+    def _binding(
+        self, names: Sequence[str], stored: Sequence[str], program: str, why: str = ""
+    ) -> Binding:
+        """The binding to these engines, which get the program in the precisions `stored`."""
+        first, *behind = (
+            Binding(name, engine.backend, engine.device, engine.precision or precision)
+            for name, precision in zip(names, stored, strict=True)
+            for engine in (self.config.engines[name],)
+        )
+        return replace(first, model=program, why=why, behind=tuple(behind))
 
     def _candidate(self, stage: str, name: str, package: ModelPackage) -> Candidate:
         """One engine of a stage with the model's variant for it."""

@@ -160,7 +160,8 @@ def test_the_drawings_show_every_camera_stage_and_binding() -> None:
         "gate: gate.mp4  [entrance: block, ≤15 fps, real time]",
         "1 of 2",
         "street-pico on npu0 (sim-npu/core 1/int8); ×2 workers, by camera; batch ≤4 in 5 ms",
-        "out  ⟵ find",
+        "▶ out      ⟵ find",
+        "▶ prepare  ⟵ decode   [host]",
     ):
         assert part in text
     mermaid = graph.mermaid()

@@ -16,6 +16,7 @@ from engines.errors import EngineError
 from pipeline.config.document import Document
 from pipeline.config.problem import KeyPath, suggest
 from pipeline.config.schema import AUTO, KINDS, EngineConfig
+from pipeline.media.decoders import HARDWARE, SOFTWARE
 from pipeline.media.sources import SCHEMES, is_live
 from pipeline.media.uri import scheme_of
 
@@ -73,6 +74,7 @@ def _check_cameras(document: Document, cameras: Any) -> None:
     for index, camera in enumerate(cameras if isinstance(cameras, list) else ()):
         name = _mapping(camera).get("id")
         _check_uri(document, ("cameras", index), _mapping(camera))
+        _check_decoder(document, ("cameras", index, "decoder"), _mapping(camera).get("decoder"))
         if not isinstance(name, str):
             continue
         if name in first:
@@ -97,6 +99,17 @@ def _check_uri(document: Document, path: KeyPath, camera: Mapping[str, Any]) -> 
         for key in (key for key in _OF_FILES[1:] if camera.get(key) not in (None, False, 0)):
             remedy = "write its length into the uri, as in rendered:day?seconds=10"
             document.complain((*path, key), "a rendered street has no such choice", remedy)
+
+
+def _check_decoder(document: Document, path: KeyPath, decoder: Any) -> None:
+    chosen, known = _names(decoder), (SOFTWARE, *HARDWARE)
+    for kind in (name.partition(":")[0] for name in chosen):
+        if kind not in known:
+            document.complain(path, f"no decoder is called '{kind}'", suggest(kind, known))
+    if len(set(chosen)) < len(chosen):
+        document.complain(path, "a decoder is named twice", "name each once")
+    elif SOFTWARE in chosen[:-1]:
+        document.complain(path, "nothing comes behind software", "put it at the end of the list")
 
 
 def _check_backend(document: Document, name: str, engine: Mapping[str, Any]) -> None:

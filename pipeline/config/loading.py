@@ -88,21 +88,29 @@ def _checked(
 
 
 def _plain(value: Any) -> Any:
-    """The written values with what stages may leave out: a kind is the name, one name is a list."""
-    stages = value.get("stages") if isinstance(value, dict) else None
-    if not isinstance(stages, dict):
+    """The written values with what may be left out: a kind is the name, one text is a list."""
+    if not isinstance(value, dict):
         return value
-    return value | {"stages": {name: _plain_stage(name, stage) for name, stage in stages.items()}}
+    cameras, stages = value.get("cameras"), value.get("stages")
+    if isinstance(cameras, list):
+        value = value | {"cameras": [_with_lists(camera, "decoder") for camera in cameras]}
+    if isinstance(stages, dict):
+        plain = {name: _plain_stage(name, stage) for name, stage in stages.items()}
+        value = value | {"stages": plain}
+    return value
 
 
 def _plain_stage(name: str, stage: Any) -> Any:
     if not isinstance(stage, dict | None):
         return stage
-    stage = {"kind": name} | (stage or {})
-    for key in ("after", "engine"):
-        if isinstance(stage.get(key), str):
-            stage[key] = [stage[key]]
-    return stage
+    return _with_lists({"kind": name} | (stage or {}), "after", "engine")
+
+
+def _with_lists(entry: Any, *keys: str) -> Any:
+    """The entry with a list where one of the keys has a single text."""
+    if not isinstance(entry, dict):
+        return entry
+    return entry | {key: [entry[key]] for key in keys if isinstance(entry.get(key), str)}
 
 
 @cache

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, WithJsonSchema
 
 from pipeline.config.document import Document
 from pipeline.config.problem import spell
+from pipeline.media.decoders import SOFTWARE
 from pipeline.output.spec import OutputSpec
 from pipeline.queues import OnFull
 from pipeline.tracking.spec import TrackSpec
@@ -19,13 +20,14 @@ _NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 _POLICIES = "block: wait; drop_oldest, drop_newest: a frame goes, counted."
 
 Name = Annotated[str, Field(pattern=_NAME, max_length=64)]
-# In a file one name may stand for a list of one (see `loading`).
 #: In place of an engine's id: the fastest one.
 AUTO = "auto"
-Names = Annotated[
-    tuple[Name, ...],
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
+# In a file one text may stand for a list of one (see `loading`).
+_ONE_OR_MORE = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+)
+Names = Annotated[tuple[Name, ...], _ONE_OR_MORE]
+Texts = Annotated[tuple[str, ...], _ONE_OR_MORE]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -69,6 +71,12 @@ class CameraConfig(Strict):
     loop: bool = Field(default=False, description="Files: begins again at the end, for ever.")
     fps: float = Field(
         default=25.0, gt=0, description="Of a folder or list of images, frames per second."
+    )
+    decoder: Texts = Field(
+        default=(SOFTWARE,),
+        min_length=1,
+        description="Of videos: software, or hardware such as cuda, cuda:1, vaapi or videotoolbox; "
+        "of several the next is taken where one is not there.",
     )
     decoder_threads: int = Field(
         default=1, ge=0, le=64, description="Threads of the decoder; 0: all cores."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import chain, islice
 
@@ -15,12 +16,14 @@ from pipeline.clock import Clock, SystemClock
 from pipeline.errors import SourceError
 from pipeline.media.avpicture import PictureMaker
 from pipeline.media.container import Address, open_container, packets_before, reason_of
+from pipeline.media.decoders import SOFTWARE, HardwareError, accelerator, require
 from pipeline.media.picture import Picture
 from pipeline.media.source import Source, SourceFrame, SourceInfo
 from pipeline.media.suspicion import Suspicion
 from pipeline.media.timeline import NS_PER_S, TimeLine
 
 _DEFAULT_RATE = Fraction(25)
+_log = logging.getLogger(__name__)
 
 
 class AvSource(Source):
@@ -32,6 +35,8 @@ class AvSource(Source):
         start_s: first moment wanted, seconds since the first frame; `index` and `pts_ns` count
             from the first frame of the file all the same.
         end_s: first moment not wanted any more.
+        decoders: ``software`` or hardware (`pipeline.media.decoders`), in the order of preference:
+            where one is not there, or gives no first frame, the next is taken and a fault counted.
         clock: stamps live frames with the time of their arrival.
     """
 
@@ -42,6 +47,7 @@ class AvSource(Source):
         threads: int = 1,
         start_s: float = 0.0,
         end_s: float | None = None,
+        decoders: Sequence[str] = (SOFTWARE,),
         clock: Clock | None = None,
     ) -> None:
         super().__init__()
@@ -50,6 +56,8 @@ class AvSource(Source):
         self._threads = threads
         self._start_ns = round(start_s * NS_PER_S)
         self._end_ns = None if end_s is None else round(end_s * NS_PER_S)
+        self._decoders = tuple(decoders)
+        self._refused: list[str] = []  # decoders that were passed over, and why
         self._clock = clock or SystemClock()
         self._interrupted = threading.Event()
         self._container: InputContainer | None = None
@@ -58,14 +66,38 @@ class AvSource(Source):
 
     def open(self) -> SourceInfo:
         skip = packets_before(self._address, self._start_ns)
-        self._container, stream = open_container(self._address, self._threads)
+        for decoder in self._decoders:
+            try:
+                return self._open(decoder, skip)
+            except HardwareError as error:
+                self._refuse(decoder, error)
+        self.close()
+        raise SourceError(
+            f"{self._address.name}: no decoder: {'; '.join(self._refused)}; write software behind "
+            "it under decoder: to go on without the hardware"
+        )
+
+    def _open(self, decoder: str, skip: int) -> SourceInfo:
+        require(decoder)
+        self._container, stream = open_container(self._address, self._threads, accelerator(decoder))
         frames = self._decode(self._container, stream, skip)
         first = next(frames, None)
+        if first is None and decoder != SOFTWARE:
+            raise HardwareError(self._nothing())
         if first is None:
             self.close()
             raise SourceError(f"{self._address.name}: {self._nothing()}; {self._address.remedy}")
         self._frames = chain((first,), frames)
-        return self._info(self._container, stream, first)
+        return self._info(self._container, stream, first, decoder)
+
+    def _refuse(self, decoder: str, error: HardwareError) -> None:
+        """Goes back to before this decoder was tried, and says so."""
+        self._refused.append(f"{decoder}: {error}")
+        _log.warning("%s: decoder %s: %s", self._address.name, decoder, error)
+        self._let_go()
+        self._packets_read = 0
+        self._faults.clear()
+        self._faults["decoder_fallback"] = len(self._refused)
 
     def frames(self) -> Iterator[SourceFrame]:
         return self._frames
@@ -75,6 +107,9 @@ class AvSource(Source):
 
     def close(self) -> None:
         self._interrupted.set()
+        self._let_go()
+
+    def _let_go(self) -> None:
         container, self._container = self._container, None
         self._frames = iter(())
         if container is not None:
@@ -86,11 +121,13 @@ class AvSource(Source):
         return f"no frame could be decoded{start} ({faults or 'there is none'})"
 
     def _info(
-        self, container: InputContainer, stream: VideoStream, first: SourceFrame
+        self, container: InputContainer, stream: VideoStream, first: SourceFrame, decoder: str
     ) -> SourceInfo:
         rate = stream.average_rate or stream.guessed_rate
         threads = "1 thread" if self._threads == 1 else f"{self._threads or 'all'} threads"
         codec = stream.codec_context.name
+        how = f"pyav {codec}, {threads}" if decoder == SOFTWARE else f"pyav {codec} on {decoder}"
+        instead = f", not on {'; '.join(self._refused)}" if self._refused else ""
         return SourceInfo(
             first.picture.width,
             first.picture.height,
@@ -99,7 +136,7 @@ class AvSource(Source):
             None if self.live else _duration_ns(container, stream),
             codec,
             self.live,
-            f"pyav {codec}, {threads}",
+            how + instead,
         )
 
     def _decode(

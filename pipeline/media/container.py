@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
+from pipeline.media.decoders import HardwareError
 from pipeline.media.uri import redact
 
 # A title that is no UTF-8 is no reason not to play; PyAV 19 and later need not be told.
@@ -57,17 +59,27 @@ class Address:
         return redact(self.url).removeprefix("file:")
 
 
-def open_container(address: Address, threads: int) -> tuple[InputContainer, VideoStream]:
+def open_container(
+    address: Address, threads: int, hardware: HWAccel | None = None
+) -> tuple[InputContainer, VideoStream]:
     """Opens a container and its first real video stream, ready for decoding.
 
+    Args:
+        address: what to open.
+        threads: of the decoder; 0: all cores.
+        hardware: what decodes; None: software.
+
     Raises:
+        HardwareError: the hardware does not decode this video.
         SourceError: it cannot be opened, or has no video that may be decoded.
     """
-    container = _open(address)
+    container = _open(address, hardware)
     try:
         # Where a container has no presentation times, FFmpeg's guesses are in the wrong order.
         container.flags &= ~_GEN_PTS
         stream = _video_stream(container, address)
+        if hardware is not None and not stream.codec_context.is_hwaccel:
+            raise HardwareError(f"it does not decode {stream.codec_context.name}")
         stream.codec_context.thread_count = threads
         stream.codec_context.thread_type = "AUTO" if threads != 1 else "SLICE"
     except BaseException:
@@ -76,7 +88,7 @@ def open_container(address: Address, threads: int) -> tuple[InputContainer, Vide
     return container, stream
 
 
-def _open(address: Address) -> InputContainer:
+def _open(address: Address, hardware: HWAccel | None) -> InputContainer:
     began_s = time.monotonic()
     try:
         container: InputContainer = av.open(
@@ -84,6 +96,7 @@ def _open(address: Address) -> InputContainer:
             "r",
             format=address.format,
             options=dict(address.options),
+            hwaccel=hardware,
             timeout=(address.open_timeout_s, _POLL_S if address.live else address.read_timeout_s),
             **_TOLERANT,
         )
@@ -92,6 +105,11 @@ def _open(address: Address) -> InputContainer:
         # Some demuxers take the end of the wait for bad data.
         late = time.monotonic() - began_s >= (address.open_timeout_s or math.inf)
         reason = "no answer in time" if late else reason_of(error)
+    except RuntimeError:
+        if hardware is None:
+            raise
+        # So PyAV says that no stream is one for this hardware.
+        raise HardwareError("it does not decode this kind of video") from None
     # Raised out here so that PyAV's error, whose text holds the password, is not chained to ours.
     raise SourceError(f"{address.name}: cannot be opened: {reason}; {address.remedy}")
 

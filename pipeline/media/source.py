@@ -104,6 +104,7 @@ class Source(ABC):
         """What went wrong so far, by name; empty for a clean source.
 
         ===================  ===================================================================
+        decoder_fallback     a hardware decoder that is not there, or does not decode this video
         decode_error         a packet the decoder refused; its frame is missing
         corrupt_packet       a packet that came damaged or incomplete
         corrupt_frame        a frame that the decoder patched up

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from pipeline.errors import SourceError
 from pipeline.media.avsource import AvSource
 from pipeline.media.container import Address
+from pipeline.media.decoders import SOFTWARE
 from pipeline.media.images import IMAGE_SUFFIXES, ImageSource, images_in, natural_key
 from pipeline.media.playlist import Playlist
 from pipeline.media.source import Source
@@ -27,6 +28,7 @@ class SourceOptions:
 
     Attributes:
         threads: of the decoder; 0: all cores.
+        decoders: of videos, in the order of preference; see `AvSource`.
         start_s: first moment wanted, for files.
         end_s: first moment not wanted any more, for files; None: to the end.
         loop: begin again after the end, for files and folders.
@@ -37,6 +39,7 @@ class SourceOptions:
     """
 
     threads: int = 1
+    decoders: tuple[str, ...] = (SOFTWARE,)
     start_s: float = 0.0
     end_s: float | None = None
     loop: bool = False
@@ -83,7 +86,7 @@ def is_live(uri: str) -> bool:
 def _path(uri: str, options: SourceOptions) -> Source:
     path = Path(path_of(uri)).expanduser()
     if path.is_char_device():
-        return _device(path)
+        return _device(path, options)
     if path.is_dir():
         return _images(images_in(path), options, str(path))
     return _looped(partial(_video, path, options), options)
@@ -100,6 +103,7 @@ def _video(path: Path, options: SourceOptions) -> AvSource:
         threads=options.threads,
         start_s=options.start_s,
         end_s=options.end_s,
+        decoders=options.decoders,
     )
 
 
@@ -131,15 +135,16 @@ def _looped(make: Callable[[], Source], options: SourceOptions) -> Source:
 
 def _webcam(uri: str, options: SourceOptions) -> Source:
     name = uri.partition(":")[2] or "0"
-    return _device(Path(f"/dev/video{name}" if name.isdecimal() else name))
+    return _device(Path(f"/dev/video{name}" if name.isdecimal() else name), options)
 
 
-def _device(path: Path) -> Source:
+def _device(path: Path, options: SourceOptions) -> Source:
     if not path.exists():
         present = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "none"
         raise SourceError(f"{path}: there is no such camera; present: {present}")
     remedy = "check that no other program uses it and that you may read it (group 'video')"
-    return AvSource(Address(str(path), format="v4l2", live=True, remedy=remedy))
+    address = Address(str(path), format="v4l2", live=True, remedy=remedy)
+    return AvSource(address, decoders=options.decoders)
 
 
 def _rtsp(uri: str, options: SourceOptions) -> Source:
@@ -173,8 +178,14 @@ def _network(
         remedy=remedy,
     )
     if live:
-        return AvSource(address, threads=options.threads)
-    return AvSource(address, threads=options.threads, start_s=options.start_s, end_s=options.end_s)
+        return AvSource(address, threads=options.threads, decoders=options.decoders)
+    return AvSource(
+        address,
+        threads=options.threads,
+        start_s=options.start_s,
+        end_s=options.end_s,
+        decoders=options.decoders,
+    )
 
 
 def _rendered(uri: str, options: SourceOptions) -> Source:

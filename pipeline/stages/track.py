@@ -84,5 +84,5 @@ def plan(planner: Planner, name: str, config: TrackConfig) -> Plan:
     """The stage with the configured tracker, its cost on the configured engine if there is one."""
     if not config.engine:
         return Plan(TrackStage, lambda run: TrackStage(config))
-    bind, binding = planner.kernels(name, config, iou())
+    bind, binding = planner.kernels(name, config, iou(), cosine())
     return Plan(TrackStage, lambda run: TrackStage(config, (bind(iou()), bind(cosine()))), binding)

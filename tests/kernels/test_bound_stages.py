@@ -116,7 +116,7 @@ def test_the_plain_stages_are_not_touched_by_an_engine(unbound: list[Packet[Trac
     bound = pipeline.build(pipeline.loads(STREET, overrides=BOUND))
     assert str(bound.node("preprocess").binding) == "letterbox on k0 (host/cpu/fp32)"
     assert str(bound.node("postprocess").binding) == "head-decode on k0 (host/cpu/fp32)"
-    assert str(bound.node("track").binding) == "iou on k0 (host/cpu/fp32)"
+    assert str(bound.node("track").binding) == "iou, cosine on k0 (host/cpu/fp32)"
 
 
 @pytest.mark.parametrize(
