@@ -237,7 +237,7 @@ class Failover:
     def _failed(self, member: _Member, error: EngineError) -> None:
         if member.breaker.failure(self._clock(), str(error)):
             self._counts[f"{member.candidate.id} failed"] += 1
-            _log.warning("engine %r is left: %s", member.candidate.id, error)
+            _log.warning("engine %r is left: %s", member.candidate.id, str(error))
 
     def _worked(self, member: _Member) -> None:
         if member.breaker.success(self._clock()):

@@ -122,8 +122,9 @@ class EngineProcess:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-        for memory in self._memories:
-            os.close(memory)
+        for tensors, fd in zip((self.inputs, self.outputs), self._memories, strict=True):
+            tensors.close()
+            os.close(fd)
 
     def _receive(self, timeout_s: float | None) -> bool:
         """Waits for an answer, an end or something printed; says whether one came."""

@@ -61,6 +61,10 @@ class SharedTensors:
             name: np.ndarray(shape, dtype, memory, offset) for name, shape, dtype, offset in placed
         }
 
+    def close(self) -> None:
+        """Lets go of the memory; arrays of it that somebody still has stay as they are."""
+        self._memory = None
+
     def _mapped(self) -> mmap.mmap:
         size = os.fstat(self._fd).st_size
         if self._memory is None or len(self._memory) < size:
