@@ -8,6 +8,7 @@ arXiv:1612.03144, section 4.1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +46,17 @@ class Anchors:
     def grid(self, rows: int, columns: int) -> NDArray[np.float32]:
         """The boxes of a whole map: (rows · columns · A, 4) xyxy in input pixels, float32.
 
-        Row by row, cell by cell, and in a cell as `cell`.
+        Row by row, cell by cell, and in a cell as `cell`. Read-only: it is made once.
         """
-        y = (np.arange(rows, dtype=np.float32) + self.offset) * self.stride
-        x = (np.arange(columns, dtype=np.float32) + self.offset) * self.stride
-        centres = np.stack(np.meshgrid(x, y), axis=-1)
-        boxes = np.tile(centres, 2)[:, :, None] + self.cell()
-        return boxes.reshape(-1, 4).astype(np.float32, copy=False)
+        return _grid(self, rows, columns)
+
+
+@lru_cache(maxsize=64)
+def _grid(anchors: Anchors, rows: int, columns: int) -> NDArray[np.float32]:
+    y = (np.arange(rows, dtype=np.float32) + anchors.offset) * anchors.stride
+    x = (np.arange(columns, dtype=np.float32) + anchors.offset) * anchors.stride
+    centres = np.stack(np.meshgrid(x, y), axis=-1)
+    boxes = np.tile(centres, 2)[:, :, None] + anchors.cell()
+    grid = boxes.reshape(-1, 4).astype(np.float32, copy=False)
+    grid.flags.writeable = False
+    return grid

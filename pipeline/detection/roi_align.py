@@ -34,12 +34,13 @@ def roi_align(
     channels, height, width = features.shape[1:]
     vertical = _weights(boxes_xyxy[:, 1] * scale, boxes_xyxy[:, 3] * scale, rows, height, sampling)
     across = _weights(boxes_xyxy[:, 0] * scale, boxes_xyxy[:, 2] * scale, columns, width, sampling)
-    # (C W, H) times (H, N rows): one large product instead of N small ones.
-    map_ = features[0].transpose(0, 2, 1).reshape(-1, height)
-    bands = map_ @ vertical.reshape(-1, height).T
-    bands = bands.reshape(channels, width, len(boxes_xyxy), rows).transpose(2, 0, 3, 1)
-    out: Floats = bands.reshape(len(boxes_xyxy), channels * rows, width) @ across.transpose(0, 2, 1)
-    return out.reshape(len(boxes_xyxy), channels, rows, columns)
+    count = len(boxes_xyxy)
+    # (N columns, W) times (W, C H): one large product and no copy; then N small ones.
+    bands = across.reshape(-1, width) @ features[0].reshape(-1, width).T
+    bands = bands.reshape(count, columns * channels, height)
+    found = (bands @ vertical.transpose(0, 2, 1)).reshape(count, columns, channels, rows)
+    out: Floats = np.ascontiguousarray(found.transpose(0, 2, 3, 1))
+    return out
 
 
 def _weights(low: Floats, high: Floats, bins: int, length: int, sampling: int) -> Floats:

@@ -12,6 +12,8 @@ from pipeline.kernels.onnx_graph import OnnxGraph
 _FLOAT = np.dtype(np.float32)
 INPUTS = (TensorSpec("a", (-1, 4), _FLOAT), TensorSpec("b", (-1, 4), _FLOAT))
 OUTPUTS = (TensorSpec("iou", (-1, -1), _FLOAT),)
+#: Stands for the area of two empty boxes, whose overlap is 0.
+TINY = float(np.finfo(np.float32).tiny)
 
 
 def iou() -> Kernel:
@@ -29,18 +31,20 @@ def _host(tensors: Tensors) -> Tensors:
 
 def _onnx() -> bytes:
     graph = OnnxGraph("iou")
-    a, b = graph.node("Unsqueeze", "a", [1]), graph.node("Unsqueeze", "b", [0])
-    low = graph.node("Max", graph.part(a, 2, 0, 2), graph.part(b, 2, 0, 2))
-    high = graph.node("Min", graph.part(a, 2, 2, 4), graph.part(b, 2, 2, 4))
-    common = _area(graph, low, high)
-    areas = [_area(graph, graph.part(x, 2, 0, 2), graph.part(x, 2, 2, 4)) for x in (a, b)]
-    union = graph.node("Sub", graph.node("Add", *areas), common)
-    share = graph.node("Div", common, graph.node("Max", union, float(np.finfo(_FLOAT).tiny)))
-    graph.node("Squeeze", share, [2], output="iou")
+    turned = graph.node("Transpose", "b", perm=[1, 0])
+    # Columns (N, 1) and rows (1, M), so that no tensor is larger than the result.
+    a = [graph.part("a", 1, i, i + 1) for i in range(4)]
+    b = [graph.part(turned, 0, i, i + 1) for i in range(4)]
+    low = [graph.node("Max", a[i], b[i]) for i in (0, 1)]
+    high = [graph.node("Min", a[i], b[i]) for i in (2, 3)]
+    common = _area(graph, *low, *high)
+    union = graph.node("Sub", graph.node("Add", _area(graph, *a), _area(graph, *b)), common)
+    graph.node("Div", common, graph.node("Max", union, TINY), output="iou")
     return graph.finish(INPUTS, OUTPUTS)
 
 
-def _area(graph: OnnxGraph, low: str, high: str) -> str:
-    """Areas (N, M, 1) of boxes with these corners, (N, M, 2) each; 0 where they are swapped."""
-    size = graph.node("Max", graph.node("Sub", high, low), 0.0)
-    return graph.node("Mul", graph.part(size, 2, 0, 1), graph.part(size, 2, 1, 2))
+def _area(graph: OnnxGraph, x1: str, y1: str, x2: str, y2: str) -> str:
+    """Areas of boxes with these corners, 0 where they are swapped."""
+    width = graph.node("Max", graph.node("Sub", x2, x1), 0.0)
+    height = graph.node("Max", graph.node("Sub", y2, y1), 0.0)
+    return graph.node("Mul", width, height)
