@@ -111,6 +111,8 @@ def compare(
 def natural_engine(network: Network, *, isolate: bool = False) -> Engine:
     """A new engine of the first backend that is installed and loads networks of this format.
 
+    It runs on the CPU where the backend can, else on the first device there is.
+
     Args:
         network: to be run.
         isolate: in a process of its own, so that a network that kills it is an error.
@@ -123,7 +125,8 @@ def natural_engine(network: Network, *, isolate: bool = False) -> Engine:
     for name in engines.able(network):
         info = engines.engine_class(name).describe()
         if not info.missing:
-            return engines.create(f"compare-{network.format}", name, isolate=isolate)
+            device = "cpu" if "cpu" in info.devices else next(iter(info.devices), "cpu")
+            return engines.create(f"compare-{network.format}", name, device, isolate=isolate)
         missing.append(f"{name} ({info.missing}; run: {info.install})")
     if missing:
         raise EngineUnavailable(f"{network.format} needs {' or '.join(missing)} to be compared")
