@@ -196,7 +196,8 @@ class TorchEngine(Engine):
         if self._type is not None and tensor.dtype == self._type:
             tensor = tensor.float()
         array: NDArray[Any] = tensor.cpu().numpy().copy()
-        if array.dtype != spec.dtype or not spec.accepts(array.shape):
+        fits = array.shape == spec.shape or spec.accepts(array.shape)
+        if array.dtype != spec.dtype or not fits:
             raise ProgramError(
                 f"{self}: expected output {spec}, found {array.dtype}{list(array.shape)}"
             )

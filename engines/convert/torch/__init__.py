@@ -15,7 +15,7 @@ from engines.tensor import TensorSpec
 
 Specs = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
 
-INSTALL = "pip install 'sightline[convert]'"
+INSTALL = "pip install 'sightline[torch,convert]'"
 #: Lengths of free axes in the example a network is traced or exported with: of the batch, where one
 #: would hide a broadcast, and of any other.
 _BATCH, _LENGTH = 2, 64

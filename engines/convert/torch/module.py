@@ -38,7 +38,7 @@ class OnnxModule(torch.nn.Module):  # type: ignore[misc]  # torch is not typed h
             raise ProgramError(
                 f"{name}: torch conversion has no operator {', '.join(sorted(unknown))}"
             )
-        self._common = {"opset": _opset(model)}
+        self._common = {"opset": onnx_graph.opset(model)}
         self._known = onnx_graph.constants(model.graph)
         for number, value in enumerate(self._known.values()):
             self.register_buffer(f"constant{number}", torch.from_numpy(np.array(value)))
@@ -79,9 +79,3 @@ def _kind(node: Any) -> str:
     """The operator's name, with its domain where that is not ONNX's own."""
     own = node.domain in ("", "ai.onnx")
     return str(node.op_type) if own else f"{node.domain}.{node.op_type}"
-
-
-def _opset(model: Any) -> int:
-    return max(
-        int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")
-    )
