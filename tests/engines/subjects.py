@@ -150,10 +150,17 @@ def _subject(backend: str) -> Subject:
     return Subject(backend, backend, _in_own_format(backend), make)
 
 
+def _isolated(backend: str) -> Subject:
+    """A backend in a process of its own."""
+    make = lambda id_: engines.create(id_, backend, isolate=True)  # noqa: E731 - a field
+    return Subject(f"{backend}, isolated", backend, _in_own_format(backend), make, cycles=20)
+
+
 def subjects() -> list[Subject]:
     """All that is installed here."""
     found = [info.name for info in engines.describe() if not info.missing]
     local = [_subject(name) for name in found if name != "kserve"]
+    local.append(_isolated("onnxruntime"))
     if "kserve" not in found or serving.missing():
         return local
     return [*local, _kserve("grpc"), _kserve("http")]
