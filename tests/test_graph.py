@@ -148,7 +148,8 @@ def test_lanes_follow_the_cameras_at_the_entrance_and_the_branches_at_a_join() -
 
 
 def test_the_drawings_show_every_camera_stage_and_binding() -> None:
-    binding = Binding("npu0", "sim-npu", "core 1", "int8", "street-pico")
+    behind = Binding("cpu0", "onnxruntime", "cpu", "fp32")
+    binding = Binding("npu0", "sim-npu", "core 1", "int8", "street-pico", behind=(behind,))
     nodes = (
         CHAIN[0],
         node("find", Find, "prepare", workers=2, batch=Batch(4, 0.005), binding=binding),
@@ -159,7 +160,8 @@ def test_the_drawings_show_every_camera_stage_and_binding() -> None:
     for part in (
         "gate: gate.mp4  [entrance: block, ≤15 fps, real time]",
         "1 of 2",
-        "street-pico on npu0 (sim-npu/core 1/int8); ×2 workers, by camera; batch ≤4 in 5 ms",
+        "street-pico on npu0 (sim-npu/core 1/int8), else cpu0 (onnxruntime/cpu/fp32); "
+        "×2 workers, by camera; batch ≤4 in 5 ms",
         "▶ out      ⟵ find",
         "▶ prepare  ⟵ decode   [host]",
     ):

@@ -126,6 +126,7 @@ def _glob(uri: str, options: SourceOptions) -> Source:
 
 
 def _images(paths: list[Path], options: SourceOptions, name: str) -> Source:
+    _require_software(options, name)
     return _looped(partial(ImageSource, paths, options.image_fps, name), options)
 
 
@@ -192,6 +193,7 @@ def _rendered(uri: str, options: SourceOptions) -> Source:
     # The world's tables and sprites are loaded only by who asks for them.
     from pipeline.media.rendered import RenderedSource
 
+    _require_software(options, uri)
     scene, _, query = uri.partition(":")[2].partition("?")
     values = {"seed": "1", "size": "640x360", "fps": "25", "seconds": ""}
     given = dict(parse_qsl(query, keep_blank_values=True))
@@ -217,6 +219,14 @@ def _rendered(uri: str, options: SourceOptions) -> Source:
         raise SourceError(
             f"{uri}: {error}; expected such as rendered:day?seed=3&seconds=10&size=640x360&fps=25"
         ) from error
+
+
+def _require_software(options: SourceOptions, name: str) -> None:
+    """Raises `SourceError` where pictures that are no video should be decoded by hardware only."""
+    if SOFTWARE not in options.decoders:
+        raise SourceError(
+            f"{name}: decoder {options.decoders[-1]} is for videos, this is none; leave it out"
+        )
 
 
 #: What makes the source of each kind of URI; the empty scheme is a plain path.

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from av.codec.hwaccel import hwdevices_available
@@ -83,6 +84,17 @@ def test_a_broken_file_is_told_by_the_last_decoder(tmp_path: Path) -> None:
     source = open_source(str(path), SourceOptions(decoders=(FOREIGN, SOFTWARE)))
     with pytest.raises(SourceError, match="cannot be opened"):
         source.open()
+
+
+@pytest.mark.parametrize("uri", ["rendered:day?seconds=1", "dir:{folder}"])
+def test_what_is_no_video_has_no_hardware_decoder(uri: str, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((32, 48, 3), np.uint8))
+    uri = uri.format(folder=tmp_path)
+    with pytest.raises(SourceError, match="decoder cuda is for videos"):
+        open_source(uri, SourceOptions(decoders=("cuda",)))
+    source = open_source(uri, SourceOptions(decoders=("cuda", SOFTWARE)))
+    assert "cuda" not in source.open().decoder
+    source.close()
 
 
 def test_a_video_that_the_hardware_does_not_decode_is_told(make_clip: ClipMaker) -> None:
