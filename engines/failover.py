@@ -58,8 +58,13 @@ class _Member:
         """Begins to load a new engine, beside the caller where the engine can."""
         self.close()
         self._raised = False
-        self._coming = self.candidate.make()
-        self._coming.start_loading(self.candidate.program)
+        engine = self.candidate.make()
+        try:
+            engine.start_loading(self.candidate.program)
+        except EngineError:
+            engine.destroy()
+            raise
+        self._coming = engine
 
     def take_over(self) -> None:
         """Waits for the engine that is being loaded. Raises `EngineError` where it cannot be."""
@@ -71,6 +76,9 @@ class _Member:
         except EngineError:
             engine.destroy()
             raise
+        except Exception as error:  # a library's own; the other engines must survive it too
+            engine.destroy()
+            raise EngineUnavailable(f"{engine}: cannot be loaded: {error}") from error
         self.ready = engine
 
     def tend(self, now_s: float) -> bool:
@@ -107,6 +115,7 @@ class _Member:
         except EngineError:
             self._raised = True
             raise
+        self._raised = False
         _require_finite(results)
         return results
 

@@ -126,12 +126,12 @@ class IsolatedEngine(Engine):
 
     def _start(self) -> None:
         self._loading_since_s = time.monotonic()
-        self._process = EngineProcess(str(self))
         try:
+            self._process = EngineProcess(str(self))
             self._process.ask(
                 "init", self.inner, self.id, self.device, self.options, self.precision
             )
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
+        except (OSError, pickle.PicklingError, AttributeError, TypeError) as error:
             raise EngineUnavailable(f"{self}: cannot be made in another process: {error}") from None
 
     def _send(self, program: Program) -> None:

@@ -28,7 +28,7 @@ _ENDING_S = 1.0
 
 
 class EngineProcess:
-    """One `engines.child`, started by the constructor.
+    """One `engines.child`, started by the constructor, which raises `OSError` where it cannot be.
 
     Every wait ends at once where the process dies. After `end` nothing of it remains: no zombie, no
     memory, no descriptor.
@@ -50,9 +50,13 @@ class EngineProcess:
         self._memories = (new_memory(), new_memory())
         self.inputs, self.outputs = map(SharedTensors, self._memories)
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = _spawn((theirs.fileno(), *self._memories))
         self._socket = Connection(ours.detach())
+        with theirs:
+            try:
+                self._process = _spawn((theirs.fileno(), *self._memories))
+            except OSError:
+                self._let_go()
+                raise
         assert self._process.stdout is not None  # it is a pipe
         self._output = self._process.stdout.fileno()
         os.set_blocking(self._output, False)
@@ -118,10 +122,13 @@ class EngineProcess:
         """Kills the process, waits for its end and gives everything back."""
         self._process.kill()
         self._process.wait()
-        self._socket.close()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._socket.close()
         for tensors, fd in zip((self.inputs, self.outputs), self._memories, strict=True):
             tensors.close()
             os.close(fd)

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines import Engine, EngineError, ForwardError, Network, TensorError
+import engines
+from engines import Engine, EngineError, ForwardError, Kernel, Network, TensorError
 from engines.breaker import Breaker
 from engines.errors import EngineUnavailable, ProgramError
 from engines.failover import Candidate, Failover
@@ -38,7 +39,9 @@ class Bench:
             make = partial(isolated(FaultyEngine), name, "cpu", options, "", timeout_s)
         return Candidate(name, make, self.network, Breaker(retry_s=1))
 
-    def order(self, name: str, fault: str, call: str = "forward", after: int = 0, times: int = 1):
+    def order(
+        self, name: str, fault: str, call: str = "forward", after: int = 0, times: int = 1
+    ) -> None:
         order(self.folder / name, call, fault, after, times)
 
     def opened(self, *candidates: Candidate) -> Failover:
@@ -122,11 +125,17 @@ def test_a_lost_process_is_replaced_beside_the_work(fault: str, bench: Bench) ->
     assert "process" in failover.reasons()["a"]
 
 
-def test_an_engine_that_cannot_be_loaded_is_left_for_later(bench: Bench) -> None:
-    bench.order("a", "refuse", "prepare", after=-1)
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [("refuse", "no such device any more"), ("raise", "cannot be loaded: the device was removed")],
+)
+def test_an_engine_that_cannot_be_loaded_is_left_for_later(
+    fault: str, told: str, bench: Bench
+) -> None:
+    bench.order("a", fault, "prepare", after=-1)
     failover = bench.opened(bench.candidate("a"), bench.candidate("b"))
     assert failover.counts() == {"a failed": 1}
-    assert "no such device any more" in failover.reasons()["a"]
+    assert told in failover.reasons()["a"]
     assert ran_on(failover) == "b"
     bench.now_s = 1.0
     assert ran_on(failover) == "a"
@@ -169,6 +178,26 @@ def test_an_input_that_no_engine_can_stand_spoils_itself_only(bench: Bench) -> N
             with pytest.raises(ForwardError, match="not finite"):
                 failover.run({"image": picture() * np.float32(np.nan)})
         assert (ran_on(one), ran_on(two)) == ("a", "b")
+
+
+def test_a_single_engine_that_raised_once_is_kept(bench: Bench) -> None:
+    failover = bench.opened(bench.candidate("a", timeout_s=30))
+    before = failover.engines()
+    bench.order("a", "raise")
+    with pytest.raises(ForwardError, match="the device was removed"):
+        ran_on(failover)
+    for bench.now_s in (0.0, 1.0, 2.0):
+        assert ran_on(failover) == "a"
+    assert failover.engines() == before
+
+
+def test_what_cannot_go_to_a_process_is_a_failure_to_load(bench: Bench) -> None:
+    kernel = Kernel("twice", {}, (), (), lambda tensors: tensors)
+    make = partial(engines.create, "c", "host", isolate=True)
+    failover = bench.opened(Candidate("c", make, kernel), bench.candidate("b"))
+    assert "kernel twice cannot go to its process" in failover.reasons()["c"]
+    bench.now_s = 5.0
+    assert ran_on(failover) == "b"
 
 
 def test_a_single_lost_engine_comes_back(bench: Bench) -> None:

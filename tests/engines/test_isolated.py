@@ -203,6 +203,12 @@ def test_a_hung_child_dies_with_its_parent(network: Network, orders: Path) -> No
         time.sleep(0.01)
 
 
+def test_where_no_process_can_be_started(orders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(orders / "python"))
+    with faulty(orders) as engine, pytest.raises(EngineUnavailable, match="No such file"):
+        engine.init()
+
+
 def test_what_cannot_go_to_another_process_is_refused(network: Network) -> None:
     class Local(OnnxRuntimeEngine):
         pass
