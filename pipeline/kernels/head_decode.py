@@ -30,8 +30,9 @@ def head_decode(
 
     Inputs: the network's outputs with a leading 1, floats as float32. Outputs, by falling score:
     ``boxes`` (K, 4) float32 xyxy in pixels of the network's input, ``scores`` (K,) float32 and
-    ``labels`` (K,) int32. The two forms differ by rounding, and in the order of equal scores. A
-    family that is no `OnnxHead` runs on the host only.
+    ``labels`` (K,) int32. The two forms differ by rounding, and in the order of equal scores. What
+    is no `OnnxHead`, has outputs of unknown length, or has taken our names for them, runs on the
+    host only.
 
     Args:
         postprocessor: has the head and the limits.
@@ -55,7 +56,9 @@ def head_decode(
         return graph.finish(inputs, OUTPUTS)
 
     known = all(-1 not in spec.shape for spec in inputs)
-    in_onnx = onnx if isinstance(head, OnnxHead) and known else None
+    # In a graph a name stands for one tensor.
+    distinct = {spec.name for spec in inputs}.isdisjoint(spec.name for spec in OUTPUTS)
+    in_onnx = onnx if isinstance(head, OnnxHead) and known and distinct else None
     return Kernel("head-decode", {"family": head.family}, inputs, OUTPUTS, host, in_onnx)
 
 

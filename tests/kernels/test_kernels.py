@@ -205,6 +205,13 @@ def test_a_head_without_onnx_form_runs_on_the_host_only() -> None:
     assert engines.able(kernel) == ("host",)
 
 
+@pytest.mark.parametrize(("name", "cells"), [("scores", CELLS), ("rows", -1)])
+def test_outputs_that_no_graph_can_take_are_for_the_host_only(name: str, cells: int) -> None:
+    postprocessor = Postprocessor(YoloxHead(family="yolox"), LABELS)
+    spec = TensorSpec(name, (-1, cells, 8), np.dtype("float32"))
+    assert engines.able(head_decode(postprocessor, [spec], SIZE, SIZE)) == ("host",)
+
+
 # proposals
 
 
