@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import BackendInfo, Engine
+from engines.base import BackendInfo, Engine, Options
 from engines.convert.caffe import weights_beside
 from engines.convert.caffe.network import read_network
 from engines.errors import EngineUnavailable, OptionError, ProgramError
@@ -28,6 +29,23 @@ HOG_DEFAULTS = {"hit_threshold": 0.0, "win_stride": 8, "padding": 8, "scale": 1.
 HOG_WINDOW = (64, 128)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenCvOptions(Options):
+    """Options of `backend: opencv`.
+
+    Attributes:
+        threads: that share OpenCV's work; 0 leaves OpenCV its own choice, mostly all cores. OpenCV
+            has one number for the whole process, its picture operations included, so the engine
+            that is loaded last says.
+    """
+
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 0:
+            raise OptionError(f"threads: expected a whole number ≥ 0, got {self.threads!r}")
+
+
 class OpenCvEngine(Engine):
     """Runs on OpenCV's CPU code.
 
@@ -44,6 +62,8 @@ class OpenCvEngine(Engine):
     formats: ClassVar[tuple[str, ...]] = ("onnx", "caffe")
     kernels: ClassVar[tuple[str, ...]] = ("hog-people",)
     from_memory: ClassVar[bool] = True
+    options_type = OpenCvOptions
+    options: OpenCvOptions
 
     @classmethod
     def describe(cls) -> BackendInfo:
@@ -65,6 +85,12 @@ class OpenCvEngine(Engine):
         except ImportError as error:
             raise EngineUnavailable(f"{self}: {error}; run: {INSTALL}") from error
         self._cv2 = cv2
+        if self.options.threads:
+            cv2.setNumThreads(self.options.threads)
+
+    def report(self) -> dict[str, Any]:
+        threads = self._cv2.getNumThreads() if hasattr(self, "_cv2") else self.options.threads
+        return super().report() | {"threads": threads}
 
     def _prepare(self, program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         if isinstance(program, Kernel):

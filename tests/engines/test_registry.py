@@ -25,7 +25,8 @@ from tests.engines.subjects import subjects
         ({"backend": "onnxruntime", "threads": -1}, "threads: expected a whole number"),
         ({"backend": "onnxruntime", "threads": True}, "threads: expected a whole number"),
         ({"backend": "onnxruntime", "spinning": 1}, "spinning: expected true or false"),
-        ({"backend": "opencv", "threads": 2}, "no option 'threads'; it has none"),
+        ({"backend": "host", "threads": 2}, "no option 'threads'; it has none"),
+        ({"backend": "opencv", "threads": -1}, "threads: expected a whole number"),
     ],
 )
 def test_mistakes_name_the_remedy(arguments: dict[str, object], told: str) -> None:
