@@ -141,6 +141,7 @@ class IsolatedEngine(Engine):
             data = np.frombuffer(pickle.dumps(program), np.uint8)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ProgramError(f"{self}: {program} cannot go to its process: {error}") from None
+        self._loading_since_s = time.monotonic()
         process.ask("prepare", process.inputs.write({"program": data}))
         self._loading = program
 
