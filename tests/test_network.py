@@ -93,8 +93,10 @@ def kill(number: int) -> None:
         os.kill(pid, number)
 
 
-@pytest.mark.parametrize("fault", ["killed", "stopped", "hung", "crashed"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("fault", "workers"),
+    [("killed", 1), ("stopped", 1), ("hung", 1), ("crashed", 1), ("killed", 2), ("hung", 2)],
+)
 def test_nothing_is_lost_when_the_first_engine_dies_or_hangs(
     fault: str, workers: int, street: Street
 ) -> None:
