@@ -119,6 +119,11 @@ class KserveEngine(Engine):
         self._server = ""
 
     @classmethod
+    def can_run(cls, program: Program) -> bool:
+        """A server hosts networks; nobody puts a kernel there."""
+        return isinstance(program, Network) and super().can_run(program)
+
+    @classmethod
     def describe(cls) -> BackendInfo:
         """No device is on this machine."""
         dtypes = tuple(DTYPES.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import engines
+import pipeline
 from engines import EngineUnavailable, Kernel, OptionError
 from tests.engines import serving
 from tests.engines.subjects import subjects
@@ -67,28 +69,49 @@ def test_able_names_the_backends_for_a_program() -> None:
 TOY = '''
 import numpy as np
 from engines.base import BackendInfo, Engine
-from engines.tensor import TensorSpec
 
 class ToyEngine(Engine):
-    """Doubles."""
+    """Sees everywhere what its file says: one object."""
     backend = "toy"
-    kernels = ("double",)
+    formats = ("toy",)
 
     @classmethod
     def describe(cls):
-        return BackendInfo("toy", "1.0", ("cpu",), ("float32",), (), cls.kernels, "", "")
+        return BackendInfo("toy", "1.0", ("cpu",), ("float32",), cls.formats, (), "", "")
 
     def _init(self):
         pass
 
     def _prepare(self, program):
-        self.precision = "float32"
-        spec = TensorSpec("x", (-1,), np.dtype("float32"))
-        return (spec,), (TensorSpec("y", (-1,), np.dtype("float32")),)
+        self._boxes = np.loadtxt(program.path, dtype=np.float32).reshape(1, 1, 4)
+        return program.inputs, program.outputs
 
     def _forward(self, inputs):
-        return {"y": inputs["x"] * 2}
+        return {"boxes": self._boxes.copy(), "scores": np.ones((1, 1), np.float32)}
 '''
+MANIFEST = """
+schema: 1
+name: toy-box
+task: detect
+licence: Apache-2.0
+source: written by hand
+labels: [thing]
+files:
+- {path: box.toy, format: toy, size: %d, sha256: %s}
+inputs:
+- {name: image, shape: [1, 3, 36, 64], dtype: float32, layout: nchw}
+outputs:
+- {name: boxes, shape: [1, -1, 4], dtype: float32}
+- {name: scores, shape: [1, -1], dtype: float32}
+preprocess: {resize: stretch}
+head: {family: boxes, boxes: boxes, scores: scores}
+"""
+CONFIG = """
+cameras: [{id: a, uri: "rendered:day?seconds=0.4&size=128x72"}]
+engines: {t0: {backend: toy}}
+stages: {detect: {model: "%s"}}
+outputs: []
+"""
 
 
 @pytest.fixture
@@ -105,15 +128,20 @@ def toy_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("toy_package")
-def test_another_package_brings_a_backend() -> None:
+def test_another_package_brings_a_backend_and_a_pipeline_runs_on_it(tmp_path: Path) -> None:
     assert "toy" in engines.names()
-    assert engines.able(Kernel("double")) == ("toy",)
-    with engines.create("t0", "toy") as engine:
-        engine.init()
-        engine.prepare(Kernel("double"))
-        engine.set_tensor("x", np.array([1, 2], np.float32))
-        engine.forward()
-        assert engine.get_tensor("y").tolist() == [2, 4]
+    folder = tmp_path / "toy-box"
+    folder.mkdir()
+    (folder / "box.toy").write_bytes(b"16 9 48 27")
+    digest = hashlib.sha256(b"16 9 48 27").hexdigest()
+    (folder / "model.yaml").write_text(MANIFEST % (10, digest))
+    graph = pipeline.build(pipeline.loads(CONFIG % folder))
+    frames = list(pipeline.stream(graph))
+    assert len(frames) == 10
+    for frame in frames:
+        assert frame.engine == "t0"
+        np.testing.assert_allclose(frame.payload.detections.boxes_xyxy, [[32, 18, 96, 54]])
+    assert len(frames[-1].payload.tracks) == 1
 
 
 @pytest.mark.usefixtures("toy_package")
