@@ -136,6 +136,18 @@ def test_loading_goes_on_beside_the_caller(network: Network, orders: Path) -> No
         assert works(engine)
 
 
+def test_what_prints_for_ever_while_it_loads_holds_nobody_up(
+    network: Network, orders: Path
+) -> None:
+    order(orders, "prepare", "babble", after=-1)
+    with faulty(orders) as engine:
+        engine.start_loading(network)
+        while (orders / "prepare").exists():
+            assert not engine.loaded
+        for _ in range(1000):
+            assert not engine.loaded
+
+
 def test_an_engine_that_is_still_loading_can_be_given_back(network: Network, orders: Path) -> None:
     order(orders, "prepare", "hang", after=-1)
     engine = faulty(orders)
