@@ -8,8 +8,6 @@ weights, in the order the layers ask for them. A damaged pair does not raise, it
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -21,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ProgramError
+from engines.trial import confine, trouble
 
 MAGIC = "7767517"
 #: What ncnn may compute in, by precision; all other of these switches are off.
@@ -30,7 +29,6 @@ SWITCHES = {
     "fp16": ("use_fp16_storage", "use_fp16_packed", "use_fp16_arithmetic"),
     "int8": ("use_int8_inference", "use_int8_storage", "use_int8_packed", "use_int8_arithmetic"),
 }
-TRIAL_TIMEOUT_S = 120
 _LAST_BYTES = 4
 
 
@@ -143,23 +141,12 @@ def run(
 
 def survives(trial: Trial) -> str:
     """What went wrong in another process; empty where the network loaded and ran."""
-    command = [sys.executable, "-m", __name__, json.dumps(asdict(trial))]
-    package = Path(__file__).resolve().parent
-    try:
-        done = subprocess.run(
-            command, cwd=package.parent, capture_output=True, text=True, timeout=TRIAL_TIMEOUT_S
-        )
-    except subprocess.TimeoutExpired:
-        return f"ncnn was still busy with it after {TRIAL_TIMEOUT_S} s"
-    if done.returncode < 0:
-        return f"it kills the process that runs it ({signal.Signals(-done.returncode).name})"
-    if done.returncode:
-        return f"ncnn cannot run it: {(done.stdout or done.stderr).strip()[-300:]}"
-    return ""
+    return trouble(__name__, "ncnn", json.dumps(asdict(trial)))
 
 
 def main() -> None:
     """The other process: loads and runs what its argument says; exits 1 with the reason."""
+    confine()
     given = json.loads(sys.argv[1])
     path = Path(given["path"])
     try:

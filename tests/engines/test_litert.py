@@ -154,10 +154,46 @@ def test_another_format_is_told_apart(source: Network, tmp_path: Path) -> None:
 def test_every_truncation_is_an_error(source: Network, tmp_path: Path) -> None:
     content = source.path.read_bytes()
     path = tmp_path / "network.tflite"
-    for length in range(0, len(content), 61):
+    for length in range(0, len(content), 251):
         path.write_bytes(content[:length])
         with pytest.raises(ProgramError, match=r"network\.tflite \(\d+ bytes\)"):
             prepared(Network(path, "tflite"))
+
+
+def test_a_file_that_kills_is_refused(source: Network, tmp_path: Path) -> None:
+    """Its convolution has lost its weights, which LiteRT notices too late."""
+
+    def lose(schema: Any, model: Any) -> None:
+        for operator in model.subgraphs[0].operators:
+            if operator.builtinOptionsType == schema.BuiltinOptions.Conv2DOptions:
+                operator.inputs = [operator.inputs[0], -1, operator.inputs[2]]
+
+    with pytest.raises(ProgramError, match=r"kills the process that runs it \(SIGSEGV\)"):
+        prepared(changed(source, tmp_path, lose))
+
+
+def test_a_length_beyond_all_memory_is_an_error(source: Network, tmp_path: Path) -> None:
+    def grow(schema: Any, model: Any) -> None:
+        image = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+        image.shape = image.shapeSignature = [1, 3, 1 << 20, 1 << 20]
+
+    with pytest.raises(ProgramError, match="LiteRT cannot run it"):
+        prepared(changed(source, tmp_path, grow))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_changed_bytes_are_an_error_or_do_no_harm(source: Network, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    content = bytearray(source.path.read_bytes())
+    places = rng.integers(8, len(content), 3)
+    for place in places:
+        content[place] = rng.integers(256)
+    network = Network(Path("damaged"), "tflite", content=bytes(content))
+    try:
+        with prepared(network) as engine:
+            assert engine.outputs
+    except ProgramError as error:
+        assert "damaged" in str(error)  # noqa: PT017 - most are refused, not all
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True])

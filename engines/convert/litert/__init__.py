@@ -32,6 +32,7 @@ from engines.convert.litert.probe import probe
 from engines.convert.litert.writer import Writer
 from engines.errors import EngineUnavailable, ProgramError
 from engines.litert import INSTALL
+from engines.litert_network import vouch
 from engines.program import Network
 
 PRECISION = "fp32"
@@ -69,6 +70,7 @@ def convert(source: Network, folder: Path, precision: str) -> Network:
     part.write_bytes(content)
     part.replace(path)
     digest = hashlib.sha256(content).hexdigest()
+    vouch(digest)
     return replace(source, path=path, format="tflite", sha256=digest, precision=PRECISION)
 
 
