@@ -14,7 +14,7 @@ from typing import Any
 
 from engines.base import BackendInfo, Engine
 from engines.errors import EngineUnavailable, OptionError
-from engines.isolated import isolated
+from engines.isolation.isolated import isolated
 from engines.program import Program
 
 GROUP = "sightline.engines"
@@ -26,7 +26,7 @@ BUILT_IN = {
     "litert": "engines.litert:LiteRtEngine",
     "tvm": "engines.tvm:TvmEngine",
     "host": "engines.host:HostEngine",
-    "kserve": "engines.kserve:KserveEngine",
+    "kserve": "engines.kserve.engine:KserveEngine",
     "openvino": "engines.openvino:OpenVinoEngine",
     "torch": "engines.torch:TorchEngine",
     "tensorrt": "engines.tensorrt:TensorRtEngine",

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import engines
 from engines import Kernel, Network, Program, TensorSpec
-from engines.kserve import AS_SERVED
+from engines.kserve.engine import AS_SERVED
 from engines.program import Tensors
 from tests.engines import serving
 

@@ -16,7 +16,7 @@ from engines import Engine, EngineError, ForwardError, Kernel, Network, TensorEr
 from engines.breaker import Breaker
 from engines.errors import EngineUnavailable, ProgramError
 from engines.failover import Candidate, Failover
-from engines.isolated import isolated
+from engines.isolation.isolated import isolated
 from tests.engines.faulty import FaultyEngine, FaultyOptions, order
 from tests.engines.processes import children
 from tests.engines.subjects import expected_features, picture, small_network

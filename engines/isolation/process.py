@@ -18,7 +18,7 @@ from typing import Any
 
 from engines import errors
 from engines.errors import EngineLost
-from engines.shared import SharedTensors, new_memory
+from engines.isolation.shared import SharedTensors, new_memory
 
 _log = logging.getLogger(__name__)
 #: How much is kept of what the process prints, bytes.
@@ -28,7 +28,7 @@ _ENDING_S = 1.0
 
 
 class EngineProcess:
-    """One `engines.child`, started by the constructor, which raises `OSError` where it cannot be.
+    """One `child`, started by the constructor, which raises `OSError` where it cannot be.
 
     Every wait ends at once where the process dies. After `end` nothing of it remains: no zombie, no
     memory, no descriptor.
@@ -176,7 +176,7 @@ def _spawn(descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)
     return subprocess.Popen(
         # -P: only what we can import ourselves, and not what lies in the current directory.
-        [sys.executable, "-P", "-m", "engines.child", *map(str, descriptors)],
+        [sys.executable, "-P", "-m", "engines.isolation.child", *map(str, descriptors)],
         bufsize=0,
         stdin=subprocess.PIPE,  # nothing is written: that it closes is the sign of our death
         stdout=subprocess.PIPE,

@@ -1,11 +1,8 @@
-"""``python -m engines.child SOCKET INPUTS OUTPUTS``: an engine that answers another process.
+"""``python -m engines.isolation.child SOCKET INPUTS OUTPUTS``: what runs in the other process.
 
-What `engines.isolated` starts. The numbers are descriptors this process inherits: a socket for
-requests and answers, and two blocks of shared memory for the tensors. The command line has nothing
-else, and nothing is read from the terminal.
-
-Every request is a tuple of a call and its arguments, every answer a pair: the name of an error's
-class, empty where all went well, and the error's text or the result.
+What `engines.isolation.isolated` starts. The numbers are descriptors this process inherits: a
+socket for requests and answers, and two blocks of shared memory for the tensors. The command line
+has nothing else, and nothing is read from the terminal.
 """
 
 from __future__ import annotations
@@ -22,8 +19,8 @@ from typing import Any
 from engines import errors
 from engines.base import Engine, Options
 from engines.errors import EngineError, EngineUnavailable, ForwardError, ProgramError
+from engines.isolation.shared import Placed, SharedTensors
 from engines.program import Program
-from engines.shared import Placed, SharedTensors
 
 #: The error for whatever a backend raises without saying what it is.
 _UNNAMED: dict[str, type[EngineError]] = {"init": EngineUnavailable, "prepare": ProgramError}

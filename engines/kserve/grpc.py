@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.kserve_protocol import (
+from engines.kserve.protocol import (
     DATATYPES,
     MAX_BYTES,
     Served,

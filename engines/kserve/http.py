@@ -28,7 +28,7 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.kserve_protocol import (
+from engines.kserve.protocol import (
     DATATYPES,
     MAX_BYTES,
     Served,

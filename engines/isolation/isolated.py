@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from engines.base import BackendInfo, Engine, Options
 from engines.errors import EngineError, EngineLost, EngineUnavailable, ProgramError
-from engines.process import EngineProcess
+from engines.isolation.process import EngineProcess
 from engines.program import Kernel, Program, Tensors
 from engines.tensor import TensorSpec
 

@@ -13,9 +13,9 @@ import pytest
 
 import engines
 from engines import Engine, EngineLost, EngineUnavailable, ForwardError, Kernel, Network
-from engines import isolated as isolated_module
 from engines.errors import EngineError, ProgramError
-from engines.isolated import isolated
+from engines.isolation import isolated as isolated_module
+from engines.isolation.isolated import isolated
 from engines.onnxruntime import OnnxRuntimeEngine, OnnxRuntimeOptions
 from tests.engines.faulty import FaultyEngine, FaultyOptions, order
 from tests.engines.processes import alive, children, descriptors

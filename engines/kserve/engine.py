@@ -36,9 +36,9 @@ from engines.errors import (
     ProgramError,
     TensorError,
 )
-from engines.kserve_grpc import GrpcClient
-from engines.kserve_http import HttpClient
-from engines.kserve_protocol import DTYPES, Client, ServerError
+from engines.kserve.grpc import GrpcClient
+from engines.kserve.http import HttpClient
+from engines.kserve.protocol import DTYPES, Client, ServerError
 from engines.program import Network, Program, Tensors
 from engines.tensor import TensorSpec
 
