@@ -191,7 +191,7 @@ import os, signal, sys
 from pathlib import Path
 from engines import Network
 from tests.engines.faulty import order
-from tests.engines.test_isolated import faulty, loaded, run
+from tests.engines.isolation.test_isolated import faulty, loaded, run
 folder = Path(sys.argv[1])
 engine = loaded(faulty(folder), Network(Path(sys.argv[2]), "onnx"))
 order(folder, "forward", "hang")
