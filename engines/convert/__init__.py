@@ -6,10 +6,12 @@ imported only when it is used. Where there is none from one format to another, O
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from engines.convert.precision import told_precision
 from engines.errors import ProgramError
 from engines.program import PRECISIONS, Network
 
@@ -69,5 +71,22 @@ def convert(source: Network, target: str, folder: Path, precision: str = "fp32")
 
 def _run(source: Network, target: str, folder: Path, precision: str) -> Network:
     module = import_module(CONVERTERS[source.format, target])
-    made: Network = module.convert(source, folder, precision)
+    made: Network = module.convert(_checked(source, target, precision), folder, precision)
     return made
+
+
+def _checked(source: Network, target: str, precision: str) -> Network:
+    """The source with the precision its file is in, where that is int8: whatever was declared.
+
+    Quantised operators are kept or refused; none of them may end in a network called fp32.
+    """
+    if not source.path.is_file():
+        raise ProgramError(f"{source}: no such file")
+    if "int8" not in (source.precision, told_precision(source.path, source.format)):
+        return source
+    if precision != "int8":
+        raise ProgramError(
+            f"{source}: stored in int8 (it is quantised), so {target} can have it in int8, not in "
+            f"{precision}; for {precision} convert the network that it was quantised from"
+        )
+    return replace(source, precision="int8")

@@ -13,12 +13,13 @@ from rich.table import Table
 from engines import Network
 from engines.convert import CONVERTERS
 from engines.convert.caffe import described
+from engines.convert.precision import told_precision
 from pipeline.cli.console import console, numbers
 from pipeline.cli.options import Json
 from pipeline.errors import ModelError
 from pipeline.models.conversion import Conversion, convert_model
 from pipeline.models.manifest import PreprocessSpec
-from pipeline.models.package import FORMATS, load_model, told_precision
+from pipeline.models.package import FORMATS, load_model
 
 
 def command(

@@ -13,6 +13,7 @@ import numpy as np
 
 from engines import Engine, Kernel, Network, Program, TensorSpec
 from engines.answer import KnownAnswer
+from engines.convert.precision import told_precision
 from pipeline.errors import ModelError
 from pipeline.models.catalogue import Entry, find
 from pipeline.models.converted import find_converted, identity
@@ -275,15 +276,6 @@ def _converted(network: Network) -> Iterator[Network]:
     """What `sightline models convert` has made of a network, with its declared tensors."""
     for other in find_converted(identity(network)):
         yield replace(other, inputs=network.inputs, outputs=network.outputs)
-
-
-def told_precision(weights: Path, format_: str) -> str:
-    """The precision of a user's own file, where the file tells it: quantised ONNX does."""
-    if format_ != "onnx":
-        return ""
-    content = weights.read_bytes()
-    quantised = (b"QuantizeLinear", b"QLinearConv", b"ConvInteger", b"MatMulInteger")
-    return "int8" if any(operator in content for operator in quantised) else "fp32"
 
 
 def _require(entry: Entry, path: Path) -> None:
