@@ -7,27 +7,43 @@ of one caller with two threads.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engines import nvidia
 from engines.base import BackendInfo, Engine, Options
 from engines.errors import EngineUnavailable, OptionError, ProgramError
 from engines.program import Network, Program, Tensors
 from engines.sharing import Shared
 from engines.tensor import TensorSpec
 
-#: device → (execution provider, command that installs it)
+
+def _instead(packages: str) -> str:
+    """The command that installs another build: all of them write the same folder."""
+    name = packages.partition("[")[0]
+    return f"pip uninstall -y onnxruntime {name} && pip install '{packages}'"
+
+
+#: device → (execution provider, command that installs it). TensorRT has a backend of its own: the
+#: provider of ONNX Runtime computes fp32 networks in TF32 and has no option against that.
 PROVIDERS = {
     "cpu": ("CPUExecutionProvider", "pip install onnxruntime"),
-    "cuda": ("CUDAExecutionProvider", "pip install onnxruntime-gpu"),
-    "tensorrt": ("TensorrtExecutionProvider", "pip install onnxruntime-gpu tensorrt-cu12"),
-    "openvino": ("OpenVINOExecutionProvider", "pip install onnxruntime-openvino"),
+    "cuda": ("CUDAExecutionProvider", _instead("onnxruntime-gpu[cuda,cudnn]")),
+    "openvino": ("OpenVINOExecutionProvider", _instead("onnxruntime-openvino")),
 }
+#: ONNX Runtime would compute in TF32 and pick the convolutions that happen to run fastest as it
+#: loads, which then differ from session to session in the last bits.
+CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 ERRORS_ONLY = 3
+#: How an error reads that is the GPU's and not the network's: too old a driver, no memory left.
+_CUDA_FAILURE = re.compile("CUDA failure [^;]*")
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -60,19 +76,13 @@ class OnnxRuntimeOptions(Options):
     threads: int = 1
     spinning: bool = False
 
-    def __post_init__(self) -> None:
-        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 0:
-            raise OptionError(f"threads: expected a whole number ≥ 0, got {self.threads!r}")
-        if not isinstance(self.spinning, bool):
-            raise OptionError(f"spinning: expected true or false, got {self.spinning!r}")
-
 
 class OnnxRuntimeEngine(Engine):
     """Runs an ONNX network with one execution provider, and never with another in silence.
 
-    A provider that was asked for and is not there, or that gives up while it loads or runs, is an
-    error. Operators a provider does not have run on the CPU, as ONNX Runtime has it; `report` names
-    the providers in use.
+    Devices are ``cpu``, ``cuda:0``, ``cuda:1`` … and ``openvino``. A provider that was asked for
+    and is not there, or that gives up while it loads or runs, is an error. Operators a provider
+    does not have run on the CPU, as ONNX Runtime has it; `report` names the providers in use.
     """
 
     backend = "onnxruntime"
@@ -90,7 +100,8 @@ class OnnxRuntimeEngine(Engine):
                 cls.backend, "", (), (), cls.formats, (), str(error), PROVIDERS["cpu"][1]
             )
         there = ort.get_available_providers()
-        devices = tuple(device for device, (name, _) in PROVIDERS.items() if name in there)
+        kinds = [kind for kind, (name, _) in PROVIDERS.items() if name in there]
+        devices = tuple(device for kind in kinds for device in _devices(kind))
         dtypes = ("float32", "float16", "int8")
         return BackendInfo(cls.backend, ort.__version__, devices, dtypes, cls.formats, (), "", "")
 
@@ -99,7 +110,7 @@ class OnnxRuntimeEngine(Engine):
         if kind not in PROVIDERS or (index and not index.isdigit()):
             raise OptionError(f"{self}: no such device; there are {', '.join(PROVIDERS)}")
         self._provider, self._install = PROVIDERS[kind]
-        self._provider_options = {"device_id": index} if index else {}
+        self._provider_options: dict[str, str] = {}
         try:
             import onnxruntime as ort
         except ImportError as error:
@@ -109,6 +120,19 @@ class OnnxRuntimeEngine(Engine):
                 f"{self}: this onnxruntime {ort.__version__} has no {self._provider} "
                 f"(it has {', '.join(ort.get_available_providers())}); run: {self._install}"
             )
+        if kind == "cuda":
+            self._init_cuda(ort, int(index or 0))
+
+    def _init_cuda(self, ort: Any, index: int) -> None:
+        gpus = len(nvidia.gpu_memory())
+        if index >= gpus:
+            raise EngineUnavailable(
+                f"{self}: no such GPU; the driver finds {gpus}, from cuda:0 on; {nvidia.INSTALL}"
+            )
+        self._provider_options = CUDA_OPTIONS | {"device_id": str(index)}
+        if hasattr(ort, "preload_dlls"):  # since 1.21: finds the libraries that pip has installed
+            with redirect_stdout(sys.stderr):  # it prints what it does not find
+                ort.preload_dlls()
 
     def _prepare(self, program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         assert isinstance(program, Network)
@@ -152,6 +176,9 @@ class OnnxRuntimeEngine(Engine):
                 enable_fallback=0,
             )
         except Exception as error:
+            if failure := _CUDA_FAILURE.search(str(error)):
+                told = failure.group().strip()
+                raise EngineUnavailable(f"{self}: {told}; {nvidia.INSTALL}") from error
             size = path.stat().st_size if content is None else len(content)
             raise ProgramError(
                 f"{path} ({size} bytes): ONNX Runtime cannot load it as an ONNX network: "
@@ -160,10 +187,17 @@ class OnnxRuntimeEngine(Engine):
         if session.get_providers()[0] != self._provider:
             raise EngineUnavailable(
                 f"{self}: {self._provider} did not start and ONNX Runtime took "
-                f"{session.get_providers()[0]} instead; its libraries are missing. "
-                f"Run: {self._install}"
+                f"{session.get_providers()[0]} instead; a library is missing or does not fit, see "
+                f"standard error. Run: {self._install}"
             )
         return session
+
+
+def _devices(kind: str) -> tuple[str, ...]:
+    """The devices of a provider, on this machine."""
+    if kind != "cuda":
+        return (kind,)
+    return tuple(f"cuda:{number}" for number in range(len(nvidia.gpu_memory())))
 
 
 def _spec(node: Any) -> TensorSpec:

@@ -41,10 +41,6 @@ class OpenCvOptions(Options):
 
     threads: int = 0
 
-    def __post_init__(self) -> None:
-        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 0:
-            raise OptionError(f"threads: expected a whole number ≥ 0, got {self.threads!r}")
-
 
 class OpenCvEngine(Engine):
     """Runs on OpenCV's CPU code.

@@ -61,12 +61,6 @@ class OpenVinoOptions(Options):
     threads: int = 1
     streams: int = 0
 
-    def __post_init__(self) -> None:
-        for name in ("threads", "streams"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise OptionError(f"{name}: expected a whole number ≥ 0, got {value!r}")
-
 
 class OpenVinoEngine(Engine):
     """Runs an ONNX network or an OpenVINO IR on one device of OpenVINO.

@@ -20,7 +20,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import BackendInfo, Engine, Options
+from engines import nvidia
+from engines.base import BackendInfo, Engine, Options, whole
 from engines.errors import EngineUnavailable, ForwardError, OptionError, ProgramError
 from engines.program import Network, Program, Tensors
 from engines.sharing import Shared
@@ -28,7 +29,6 @@ from engines.tensor import TensorSpec
 
 INSTALL = "pip install 'sightline[tensorrt]'"
 OLDEST = 10
-DRIVER = "install NVIDIA's driver (https://www.nvidia.com/drivers) and see: nvidia-smi"
 
 _loaded = Shared()
 
@@ -42,14 +42,8 @@ class TensorRtOptions(Options):
         workspace_mb: GPU memory its kernels may use for themselves, in MiB.
     """
 
-    max_batch: int = 8
-    workspace_mb: int = 1024
-
-    def __post_init__(self) -> None:
-        for name in ("max_batch", "workspace_mb"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise OptionError(f"{name}: expected a whole number ≥ 1, got {value!r}")
+    max_batch: int = whole(8, least=1)
+    workspace_mb: int = whole(1024, least=1)
 
 
 @dataclass(frozen=True)
@@ -308,7 +302,7 @@ def _gpus() -> tuple[int, str]:
     except ImportError as error:
         return 0, f"{error}; run: {INSTALL}"
     except EngineUnavailable as error:
-        return 0, f"no GPU: {error}; {DRIVER}"
+        return 0, f"no GPU: {error}; {nvidia.INSTALL}"
 
 
 def _logger(trt: Any) -> Any:

@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import BackendInfo, Engine, Options
+from engines.base import BackendInfo, Engine, Options, whole
 from engines.errors import EngineUnavailable, OptionError, ProgramError
 from engines.program import Network, Program, Tensors
 from engines.sharing import Shared
@@ -105,11 +105,7 @@ class TvmOptions(Options):
         threads: that share one `forward`.
     """
 
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 1:
-            raise OptionError(f"threads: expected a whole number ≥ 1, got {self.threads!r}")
+    threads: int = whole(1, least=1)
 
 
 class _Library:
