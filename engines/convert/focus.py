@@ -42,7 +42,7 @@ def fold(model: Any) -> int:
             _rewrite(graph, conv, image, _spread(known[conv.input[1]], offsets))
             folded += 1
     if folded:
-        _drop_unread(graph)
+        onnx_graph.drop_unread(graph)
     return folded
 
 
@@ -110,16 +110,3 @@ def _rewrite(graph: Any, conv: Any, image: str, weight: NDArray[Any]) -> None:
         ]
     )
     conv.input[0], conv.input[1] = image, name
-
-
-def _drop_unread(graph: Any) -> None:
-    """Takes out nodes and weights nothing reads any more; nodes are in the order they run."""
-    for node in reversed(list(graph.node)):
-        read = onnx_graph.uses(graph)
-        if not any(read[name] for name in node.output):
-            graph.node.remove(node)
-    read = onnx_graph.uses(graph)
-    unread = {tensor.name for tensor in graph.initializer if not read[tensor.name]}
-    for field in (graph.initializer, graph.input):  # old models list their weights as inputs too
-        for entry in [entry for entry in field if entry.name in unread]:
-            field.remove(entry)

@@ -7,7 +7,7 @@ Specification: https://github.com/onnx/onnx/blob/main/docs/Operators.md. Models 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,14 +61,15 @@ def constants(graph: Any) -> Constants:
     return found
 
 
-def settle(model: Any) -> None:
+def settle(model: Any, keep: Container[str] = ()) -> None:
     """Turns into constants, in place, what follows from constants and shapes without any input.
 
-    Shapes may follow from those in turn, so it goes on until nothing new is found.
+    Shapes may follow from those in turn, so it goes on until nothing new is found. Operators named
+    in `keep` stay, and with them what follows from them.
     """
     from onnx import numpy_helper, shape_inference
 
-    while found := _following(model):
+    while found := _following(model, keep):
         graph = model.graph
         for node in [node for node in graph.node if node.output[0] in found]:
             graph.node.remove(node)
@@ -76,7 +77,7 @@ def settle(model: Any) -> None:
         model.CopyFrom(shape_inference.infer_shapes(model, data_prop=True))
 
 
-def _following(model: Any) -> Constants:
+def _following(model: Any, keep: Container[str]) -> Constants:
     """Outputs of nodes whose inputs are constants, or a shape that is known."""
     from onnx.reference import ReferenceEvaluator
 
@@ -87,7 +88,7 @@ def _following(model: Any) -> Constants:
         shape = told.get(node.input[0], (-1,)) if node.op_type == "Shape" else (-1,)
         if -1 not in shape:
             feeds[node.input[0]] = np.empty(shape, np.float32)
-        if feeds and all(name in feeds for name in node.input if name):
+        if feeds and node.op_type not in keep and all(name in feeds for name in node.input if name):
             arrays = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)
             found.update(zip(node.output, map(np.asarray, arrays), strict=True))
             known.update(found)
@@ -166,6 +167,19 @@ def uses(graph: Any) -> Counter[str]:
     """How often each tensor is read, as an input of a node or as an output of the graph."""
     read = Counter(name for node in graph.node for name in node.input)
     return read + Counter(value.name for value in graph.output)
+
+
+def drop_unread(graph: Any) -> None:
+    """Takes out nodes and weights nothing reads any more; nodes are in the order they run."""
+    read = uses(graph)
+    for node in reversed(list(graph.node)):
+        if not any(read[name] for name in node.output):
+            read.subtract(node.input)
+            graph.node.remove(node)
+    unread = {tensor.name for tensor in graph.initializer if read[tensor.name] < 1}
+    for field in (graph.initializer, graph.input):  # old models list their weights as inputs too
+        for entry in [entry for entry in field if entry.name in unread]:
+            field.remove(entry)
 
 
 def slices(node: Any, known: Mapping[str, NDArray[Any]]) -> list[AxisSlice] | None:
