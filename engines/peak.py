@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +11,7 @@ from engines import registry
 from engines.convert import convert
 from engines.errors import EngineError, EngineUnavailable
 from engines.measure import Subject, measure
+from engines.nvidia import gpu_memory
 from engines.program import Network
 from engines.tensor import TensorSpec
 
@@ -45,7 +44,7 @@ def device_memory(device: str) -> int | None:
     if kind == "cpu":
         return _host_memory()
     if kind == "cuda":
-        return _nvidia_memory(int(index or 0))
+        return dict(enumerate(gpu_memory())).get(int(index or 0))
     return None
 
 
@@ -84,12 +83,3 @@ def _host_memory() -> int | None:
     except OSError:
         return None
     return int(text.partition("MemTotal:")[2].split()[0]) * 1024
-
-
-def _nvidia_memory(index: int) -> int | None:
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return None
-    query = [tool, f"--id={index}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    done = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)
-    return int(done.stdout) * 1024 * 1024 if done.returncode == 0 else None

@@ -12,7 +12,8 @@ import onnxruntime
 import pytest
 
 import engines
-from engines import EngineUnavailable, Network, ProgramError, TensorSpec
+from engines import EngineUnavailable, Network, ProgramError, TensorSpec, nvidia
+from engines.onnxruntime import OnnxRuntimeEngine
 from tests.engines.subjects import IMAGE, small_network, specs
 
 POSITIVE = specs()[1][1]
@@ -100,35 +101,80 @@ def test_a_changed_file_is_loaded_again(network: Network) -> None:
             assert again.inputs[0].shape[0] == -1
 
 
-@pytest.mark.parametrize("device", ["cuda", "cuda:0", "tensorrt", "openvino"])
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "openvino"])
 def test_a_provider_that_is_not_there_is_an_error(device: str) -> None:
     info = next(info for info in engines.describe() if info.name == "onnxruntime")
-    if device.split(":")[0] in info.devices:
+    if device in info.devices or f"{device}:0" in info.devices:
         pytest.skip(f"this machine has {device}")
     engine = engines.create("gpu0", "onnxruntime", device)
-    with pytest.raises(EngineUnavailable, match=r"'gpu0'.*ExecutionProvider.*run: pip install"):
+    with pytest.raises(EngineUnavailable, match=r"'gpu0'.*ExecutionProvider.*run: pip uninstall"):
         engine.init()
 
 
+@pytest.fixture
+def cuda_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime for CUDA as it is on a machine whose driver finds one GPU."""
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
+    monkeypatch.setattr(nvidia, "gpu_memory", lambda: (2**34,))
+
+
+def refused_on_gpu(network: Network) -> str:
+    with engines.create("gpu0", "onnxruntime", "cuda:0") as engine:
+        engine.init()
+        with pytest.raises(EngineUnavailable) as caught:
+            engine.prepare(network)
+    return str(caught.value)
+
+
+@pytest.mark.usefixtures("cuda_wheel")
 def test_a_provider_that_falls_back_is_an_error(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A CUDA wheel on a machine without CUDA: listed as available, yet the CPU gets the work."""
     real = onnxruntime.InferenceSession
     monkeypatch.setattr(
-        onnxruntime,
-        "get_available_providers",
-        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
-    )
-    monkeypatch.setattr(
         onnxruntime, "InferenceSession", lambda path, settings, **k: real(path, settings)
     )
-    engine = engines.create("gpu0", "onnxruntime", "cuda")
-    engine.init()
-    with pytest.raises(
-        EngineUnavailable, match=r"CUDAExecutionProvider did not start.*pip install"
-    ):
+    told = refused_on_gpu(network)
+    assert "CUDAExecutionProvider did not start" in told
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu[" in told
+
+
+@pytest.mark.usefixtures("cuda_wheel")
+def test_a_driver_that_is_too_old_is_not_the_networks_fault(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise RuntimeError("device_id: CUDA failure 35: driver is too old ; GPU=-1 ; line=70 ;")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
+    told = refused_on_gpu(network)
+    assert "'gpu0'" in told
+    assert "CUDA failure 35: driver is too old; install NVIDIA's driver" in told
+
+
+@pytest.mark.usefixtures("cuda_wheel")
+def test_devices_are_those_the_driver_finds() -> None:
+    info = next(info for info in engines.describe() if info.name == "onnxruntime")
+    assert info.devices == ("cpu", "cuda:0")
+    with pytest.raises(EngineUnavailable, match=r"no such GPU; the driver finds 1, from cuda:0 on"):
+        engines.create("gpu0", "onnxruntime", "cuda:1").init()
+
+
+CUDA = "cuda:0" in OnnxRuntimeEngine.describe().devices
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not CUDA, reason="no ONNX Runtime for CUDA here, or no GPU")
+def test_a_gpu_computes_in_fp32_by_the_same_algorithms_each_time(network: Network) -> None:
+    with engines.create("gpu0", "onnxruntime", "cuda:0") as engine:
+        engine.init()
         engine.prepare(network)
+        options = engine._session.get_provider_options()["CUDAExecutionProvider"]
+        assert engine.report()["providers"][0] == "CUDAExecutionProvider"
+    assert options["use_tf32"] == "0"
+    assert options["cudnn_conv_algo_search"] == "HEURISTIC"
 
 
 @pytest.mark.assets
