@@ -12,7 +12,13 @@ from engines import Network, Program
 from tests.engines.subjects import Subject, small_network, subjects
 
 
-@pytest.fixture(scope="session", params=subjects(), ids=str)
+def parameters() -> list[object]:
+    """The subjects; those on a GPU bear its mark."""
+    gpu = pytest.mark.gpu
+    return [pytest.param(one, marks=() if one.device == "cpu" else gpu) for one in subjects()]
+
+
+@pytest.fixture(scope="session", params=parameters(), ids=str)
 def subject(request: pytest.FixtureRequest) -> Subject:
     """Every backend that is installed, one after another."""
     found: Subject = request.param

@@ -31,6 +31,7 @@ class Subject:
         backend: as in a configuration.
         program: turns an ONNX network into what the backend runs; the folder is for its files.
         create: makes an engine with this id.
+        device: of that engine.
         files: whether its programs are files that can be damaged.
         dynamic: which free axes it takes: `n` for the batch, `nhw` for any.
         cycles: how often it is loaded to see whether memory stays flat.
@@ -41,6 +42,7 @@ class Subject:
     backend: str
     program: Callable[[Network, Path], Program]
     create: Callable[[str], engines.Engine]
+    device: str = "cpu"
     files: bool = True
     cycles: int = 200
     precision: str = "fp32"
@@ -143,11 +145,12 @@ def _kserve(protocol: str) -> Subject:
     return Subject(f"kserve ({protocol})", "kserve", served, make, files=False, precision=AS_SERVED)
 
 
-def _subject(backend: str) -> Subject:
-    make = lambda id_: engines.create(id_, backend)  # noqa: E731 - a field, not a function
+def _subject(backend: str, device: str = "cpu") -> Subject:
+    make = lambda id_: engines.create(id_, backend, device)  # noqa: E731 - a field, not a function
     if backend == "host":
         return Subject(backend, backend, _as_kernel, make, files=False)
-    return Subject(backend, backend, _in_own_format(backend), make)
+    name = backend if device == "cpu" else f"{backend} on {device}"
+    return Subject(name, backend, _in_own_format(backend), make, device=device)
 
 
 def _isolated(backend: str) -> Subject:
@@ -157,9 +160,14 @@ def _isolated(backend: str) -> Subject:
 
 
 def subjects() -> list[Subject]:
-    """All that is installed here."""
-    found = [info.name for info in engines.describe() if not info.missing]
-    local = [_subject(name) for name in found if name != "kserve"]
+    """All that is installed here, on the CPU and on the first of NVIDIA's GPUs."""
+    found = {info.name: info.devices for info in engines.describe() if not info.missing}
+    local = [
+        _subject(name, device)
+        for name, devices in found.items()
+        for device in ("cpu", "cuda:0")
+        if device in devices
+    ]
     local.append(_isolated("onnxruntime"))
     if "kserve" not in found or serving.missing():
         return local

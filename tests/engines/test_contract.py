@@ -78,7 +78,7 @@ def test_report_says_where_and_how_precise(subject: Subject, prepared: Prepared)
 def test_a_precision_is_obeyed_or_refused(subject: Subject, stored: Network) -> None:
     kind = engines.engine_class(subject.backend)
     for precision in ("fp32", "bf16", "fp16", "int8"):
-        with engines.create("e", subject.backend, precision=precision) as engine:
+        with engines.create("e", subject.backend, subject.device, precision) as engine:
             engine.init()
             if precision in ("fp32", *kind.casts):
                 try:

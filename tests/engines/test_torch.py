@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import warnings
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 import engines
 from engines import EngineUnavailable, Network, OptionError, ProgramError, TensorSpec
 from engines.convert import convert
-from tests.engines.subjects import expected_features, picture, small_network
+from tests.engines.subjects import picture, small_network
 
 torch = pytest.importorskip("torch")
 
@@ -211,14 +212,38 @@ def test_options_are_checked(option: dict[str, object]) -> None:
         engines.create("t0", "torch", **option)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here that torch can use")
-def test_a_gpu_gives_what_the_cpu_gives(network: Network) -> None:
-    with engines.create("g0", "torch", "cuda:0") as engine:
-        engine.init()
-        engine.prepare(network)
-        found = run(engine, image=picture())["features"]
-    np.testing.assert_allclose(found, expected_features(picture()), atol=1e-5)
+def test_nothing_is_compiled_between_frames(network: Network) -> None:
+    """The optimiser puts `prim::profile` into the first run, to build another after it."""
+    with prepare(network):
+        assert "prim::profile" not in str(torch.jit.last_executed_optimized_graph())
+
+
+def with_gpu(test: object) -> object:
+    skip = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
+    return pytest.mark.gpu(skip(test))
+
+
+@with_gpu
+@pytest.mark.parametrize("precision", ["", "fp16", "bf16"])
+def test_a_gpu_gives_the_same_bytes_each_time(tmp_path: Path, precision: str) -> None:
+    """Operators that the optimiser would fuse after the first runs, and so round otherwise."""
+    made = scripted(tmp_path / "f.pt", lambda x: (x * torch.sigmoid(x) + x).exp(), ("line",))
+    line = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    with prepare(made, precision, device="cuda:0") as engine:
+        found = {run(engine, line=line)["line"].tobytes() for _ in range(8)}
+    assert len(found) == 1
+
+
+@with_gpu
+def test_a_gpu_gets_its_memory_back(network: Network) -> None:
+    def cycle() -> int:
+        with prepare(network, device="cuda:0") as engine:
+            run(engine, image=picture())
+        gc.collect()
+        return torch.cuda.memory_reserved()
+
+    first = cycle()  # the libraries of CUDA keep their workspace
+    assert {cycle() for _ in range(20)} == {first}
 
 
 @pytest.mark.assets
