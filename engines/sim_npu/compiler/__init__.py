@@ -1,0 +1,1 @@
+"""The compiler of the simulated NPU: an ONNX network becomes one artefact, offline."""
