@@ -45,7 +45,7 @@ def convert(source: Network, target: str, folder: Path, precision: str = "fp32")
     Args:
         source: with declared inputs and outputs where its format does not tell them.
         target: format wanted, one of `targets`.
-        folder: that the new network's files go to; it exists.
+        folder: that the new network's files go to; made where it is missing.
         precision: of the numbers in the new network.
 
     Returns:
@@ -55,6 +55,7 @@ def convert(source: Network, target: str, folder: Path, precision: str = "fp32")
         ProgramError: the formats, the precision or something in the network cannot be converted.
         EngineUnavailable: a library is missing; with the command that installs it.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     if precision not in PRECISIONS:
         raise ProgramError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
     if (source.format, target) in CONVERTERS:
