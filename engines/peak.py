@@ -1,7 +1,8 @@
-"""The peak of a device: a matrix product, run through the engine that will run the networks."""
+"""The peak of a device: matrix products, run through the engine that will run the networks."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,9 +16,10 @@ from engines.nvidia import gpu_memory
 from engines.program import Network
 from engines.tensor import TensorSpec
 
-#: Channels in and out, and pixels of the 1x1 convolution that is the product of two such matrices.
-SIZE = 1024
-FLOPS = 2 * SIZE**3
+#: Channels in and out, and pixels of the 1x1 convolution that is the product of two such matrices;
+#: how many follow each other. Another device gets its input over a bus, which takes longer than a
+#: single product there.
+ON_CPU, ELSEWHERE = (1024, 1), (2048, 64)
 
 
 def peak_flops(backend: str, device: str = "cpu", workers: tuple[int, ...] = (1,)) -> float:
@@ -29,13 +31,14 @@ def peak_flops(backend: str, device: str = "cpu", workers: tuple[int, ...] = (1,
     kind = registry.engine_class(backend)
     if not kind.formats:
         raise EngineError(f"{backend} runs no networks")
+    size, count = ON_CPU if device == "cpu" else ELSEWHERE
     with TemporaryDirectory(prefix="sightline-peak-") as folder:
-        network = _product(Path(folder))
+        network = _products(Path(folder), size, count)
         if "onnx" not in kind.formats:
-            network = convert(network, kind.formats[0], Path(folder) / "converted")
+            network = convert(network, kind.formats[0], Path(folder))
         subject = Subject(backend, network, device)
         image = np.ones(network.inputs[0].shape, np.float32)
-        return measure(subject, {"matrix": image}, workers, 1.0).best_fps * FLOPS
+        return measure(subject, {"matrix": image}, workers, 1.0).best_fps * 2 * size**3 * count
 
 
 def device_memory(device: str) -> int | None:
@@ -48,27 +51,27 @@ def device_memory(device: str) -> int | None:
     return None
 
 
-def _product(folder: Path) -> Network:
+def _products(folder: Path, size: int, count: int) -> Network:
     try:
         import onnx
         from onnx import TensorProto, helper, numpy_helper
     except ImportError as error:
         raise EngineUnavailable(f"{error}; run: pip install 'sightline[convert]'") from error
-    side = int(SIZE**0.5)
-    shape = (1, SIZE, side, side)
-    weight = np.full((SIZE, SIZE, 1, 1), 1 / SIZE, np.float32)
+    shape = (1, size, 32, size // 32)
+    weight = np.full((size, size, 1, 1), 1 / size, np.float32)
+    names = ["matrix", *(f"product{number}" for number in range(1, count)), "product"]
     tensors = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name in ("matrix", "product")
     ]
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["matrix", "weight"], ["product"])],
-        "product",
+        [helper.make_node("Conv", [a, "weight"], [b]) for a, b in pairwise(names)],
+        "products",
         tensors[:1],
         tensors[1:],
         [numpy_helper.from_array(weight, "weight")],
     )
-    path = folder / "product.onnx"
+    path = folder / "products.onnx"
     opset = [helper.make_opsetid("", 13)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
     inputs, outputs = (

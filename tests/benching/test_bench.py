@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import engines
 from engines import EngineError, Network, OptionError
 from engines.cost import cost_of
 from engines.measure import Measurement, Subject, measure
@@ -50,9 +51,23 @@ def test_costs_are_those_of_the_convolutions() -> None:
     assert 1e7 < cost.flops < 1e8
 
 
-def test_a_row_for_each_engine_with_its_share_of_the_peak() -> None:
-    rows = bench("reid-pico", "onnxruntime,opencv", None, "", (1,), 0.1)
-    assert [row.engine for row in rows] == ["onnxruntime", "opencv"]
+ON_GPU = [
+    f"{info.name}@cuda:0"
+    for info in engines.describe()
+    if "onnx" in info.formats and "cuda:0" in info.devices
+]
+with_gpu = (
+    pytest.mark.gpu,
+    pytest.mark.skipif(not ON_GPU, reason="nothing here runs ONNX networks on a GPU"),
+)
+
+
+@pytest.mark.parametrize(
+    "names", [["onnxruntime", "opencv"], pytest.param(ON_GPU, marks=with_gpu, id="on a GPU")]
+)
+def test_a_row_for_each_engine_with_its_share_of_the_peak(names: list[str]) -> None:
+    rows = bench("reid-pico", ",".join(names), None, "", (1,), 0.1)
+    assert [row.engine for row in rows] == names
     for row in rows:
         assert not row.error
         assert row.attained is not None

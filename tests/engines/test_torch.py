@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +18,10 @@ import pytest
 
 import engines
 from engines import EngineUnavailable, Network, OptionError, ProgramError, TensorSpec
+from engines.breaker import Breaker
 from engines.convert import convert
+from engines.failover import Candidate, Failover
+from tests.engines.processes import children
 from tests.engines.subjects import picture, small_network
 
 torch = pytest.importorskip("torch")
@@ -244,6 +251,28 @@ def test_a_gpu_gets_its_memory_back(network: Network) -> None:
 
     first = cycle()  # the libraries of CUDA keep their workspace
     assert {cycle() for _ in range(20)} == {first}
+
+
+@with_gpu
+def test_the_cpu_takes_over_where_the_gpus_process_is_killed(network: Network) -> None:
+    gpu = partial(engines.create, "g0", "torch", "cuda:0", isolate=True)
+    cpu = partial(engines.create, "c0", "torch")
+    candidates = [
+        Candidate(name, make, network, Breaker(retry_s=60))
+        for name, make in (("g0", gpu), ("c0", cpu))
+    ]
+    failover = Failover(candidates, time.monotonic)
+    failover.open()
+    try:
+        on_gpu = failover.run({"image": picture()})["features"]
+        assert failover.engine_id == "g0"
+        for pid in children():
+            os.kill(pid, signal.SIGKILL)
+        on_cpu = failover.run({"image": picture()})["features"]
+        assert failover.engine_id == "c0"
+    finally:
+        failover.close()
+    np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-4)
 
 
 @pytest.mark.assets
