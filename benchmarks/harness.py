@@ -103,14 +103,17 @@ def interleaved(variants: Mapping[str, Callable[[], T]], rounds: int) -> dict[st
     return {name: found[1:] for name, found in numbers.items()}
 
 
-def per_call_us(function: Callable[[], object], calls: int) -> Callable[[], float]:
-    """A measurement: processor µs of one call, over `calls` of them."""
+def per_call_us(
+    function: Callable[[], object], calls: int, clock: Literal["cpu_s", "wall_s"] = "cpu_s"
+) -> Callable[[], float]:
+    """A measurement: µs of one call, over `calls` of them, by one of the clocks of `Usage`."""
 
     def measure() -> float:
         with Usage() as usage:
             for _ in range(calls):
                 function()
-        return usage.cpu_s / calls * 1e6
+        seconds: float = getattr(usage, clock)
+        return seconds / calls * 1e6
 
     return measure
 
