@@ -41,17 +41,16 @@ class TensorSpec:
 
     def accepts(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape fits."""
-        return len(shape) == len(self.shape) and all(
-            want in (-1, got) for want, got in zip(self.shape, shape, strict=True)
+        return shape == self.shape or (
+            len(shape) == len(self.shape)
+            and all(want in (-1, got) for want, got in zip(self.shape, shape, strict=True))
         )
 
     def validate(self, array: NDArray[Any]) -> None:
         """Raises `TensorError`, saying what was expected and what came, on a misfit."""
         if not isinstance(array, np.ndarray):
             raise TensorError(f"expected {self}, got {type(array).__name__}, not a numpy array")
-        if array.dtype != self.dtype or not (
-            array.shape == self.shape or self.accepts(array.shape)
-        ):
+        if array.dtype != self.dtype or not self.accepts(array.shape):
             raise TensorError(f"expected {self}, got {array.dtype}{list(array.shape)}")
 
     def agrees(self, other: TensorSpec) -> bool:

@@ -196,8 +196,7 @@ class TorchEngine(Engine):
         if self._type is not None and tensor.dtype == self._type:
             tensor = tensor.float()
         array: NDArray[Any] = tensor.cpu().numpy().copy()
-        fits = array.shape == spec.shape or spec.accepts(array.shape)
-        if array.dtype != spec.dtype or not fits:
+        if array.dtype != spec.dtype or not spec.accepts(array.shape):
             raise ProgramError(
                 f"{self}: expected output {spec}, found {array.dtype}{list(array.shape)}"
             )
