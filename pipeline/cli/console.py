@@ -9,9 +9,9 @@ _WIDTH = 160  # columns, where the output is a file or a pipe and nothing should
 
 
 def console() -> Console:
-    """A console on stdout."""
-    found = Console()
-    return found if found.is_terminal else Console(width=_WIDTH)
+    """A console on stdout, which shows text as it is: `sightline[torch]` is no markup."""
+    found = Console(markup=False, emoji=False)
+    return found if found.is_terminal else Console(markup=False, emoji=False, width=_WIDTH)
 
 
 def numbers(*names: str) -> list[Column]:
