@@ -53,8 +53,8 @@ class LiteRtEngine(Engine):
 
     backend = "litert"
     formats: ClassVar[tuple[str, ...]] = ("tflite",)
-    # XNNPACK and ONNX Runtime add up in different orders: 1.3e-4 on a picture through YOLOX-nano.
-    tolerance: ClassVar[float] = 2e-4
+    # XNNPACK and ONNX Runtime round differently: 3e-4 on letterboxed pictures through YOLOX-nano.
+    tolerance: ClassVar[float] = 5e-4
     from_memory = True
     options_type = LiteRtOptions
     options: LiteRtOptions
