@@ -65,7 +65,7 @@ OPERATORS: dict[str, Operator] = {
         ("weights", "bias"),
         True,
     ),
-    # fixed: multiplier int32 [2], one for each input, and one shift [1]: rounded once, after the sum.
+    # fixed: multiplier int32 [2], one an input, and one shift [1]: the sum is rounded once.
     "add": Operator(
         2, "(a - zero point) and (b - zero point), each rescaled, then added", (), True
     ),

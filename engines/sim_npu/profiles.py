@@ -176,8 +176,8 @@ PROFILES: dict[str, Profile] = {
             load_s=8.0,
             layer_cycles=3000,
             source="Two AI cores, 16 Tops, 128 bits of LPDDR4X: Huawei's 'Atlas 500 Application "
-            "Developer Guide' on the Ascend 310 (support.huaweicloud.com, Before You Start). Clock, "
-            "3200 MT/s, memory, queue and load time are assumed.",
+            "Developer Guide' on the Ascend 310 (support.huaweicloud.com, Before You Start). "
+            "Clock, 3200 MT/s, memory, queue and load time are assumed.",
         ),
     )
 }

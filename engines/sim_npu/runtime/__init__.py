@@ -1,0 +1,1 @@
+"""From an artefact to results: the device's arithmetic, exact and fast, and its behaviour."""
