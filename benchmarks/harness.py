@@ -13,7 +13,7 @@ import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -21,7 +21,10 @@ from typing import Literal, Self, TypeVar
 
 T = TypeVar("T")
 
-LIBRARIES = ("numpy", "opencv-python-headless", "av", "onnxruntime", "filterpy")
+LIBRARIES = (
+    *("numpy", "opencv-python-headless", "av", "onnxruntime", "filterpy"),
+    *("openvino", "ncnn", "MNN", "ai-edge-litert", "torch", "apache-tvm"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,14 @@ class Row:
     def ratio(self) -> float:
         """Median over the rounds of ours / other."""
         return median(a / b for a, b in zip(self.ours, self.other, strict=True))
+
+
+def _version(library: str) -> str:
+    """Of an installed library; empty where it is missing."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
 
 
 def interleaved(variants: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
@@ -168,7 +179,8 @@ def _busy_s() -> float:
 
 def machine(cores: int) -> str:
     """One line about what ran all this."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    found = [(name, _version(name)) for name in LIBRARIES]
+    libraries = ", ".join(f"{name} {version}" for name, version in found if version)
     return (
         f"{_processor()}, {cores} of {os.cpu_count()} cores; {platform.system()}, "
         f"Python {platform.python_version()}, {libraries}"

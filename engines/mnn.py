@@ -55,8 +55,8 @@ class MnnEngine(Engine):
     backend = "mnn"
     formats: ClassVar[tuple[str, ...]] = ("mnn",)
     free_axes: ClassVar[Literal["none", "batch", "any"]] = "batch"
-    # Both its Winograd convolutions and ONNX Runtime's round differently: 1.2e-4 on YOLOX-nano.
-    tolerance: ClassVar[float] = 2e-4
+    # Both its Winograd convolutions and ONNX Runtime's round differently: 2.1e-4 on YOLOX-nano.
+    tolerance: ClassVar[float] = 5e-4
     options_type = MnnOptions
     options: MnnOptions
 

@@ -61,8 +61,8 @@ class NcnnEngine(Engine):
     formats: ClassVar[tuple[str, ...]] = ("ncnn",)
     casts: ClassVar[tuple[str, ...]] = ("bf16",)
     free_axes: ClassVar[Literal["none", "batch", "any"]] = "batch"
-    # Both its Winograd convolutions and ONNX Runtime's round differently: 1.2e-4 on YOLOX-nano.
-    tolerance: ClassVar[float] = 2e-4
+    # Both its Winograd convolutions and ONNX Runtime's round differently: 2.1e-4 on YOLOX-nano.
+    tolerance: ClassVar[float] = 5e-4
     options_type = NcnnOptions
     options: NcnnOptions
 

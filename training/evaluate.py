@@ -10,6 +10,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import av
@@ -18,6 +19,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from engines import create
+from engines.failover import Candidate
 from pipeline.detection.detections import Detections
 from pipeline.detection.postprocess import Postprocessor
 from pipeline.evaluation.detection_ap import average_precisions
@@ -75,7 +77,8 @@ class Detector:
         self._postprocess = Postprocessor(
             manifest.head, manifest.class_names, score=0.02, nms_iou=0.6
         )
-        self._network = BoundNetwork(create("cpu0", "onnxruntime"), package.program)
+        make = partial(create, "cpu0", "onnxruntime")
+        self._network = BoundNetwork([Candidate("cpu0", make, package.program)])
         self._network.open()
 
     def __call__(self, image_bgr: NDArray[np.uint8]) -> Detections:
