@@ -33,8 +33,9 @@ class Operator:
         constants: that it needs, whatever the rounding.
         rescales: whether the constants `multiplier` and `shift`, or `ratio`, are needed; where not,
             all its tensors have one scale and zero point, or a table says what becomes of them.
-        attributes: by name, with what they mean.
+        attributes: by name, with what they mean; all must be given.
         meaning: in one sentence.
+        own_scales: whether it needs no `ratio`, because it takes its tensors' scales.
     """
 
     inputs: int
@@ -42,6 +43,15 @@ class Operator:
     constants: tuple[str, ...] = ()
     rescales: bool = False
     attributes: tuple[tuple[str, str], ...] = ()
+    own_scales: bool = False
+
+    def rescaling(self, rounding: str) -> tuple[str, ...]:
+        """Names of the constants it rescales with."""
+        if not self.rescales:
+            return ()
+        if rounding == "fixed":
+            return ("multiplier", "shift")
+        return () if self.own_scales else ("ratio",)
 
 
 _WINDOW = (
@@ -67,9 +77,15 @@ OPERATORS: dict[str, Operator] = {
     ),
     # fixed: multiplier int32 [2], one an input, and one shift [1]: the sum is rounded once.
     "add": Operator(
-        2, "(a - zero point) and (b - zero point), each rescaled, then added", (), True
+        2,
+        "(a - zero point) and (b - zero point), each rescaled, then added",
+        (),
+        True,
+        own_scales=True,
     ),
-    "mul": Operator(2, "(a - zero point) · (b - zero point), rescaled", (), True),
+    "mul": Operator(
+        2, "(a - zero point) · (b - zero point), rescaled", rescales=True, own_scales=True
+    ),
     "average_pool": Operator(
         1,
         "sum of (x - zero point) over the window, padding included; the ratio divides",
