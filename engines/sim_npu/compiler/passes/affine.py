@@ -42,7 +42,10 @@ def fold_affine(model: Any) -> None:
         axis = _output_axis(node)
         scale, shift = np.ones(weight.shape[axis]), np.zeros(weight.shape[axis])
         after, folded = links.sole_reader(node.output[0]), False
-        while after is not None and (step := _affine(after, node, known, len(scale))):
+        image = node.op_type == "Conv"
+        while after is not None and (
+            step := affine(after, node.output[0], known, len(scale), image)
+        ):
             scale, shift = scale * step[0], shift * step[0] + step[1]
             node.output[0], folded = after.output[0], True
             graph.node.remove(after)
@@ -57,10 +60,18 @@ def _output_axis(node: Any) -> int:
     return 0 if node.op_type == "Conv" or onnx_graph.attributes(node).get("transB") else 1
 
 
-def _affine(
-    node: Any, before: Any, known: Constants, channels: int
+def affine(
+    node: Any, source: str, known: Constants, channels: int, image: bool
 ) -> tuple[Vector, Vector] | None:
-    """Scale and shift per channel that a node applies to the output of `before`, if it does."""
+    """Scale and shift per channel that a node applies to a tensor; None where it does no such.
+
+    Args:
+        node: of any operator.
+        source: the tensor it reads.
+        known: constants of the graph.
+        channels: of the tensor.
+        image: whether the tensor is (n, channels, rows, columns), and not (n, channels).
+    """
     if node.op_type == "BatchNormalization" and len(node.output) == 1:
         if any(name not in known for name in node.input[1:]):
             return None
@@ -70,9 +81,9 @@ def _affine(
         return scale, beta - scale * mean
     if node.op_type not in ("Mul", "Div", "Add", "Sub"):
         return None
-    first = node.input[0] == before.output[0]
+    first = node.input[0] == source
     other = known.get(node.input[1] if first else node.input[0])
-    values = None if other is None else per_channel(other, channels, before.op_type == "Conv")
+    values = None if other is None else per_channel(other, channels, image)
     if values is None or (node.op_type == "Div" and not first):
         return None
     one, none = np.ones(channels), np.zeros(channels)
