@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +32,7 @@ from engines.errors import (
     ProgramError,
     TensorError,
 )
+from engines.options import Options
 from engines.program import PRECISIONS, Kernel, Network, Program, Tensors
 from engines.tensor import TensorSpec
 
@@ -69,24 +70,6 @@ class BackendInfo:
     kernels: tuple[str, ...]
     missing: str
     install: str
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """A backend's options and their defaults; a backend with options derives its own.
-
-    A value must be of its default's type, and a number at least 0, or what `whole` says. Raises
-    `OptionError` where it is not.
-    """
-
-    def __post_init__(self) -> None:
-        for option in fields(self):
-            _check_option(option.name, option.default, option.metadata, getattr(self, option.name))
-
-
-def whole(default: int, least: int) -> Any:
-    """A whole number among a backend's options, with the least value it may have."""
-    return field(default=default, metadata={"least": least})
 
 
 class Engine(ABC):
@@ -364,21 +347,6 @@ class Engine(ABC):
             return None
         answer = program.answer
         return answer if answer is not None and answer.fits(self.inputs) else None
-
-
-def _check_option(name: str, default: Any, limits: Mapping[str, Any], value: Any) -> None:
-    least = limits.get("least", 0)
-    if isinstance(default, bool):
-        fits, expected = isinstance(value, bool), "true or false"
-    elif isinstance(default, str):
-        fits, expected = isinstance(value, str), "text"
-    else:
-        whole = isinstance(default, int)
-        kinds = int if whole else (int, float)
-        fits = isinstance(value, kinds) and not isinstance(value, bool) and value >= least
-        expected = f"a {'whole ' if whole else ''}number ≥ {least}"
-    if not fits:
-        raise OptionError(f"{name}: expected {expected}, got {value!r}")
 
 
 def _agreed(

@@ -19,8 +19,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import BackendInfo, Engine, Options, whole
+from engines.base import BackendInfo, Engine
 from engines.errors import EngineUnavailable, ForwardError, OptionError, ProgramError
+from engines.options import Options, whole
 from engines.program import Network, Program, Tensors
 from engines.tensor import TensorSpec
 

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import ncnn_network
-from engines.base import BackendInfo, Engine, Options, whole
+from engines.base import BackendInfo, Engine
 from engines.errors import EngineUnavailable, OptionError, ProgramError
 from engines.ncnn_network import Trial
+from engines.options import Options, whole
 from engines.program import Network, Program, Tensors
 from engines.sharing import Shared, digest
 from engines.tensor import TensorSpec

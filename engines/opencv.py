@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import BackendInfo, Engine, Options
+from engines.base import BackendInfo, Engine
 from engines.convert.caffe import weights_beside
 from engines.convert.caffe.network import read_network
 from engines.errors import EngineUnavailable, OptionError, ProgramError
+from engines.options import Options
 from engines.program import Kernel, Network, Program, Tensors
 from engines.tensor import TensorSpec
 

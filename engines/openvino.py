@@ -22,8 +22,9 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import BackendInfo, Engine, Options
+from engines.base import BackendInfo, Engine
 from engines.errors import EngineUnavailable, OptionError, ProgramError
+from engines.options import Options
 from engines.program import Network, Program, Tensors
 from engines.sharing import Shared
 from engines.tensor import TensorSpec

@@ -26,8 +26,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import BackendInfo, Engine, Options, whole
+from engines.base import BackendInfo, Engine
 from engines.errors import EngineUnavailable, OptionError, ProgramError
+from engines.options import Options, whole
 from engines.program import Network, Program, Tensors
 from engines.sharing import Shared
 from engines.tensor import TensorSpec

@@ -13,6 +13,8 @@ import yaml
 from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
+import engines  # noqa: F401 - switches telemetry off before a test imports ONNX Runtime
+
 # How long an example takes says nothing about the program on a busy machine. A verdict on a change
 # must not depend on luck: CI tries the same examples every time, developers new ones.
 settings.register_profile("default", deadline=None)

@@ -17,9 +17,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from engines import errors
-from engines.base import Engine, Options
+from engines.base import Engine
 from engines.errors import EngineError, EngineUnavailable, ForwardError, ProgramError
 from engines.isolation.shared import Placed, SharedTensors
+from engines.options import Options
 from engines.program import Program
 
 #: The error for whatever a backend raises without saying what it is.

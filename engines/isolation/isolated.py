@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import BackendInfo, Engine, Options
+from engines.base import BackendInfo, Engine
 from engines.errors import EngineError, EngineLost, EngineUnavailable, ProgramError
 from engines.isolation.process import EngineProcess
+from engines.options import Options
 from engines.program import Kernel, Program, Tensors
 from engines.tensor import TensorSpec
 

@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 import yaml
 from numpy.typing import NDArray
 
-from engines.base import BackendInfo, Engine, Options
+from engines.base import BackendInfo, Engine
 from engines.errors import (
     EngineUnavailable,
     ForwardError,
@@ -39,6 +39,7 @@ from engines.errors import (
 from engines.kserve.grpc import GrpcClient
 from engines.kserve.http import HttpClient
 from engines.kserve.protocol import DTYPES, Client, ServerError
+from engines.options import Options
 from engines.program import Network, Program, Tensors
 from engines.tensor import TensorSpec
 
