@@ -8,11 +8,16 @@ from pathlib import Path
 
 
 def children() -> list[int]:
-    """Processes this one started, those that ended and were not waited for included."""
+    """Processes of engines this one started, and any that ended and were not waited for.
+
+    Not others that run: a server for other tests stays for the whole session.
+    """
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):
-            if int(_fields(path)[1]) == os.getpid():
+            state, parent = _fields(path)[:2]
+            command = path.with_name("cmdline").read_bytes()
+            if int(parent) == os.getpid() and (state == "Z" or b"engines.isolation" in command):
                 found.append(int(path.parent.name))
     return found
 
