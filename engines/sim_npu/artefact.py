@@ -138,17 +138,17 @@ def read(path: Path) -> Artefact:
         content = path.read_bytes()
     except OSError as error:
         raise ProgramError(f"{path}: cannot be read: {error.strerror}") from error
-    header, start = _checked(path, content)
+    start, end = _checked(path, content)
     try:
-        return _artefact(header, memoryview(content)[start:-32])
+        return _artefact(json.loads(content[start:end]), memoryview(content)[end:-32])
     except (KeyError, TypeError, ValueError) as error:
         raise ProgramError(f"{path}: its header is not what version {VERSION} has: {error}") from (
             error
         )
 
 
-def _checked(path: Path, content: bytes) -> tuple[dict[str, Any], int]:
-    """The header, and where the arrays start."""
+def _checked(path: Path, content: bytes) -> tuple[int, int]:
+    """Where the header starts, and where it ends."""
     if not content.startswith(MAGIC):
         raise ProgramError(
             f"{path}: no artefact of {TARGET}; compile the network: "
@@ -163,8 +163,7 @@ def _checked(path: Path, content: bytes) -> tuple[dict[str, Any], int]:
         )
     if sha256(content[:-32]).digest() != content[-32:]:
         raise ProgramError(f"{path}: truncated or changed since it was compiled (SHA-256 differs)")
-    start = _HEAD.size + length
-    return json.loads(content[_HEAD.size : start]), start
+    return _HEAD.size, _HEAD.size + length
 
 
 class _Arrays:
@@ -222,7 +221,7 @@ def _layer_header(layer: Layer, arrays: _Arrays) -> dict[str, Any]:
         "inputs": layer.inputs,
         "output": layer.output,
         "attributes": layer.attributes,
-        "constants": {name: arrays.add(array) for name, array in layer.constants.items()},
+        "constants": {name: arrays.add(array) for name, array in sorted(layer.constants.items())},
         "cycles": layer.cycles,
     }
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from engines.sim_npu.runtime.sums import Bytes
 
 #: Elements that are rescaled at a time: small enough for a core's cache.
-_BLOCK = 16384
+_BLOCK = 32768
 
 
 def to_bytes(work: NDArray[Any], out: Bytes) -> None:
