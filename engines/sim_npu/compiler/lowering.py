@@ -223,6 +223,8 @@ def _lookup(s: Step) -> list[Layer]:
 
     model, known = s.network.model, s.network.known
     (source,) = (name for name in s.node.input if name and name not in known)
+    if any(known[name].size != 1 for name in s.node.input if name in known):
+        raise Unsupported("it differs from channel to channel")
     values = grid.levels(s.tensor(source)).astype(np.float32)
     value_infos = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
