@@ -114,7 +114,7 @@ class Device:
             size: bytes of its weights and tensors.
 
         Raises:
-            EngineUnavailable: the device is gone, hung, crashed or still busy.
+            EngineUnavailable: the device is gone, crashed or still busy.
             ProgramError: the memory is too small.
         """
         self._require_running()
@@ -143,7 +143,7 @@ class Device:
             EngineUnavailable: the device is gone, crashed or still busy.
             ForwardError: the queue is full, or another network is resident.
         """
-        self._require_running(hung_too=True)
+        self._require_running()
         self._require_answering()
         place = self._cores[core]
         if place.resident != network:
@@ -168,7 +168,7 @@ class Device:
             ForwardError: the firmware crashed or was restarted since, or the job takes longer than
                 `timeout_s`, which then has passed.
         """
-        self._require_running(hung_too=True)
+        self._require_running()
         if job.boot != self.boots:
             raise ForwardError(f"{self}: the job is lost: the firmware was started again since")
         if self._hangs and job.end > self.now:
@@ -230,8 +230,9 @@ class Device:
     def _hangs(self) -> bool:
         return self.condition is Condition.HUNG
 
-    def _require_running(self, hung_too: bool = False) -> None:
-        if self.condition is Condition.RUNNING or (hung_too and self._hangs):
+    def _require_running(self) -> None:
+        """A device that hangs looks as if it ran."""
+        if self.condition in (Condition.RUNNING, Condition.HUNG):
             return
         remedy = "plug it in" if self.condition is Condition.GONE else "boot it"
         raise EngineUnavailable(f"{self}: the device is {self.condition.value}; {remedy}")

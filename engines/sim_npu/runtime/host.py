@@ -1,0 +1,70 @@
+"""The stretches of a network that the device cannot run, and the border to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import ProgramError
+from engines.sim_npu.artefact import Segment, Tensor
+from engines.tensor import TensorSpec
+
+_ERRORS_ONLY = 3
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "tensor(float)": np.dtype("float32"),
+    "tensor(int64)": np.dtype("int64"),
+    "tensor(int32)": np.dtype("int32"),
+    "tensor(bool)": np.dtype("bool"),
+}
+
+
+def quantised(array: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
+    """ONNX's QuantizeLinear: round(x / scale) + zero point, halves to even, saturated."""
+    scaled = np.rint(array / np.float32(tensor.scale)) + np.float32(tensor.zero_point)
+    return np.clip(scaled, -128, 127).astype(np.int8)
+
+
+def dequantised(array: NDArray[np.int8], tensor: Tensor) -> NDArray[np.float32]:
+    """ONNX's DequantizeLinear: (q - zero point) · scale."""
+    return (array.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale)
+
+
+class HostProgram:
+    """Runs a host segment on ONNX Runtime's CPU kernels.
+
+    Attributes:
+        specs: of its inputs and outputs, by name.
+    """
+
+    def __init__(self, segment: Segment, threads: int = 1) -> None:
+        import onnxruntime as ort
+
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = threads
+        settings.log_severity_level = _ERRORS_ONLY
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = ort.InferenceSession(
+                segment.network, settings, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise ProgramError(
+                f"host segment with outputs {', '.join(segment.outputs)}: cannot be loaded: {error}"
+            ) from error
+        self._names = list(segment.outputs)
+        nodes = (*self._session.get_inputs(), *self._session.get_outputs())
+        self.specs = {node.name: _spec(node) for node in nodes}
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The segment's outputs."""
+        return dict(zip(self._names, self._session.run(self._names, dict(inputs)), strict=True))
+
+
+def _spec(node: Any) -> TensorSpec:
+    if node.type not in _DTYPES:
+        raise ProgramError(f"tensor {node.name}: type {node.type} cannot be exchanged")
+    shape = tuple(n if isinstance(n, int) else -1 for n in node.shape)
+    return TensorSpec(node.name, shape, _DTYPES[node.type])
