@@ -75,10 +75,8 @@ def rescaling(ratios: NDArray[Any], rounding: str) -> dict[str, NDArray[Any]]:
     return _integers(ratios, shift)
 
 
-def shared_rescaling(ratios: NDArray[Any], rounding: str) -> dict[str, NDArray[Any]]:
-    """As `rescaling`, with one shift that all ratios share."""
-    if rounding == "float":
-        return {"ratio": ratios.astype(np.float32)}
+def shared_rescaling(ratios: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """As `rescaling` by ``fixed``, with one shift that all ratios share."""
     _, exponent = np.frexp(ratios.max())
     return _integers(ratios, np.minimum([_BITS - exponent], MAX_SHIFT))
 

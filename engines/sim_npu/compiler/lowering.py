@@ -100,10 +100,6 @@ class Step:
         name = self.node.name or self.node.output[0]
         return Layer(name, operator, inputs, self.output, attributes or {}, constants or {})
 
-    def rescaling(self, ratio: float) -> dict[str, NDArray[Any]]:
-        """Constants of one ratio."""
-        return grid.rescaling(np.array([ratio]), self.network.rounding)
-
     def move(self, operator: str, **attributes: Any) -> list[Layer]:
         """A layer that leaves values as they are: the output shares the input's grid."""
         source = self.node.input[0]
@@ -196,11 +192,10 @@ def _binary(s: Step) -> list[Layer]:
         raise Unsupported("the device does this with a constant only")
     a, b = (s.tensor(name) for name in tensors)
     scales, made = np.array([a.scale, b.scale], np.float32), np.float32(s.made.scale)
-    if operator == "add":
-        constants = grid.shared_rescaling(scales / made, s.network.rounding)
-    else:
-        constants = s.rescaling(float(scales.prod() / made))
-    return [s.layer(operator, tuple(tensors), {}, constants)]
+    if s.network.rounding == "float":  # the device then takes the scales of the tensors
+        return [s.layer(operator, tuple(tensors))]
+    ratios = scales / made if operator == "add" else scales.prod(keepdims=True) / made
+    return [s.layer(operator, tuple(tensors), {}, grid.shared_rescaling(ratios))]
 
 
 def _with_constant(s: Step, source: str) -> list[Layer]:
@@ -264,7 +259,8 @@ def _global_average_pool(s: Step) -> list[Layer]:
 def _mean(s: Step, window: dict[str, Any]) -> list[Layer]:
     source = s.node.input[0]
     ratio = s.tensor(source).scale / (s.made.scale * np.prod(window["kernel"]))
-    return [s.layer("average_pool", (source,), window, s.rescaling(float(ratio)))]
+    constants = grid.rescaling(np.array([ratio]), s.network.rounding)
+    return [s.layer("average_pool", (source,), window, constants)]
 
 
 def _window(s: Step) -> dict[str, Any]:
