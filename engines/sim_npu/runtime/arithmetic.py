@@ -6,9 +6,9 @@ Tensors are kept as ``u = q + 128`` in uint8; see `sums`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,25 +75,17 @@ def _average_pool(
 
 def _max_pool(layer: Layer, *_: Any) -> Step:
     top, left, bottom, right = layer.attributes["pads"]
-    kernel = np.ones(layer.attributes["kernel"], np.uint8)
-    down, across = layer.attributes["strides"]
+    margins = ((0, 0), (0, 0), (top, bottom), (left, right))
+    (height, width), (down, across) = layer.attributes["kernel"], layer.attributes["strides"]
 
     def run(values: Bytes) -> Bytes:
-        planes = values.reshape(-1, *values.shape[2:])
-        pooled = [
-            _largest(np.pad(plane, ((top, bottom), (left, right))), kernel)[::down, ::across]
-            for plane in planes
-        ]
-        return np.stack(pooled).reshape(*values.shape[:2], *pooled[0].shape)
+        padded = np.pad(values, margins)  # 0 is the device's -128
+        rows = padded.shape[2] - height + 1
+        columns = padded.shape[3] - width + 1
+        tallest = reduce(np.maximum, (padded[:, :, n : n + rows : down] for n in range(height)))
+        return reduce(np.maximum, (tallest[..., n : n + columns : across] for n in range(width)))
 
     return run
-
-
-def _largest(plane: Bytes, kernel: Bytes) -> Bytes:
-    """Over every window that lies within the plane."""
-    height, width = kernel.shape
-    rows, columns = plane.shape[0] - height + 1, plane.shape[1] - width + 1
-    return np.asarray(cv2.dilate(plane, kernel, anchor=(0, 0))[:rows, :columns], np.uint8)
 
 
 def _pair(
