@@ -117,11 +117,6 @@ class EngineConfig(BaseModel):
     )
 
     @property
-    def isolated(self) -> bool:
-        """Whether it lives in a process of its own."""
-        return self.isolate or self.timeout_s is not None
-
-    @property
     def options(self) -> dict[str, Any]:
         """The backend's own options, checked by the engines' registry."""
         return dict(self.model_extra or {})
