@@ -147,5 +147,19 @@ def _check(layer: Layer, rounding: str) -> None:
         raise ProgramError(f"layer {layer.name!r}: {layer.operator} needs {', '.join(missing)}")
     if missing := sorted({name for name, _ in row.attributes} - layer.attributes.keys()):
         raise ProgramError(f"layer {layer.name!r}: {layer.operator} needs {', '.join(missing)}")
-    if rounding == "fixed" and "shift" in wanted and layer.constants["shift"].max() > MAX_SHIFT:
+    _check_rescaling(layer, row.rescaling(rounding))
+
+
+def _check_rescaling(layer: Layer, names: tuple[str, ...]) -> None:
+    """One factor a channel, two of a sum, else one; no shift beyond what is exact."""
+    count = {"add": 2, "mul": 1, "average_pool": 1}.get(layer.operator)
+    if count is None and names:
+        count = len(layer.constants["weights"])
+    for name in names:
+        found = layer.constants[name].size
+        if found != (1 if name == "shift" and layer.operator == "add" else count):
+            raise ProgramError(
+                f"layer {layer.name!r}: {layer.operator} has {found} of {name}, expected {count}"
+            )
+    if "shift" in names and layer.constants["shift"].max() > MAX_SHIFT:
         raise ProgramError(f"layer {layer.name!r}: shifts by more than {MAX_SHIFT}")

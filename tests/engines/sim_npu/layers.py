@@ -183,3 +183,47 @@ def moves(draw: st.DrawFn, operators: tuple[str, ...] = MOVES) -> Case:
 
 
 layers = st.one_of(convolutions(), products(), pairs(), pools(), moves())
+
+
+SHAPE = (1, 4, 5, 6)
+WINDOW = {"strides": [1, 1], "pads": [1, 1, 1, 1]}
+
+
+def layer_of(
+    operator: str, inputs: tuple[str, ...], output: str, rng: np.random.Generator
+) -> Layer:
+    """One that keeps `SHAPE`, of random numbers."""
+    attributes: dict[str, Any] = {}
+    constants: dict[str, NDArray[Any]] = {}
+    if operator in ("conv", "depthwise"):
+        groups = 1 if operator == "conv" else SHAPE[1]
+        attributes = WINDOW | {"dilations": [1, 1], "groups": groups}
+        constants = {
+            "weights": numbers(rng, (SHAPE[1], SHAPE[1] // groups, 3, 3), -127),
+            "bias": rng.integers(-5000, 5000, SHAPE[1]).astype(np.int32),
+        } | rescaling(rng, SHAPE[1], 9000.0 * (36 / groups) ** 0.5)
+    elif operator == "lookup":
+        constants = {"table": numbers(rng, 256)}
+    elif operator in ("add", "mul"):
+        constants = rescaling(rng, 2, 100.0) if operator == "add" else rescaling(rng, 1, 8000.0)
+        constants["shift"] = constants["shift"][:1]
+    elif operator in ("max_pool", "average_pool"):
+        attributes = WINDOW | {"kernel": [3, 3]}
+        constants = {} if operator == "max_pool" else rescaling(rng, 1, 500.0)
+    kind = "conv" if operator == "depthwise" else operator
+    return Layer(output, kind, inputs, output, attributes, constants)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> tuple[dict[str, Tensor], list[Layer], NDArray[np.int8]]:
+    """Tensors, two to eight layers whose inputs are any earlier tensors, and the input ``t0``."""
+    kinds = ("conv", "depthwise", "lookup", "add", "mul", "max_pool", "average_pool")
+    rng = np.random.default_rng(draw(small(0, 2**32)))
+    tensor, made = {"t0": draw(tensors(SHAPE))}, []
+    for number in range(1, draw(small(2, 8)) + 1):
+        operator = draw(st.sampled_from(kinds))
+        count = 2 if operator in ("add", "mul") else 1
+        inputs = tuple(draw(st.sampled_from(sorted(tensor))) for _ in range(count))
+        tensor[f"t{number}"] = draw(tensors(SHAPE))
+        made.append(layer_of(operator, inputs, f"t{number}", rng))
+    return tensor, made, numbers(rng, SHAPE)

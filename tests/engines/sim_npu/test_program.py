@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from numpy.typing import NDArray
 
 from engines.errors import ProgramError, TensorError
 from engines.sim_npu.artefact import Artefact, Layer, Segment, Tensor
 from engines.sim_npu.runtime.program import DeviceProgram
 from tests.engines.sim_npu import reference
+from tests.engines.sim_npu.layers import networks
 
 RNG = np.random.default_rng(5)
 WINDOW = {"strides": [1, 1], "pads": [1, 1, 1, 1], "dilations": [1, 1], "groups": 1}
@@ -72,6 +75,24 @@ def test_layers_run_in_order_as_the_reference_has_them() -> None:
         assert array.dtype == np.int8
 
 
+@pytest.mark.parametrize("rounding", ["fixed", "float"])
+@given(network=networks())
+@settings(max_examples=120, deadline=None)
+def test_random_networks_equal_the_reference(
+    rounding: str, network: tuple[dict[str, Tensor], list[Layer], NDArray[np.int8]]
+) -> None:
+    tensors, layers, x = network
+    expected = {"t0": x}
+    for layer in layers:
+        inputs = [expected[name] for name in layer.inputs]
+        expected[layer.output] = reference.run(layer, tensors, rounding, *inputs)
+    outputs = (layers[0].output, layers[-1].output)
+    segment = Segment(("t0",), outputs, tuple(layers))
+    compiled = Artefact("hi3559a-nnie", "", rounding, "", tensors, (segment,), ("t0",), outputs)
+    for name, array in program(compiled).run({"t0": x}).items():
+        np.testing.assert_array_equal(array, expected[name])
+
+
 def test_size_and_cycles_are_added_up() -> None:
     made = program(artefact(*LAYERS))
     constants = 4 * 27 + 4 * 4 + 4 * 4 + 4 + 256 + 8 + 1
@@ -100,6 +121,10 @@ def test_only_int8_of_the_right_shape_is_taken() -> None:
         (
             replace(LAYERS[0], constants=LAYERS[0].constants | {"shift": np.full(4, 45, np.uint8)}),
             "shifts by more than 44",
+        ),
+        (
+            replace(LAYERS[0], constants=LAYERS[0].constants | {"shift": np.full(3, 30, np.uint8)}),
+            "conv has 3 of shift, expected 4",
         ),
     ],
 )
