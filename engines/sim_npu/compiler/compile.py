@@ -15,7 +15,7 @@ from engines.errors import ProgramError, TensorError
 from engines.program import Tensors
 from engines.sim_npu.artefact import Artefact
 from engines.sim_npu.compiler import calibration, passes, qdq
-from engines.sim_npu.compiler.partition import Partition, partition
+from engines.sim_npu.compiler.partition import Partition, consolidate, partition
 from engines.sim_npu.compiler.quantise import Quantised, quantise
 from engines.sim_npu.compiler.schedule import Slot, schedule
 from engines.sim_npu.compiler.simulate import Loss, losses
@@ -70,8 +70,9 @@ def compile_network(
         histograms = calibration.collect(model, chain([first], recorded))
         ranges = calibration.ranges(histograms, method)
         quantised = quantise(model, ranges, None, rounding, keep_float)
+    quantised = consolidate(quantised)
     parts = partition(quantised)
-    slots = [schedule(segment.layers, parts.tensors, profile) for segment in parts.segments]
+    slots = [schedule(segment.layers, quantised.tensors, profile) for segment in parts.segments]
     report = {
         "calibration": method,
         "passes": [asdict(change) for change in changes],
@@ -83,7 +84,7 @@ def compile_network(
         profile_sha256=profile.digest,
         rounding=rounding,
         source_sha256=sha256(path.read_bytes()).hexdigest(),
-        tensors=parts.tensors,
+        tensors=quantised.tensors,
         segments=tuple(
             replace(segment, layers=tuple(slot.layer for slot in made))
             for segment, made in zip(parts.segments, slots, strict=True)

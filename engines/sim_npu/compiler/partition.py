@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 from engines.convert import graph as onnx_graph
-from engines.sim_npu.artefact import Layer, Segment, Tensor
-from engines.sim_npu.compiler.quantise import Quantised
+from engines.sim_npu.artefact import Layer, Segment
+from engines.sim_npu.compiler.quantise import Quantised, refusal
+from engines.sim_npu.compiler.tiling import WEIGHTED
 
-#: Operators that are worth a copy to the device and back.
-_WORTH_IT = ("conv", "gemm")
 _FLOAT_BYTES = 4
 
 
@@ -42,12 +41,10 @@ class Partition:
     Attributes:
         segments: in the order they run.
         cuts: between them, and to the caller.
-        tensors: grids of what the device's segments hold.
     """
 
     segments: tuple[Segment, ...]
     cuts: tuple[Cut, ...]
-    tensors: dict[str, Tensor]
 
     @property
     def bytes_copied(self) -> int:
@@ -55,24 +52,33 @@ class Partition:
         return sum(cut.bytes for cut in self.cuts)
 
 
-def partition(quantised: Quantised) -> Partition:
-    """Cuts a network into as few segments as the order of its nodes allows.
+def consolidate(quantised: Quantised) -> Quantised:
+    """Leaves to the host each stretch for the device without a convolution or dense layer.
 
-    A stretch for the device without a convolution or dense layer is left to the host: the copies
-    would take longer than the work.
+    Its copies would take longer than its work, and its numbers stay in float32.
     """
-    graph = quantised.model.graph
-    device = set(quantised.layers)
-    stretches = _stretches(graph, device)
-    for nodes in stretches:
-        layers = [layer for node in nodes for layer in quantised.layers.get(node.output[0], ())]
-        if not any(layer.operator in _WORTH_IT for layer in layers):
-            device -= {node.output[0] for node in nodes}
-    stretches = _stretches(graph, device)
-    segments = [_segment(quantised, nodes, device, stretches) for nodes in stretches]
-    held = {t for one in segments for layer in one.layers for t in (*layer.inputs, layer.output)}
+    kept, refusals = dict[str, list[Layer]](), dict(quantised.refusals)
+    for nodes in _stretches(quantised.model.graph, set(quantised.layers)):
+        made = {node.output[0]: quantised.layers.get(node.output[0], []) for node in nodes}
+        if any(layer.operator in WEIGHTED for layers in made.values() for layer in layers):
+            kept |= made
+            continue
+        for node in [node for node in nodes if node.output[0] in quantised.layers]:
+            reason = "no convolution or dense layer stands with it, between others on the host"
+            refusals[node.output[0]] = refusal(node, reason)
+    held = {
+        t for layers in kept.values() for layer in layers for t in (*layer.inputs, layer.output)
+    }
     tensors = {name: tensor for name, tensor in quantised.tensors.items() if name in held}
-    return Partition(tuple(segments), tuple(_cuts(quantised, segments)), tensors)
+    return replace(quantised, layers=kept, refusals=refusals, tensors=tensors)
+
+
+def partition(quantised: Quantised) -> Partition:
+    """Cuts a network into as few segments as the order of its nodes allows."""
+    device = set(quantised.layers)
+    stretches = _stretches(quantised.model.graph, device)
+    segments = [_segment(quantised, nodes, device, stretches) for nodes in stretches]
+    return Partition(tuple(segments), tuple(_cuts(quantised, segments)))
 
 
 def _stretches(graph: Any, device: Collection[str]) -> list[list[Any]]:

@@ -20,6 +20,9 @@ from engines.sim_npu.compiler.qdq import Given
 #: Operators whose saturation can stand for the rectifier behind them.
 _SATURATING = ("Conv", "Gemm", "Add", "Mul", "AveragePool", "GlobalAveragePool")
 _RECTIFIERS = ("Relu", "Clip")
+_WEIGHTED = ("Conv", "Gemm", "MatMul")
+#: Ranges may differ this much and share a grid: the narrower one keeps six of its eight bits.
+_UNLIKE = 4.0
 _SUGGESTIONS = {
     "Exp": "decode boxes behind the network, in float",
     "Softmax": "export the logits; the softmax belongs to decoding",
@@ -111,23 +114,45 @@ def quantise(
         if name in shapes
     }
     network = lowering.Network(model, known, shapes, tensors, rounding, dict(given.weight_scales))
+    unlike = {} if given.tensors else _unlike_joins(graph, tensors)
     kept = [node for node in graph.node if {node.name, *node.output} & set(keep_float)]
     merged = _rectified(graph, network, {node.output[0] for node in kept})
     layers, refusals = dict[str, list[Layer]](), dict[str, Refusal]()
     for node in graph.node:
         name = node.output[0]
         if node in kept:
-            refusals[name] = _refusal(node, "it is kept in float as asked")
+            refusals[name] = refusal(node, "it is kept in float as asked")
+        elif name in unlike:
+            reason = f"it joins ranges that differ {unlike[name]:.0f}-fold, for one grid of 256"
+            refusals[name] = refusal(node, reason)
         elif name in merged.values() and node.input[0] in layers:
             layers[name] = []
         else:
             try:
                 layers[name] = lowering.lower(network, node, merged.get(name, ""))
             except lowering.Unsupported as reason:
-                refusals[name] = _refusal(node, str(reason))
+                refusals[name] = refusal(node, str(reason))
     used = {t for made in layers.values() for layer in made for t in (*layer.inputs, layer.output)}
     tensors = {name: tensor for name, tensor in network.tensors.items() if name in used}
     return Quantised(model, tensors, layers, refusals, network.weight_scales)
+
+
+def _unlike_joins(graph: Any, tensors: Mapping[str, Tensor]) -> dict[str, float]:
+    """Behind the last layers with weights: where tensors of very different ranges become one.
+
+    A detector's boxes would share a grid with its scores there, and only to be handed out. By the
+    output of each such ``Concat``: how much the widest range is wider than the narrowest.
+    """
+    links, tail, found = Links.of(graph), set[str](), dict[str, float]()
+    for node in reversed(graph.node):
+        readers = [reader for name in node.output for reader in links.readers.get(name, [])]
+        if node.op_type in _WEIGHTED or not tail.issuperset(one.output[0] for one in readers):
+            continue
+        tail.add(node.output[0])
+        scales = [tensors[name].scale for name in node.input if name in tensors]
+        if node.op_type == "Concat" and scales and max(scales) > _UNLIKE * min(scales):
+            found[node.output[0]] = max(scales) / min(scales)
+    return found
 
 
 def _rectified(graph: Any, network: lowering.Network, kept: set[str]) -> dict[str, str]:
@@ -166,6 +191,7 @@ def _check_names(graph: Any, keep_float: Collection[str]) -> None:
         raise ProgramError(f"keep_float: the network has no layer {', '.join(wrong)}")
 
 
-def _refusal(node: Any, reason: str) -> Refusal:
+def refusal(node: Any, reason: str) -> Refusal:
+    """Why a node stays on the host, with what can be done about its operator."""
     suggestion = _SUGGESTIONS.get(node.op_type, _NO_SUGGESTION)
     return Refusal(node.name or node.output[0], node.op_type, reason, suggestion)

@@ -13,16 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.errors import ProgramError
-from engines.program import Tensors
 from engines.sim_npu import artefact, profiles
 from engines.sim_npu.artefact import Layer, Tensor
-from engines.sim_npu.compiler import calibration, grid, passes, quantise, simulate
-from engines.sim_npu.compiler.partition import Partition, partition
+from engines.sim_npu.compiler import calibration, passes, quantise, simulate
+from engines.sim_npu.compiler.partition import consolidate, partition
 from engines.sim_npu.compiler.reference import Reference
 from engines.sim_npu.compiler.schedule import external_bytes, multiply_adds, schedule
 from engines.sim_npu.compiler.tiling import tile
-from engines.sim_npu.runtime.program import DeviceProgram
 from tests.engines.sim_npu.compiler import drawn
+from tests.engines.sim_npu.compiler.running import run
 
 NNIE = profiles.find("hi3559a-nnie")
 
@@ -31,30 +30,7 @@ def quantised(model: onnx.ModelProto, *keep_float: str) -> quantise.Quantised:
     feeds = [drawn.image(seed) for seed in range(4)]
     passes.run(model, feeds[0])
     ranges = calibration.ranges(calibration.collect(model, feeds), "min-max")
-    return quantise.quantise(model, ranges, keep_float=keep_float)
-
-
-def run(parts: Partition, feeds: Tensors) -> Tensors:
-    """All tensors between segments, in float32: what a framework does around the device."""
-    known = dict(feeds)
-    whole = artefact.Artefact(
-        NNIE.name, NNIE.digest, "fixed", "", parts.tensors, parts.segments, (), ()
-    )
-    for segment in parts.segments:
-        if segment.on_device:
-            tensors = parts.tensors
-            stored = {name: grid.quantise(known[name], tensors[name]) for name in segment.inputs}
-            made = DeviceProgram(whole, segment).run(stored)
-            known |= {
-                name: (
-                    (values.astype(np.int64) - tensors[name].zero_point) * tensors[name].scale
-                ).astype(np.float32)
-                for name, values in made.items()
-            }
-        else:
-            network = onnx.load_from_string(segment.network)
-            known |= Reference(network).run({name: known[name] for name in segment.inputs})
-    return known
+    return consolidate(quantise.quantise(model, ranges, keep_float=keep_float))
 
 
 @settings(max_examples=40)
@@ -71,7 +47,10 @@ def test_segments_give_what_the_simulation_gives(
     assert all(a != b for a, b in pairwise(places))
     (output,) = (value.name for value in model.graph.output)
     feeds = drawn.image(7)
-    found, expected = run(parts, feeds)[output], Reference(model).run(feeds)[output]
+    whole = artefact.Artefact(
+        NNIE.name, NNIE.digest, "fixed", "", network.tensors, parts.segments, (), ()
+    )
+    found, expected = run(whole, feeds)[output], Reference(model).run(feeds)[output]
     apart = np.linalg.norm(found - expected) / np.linalg.norm(expected)
     simulated = Reference(simulate.fake_quantised(network)).run(feeds)[output]
     loss = np.linalg.norm(simulated - expected) / np.linalg.norm(expected)
@@ -83,10 +62,11 @@ def test_a_network_the_device_has_whole_is_one_segment() -> None:
     drawing = drawn.Drawing(0)
     drawing.conv()
     drawing.relu()
-    parts = partition(quantised(drawing.model()))
+    network = quantised(drawing.model())
+    parts = partition(network)
     (segment,) = parts.segments
     assert (segment.inputs, segment.outputs) == (("image",), (drawing.last,))
-    sizes = [prod(parts.tensors[name].shape) for name in ("image", drawing.last)]
+    sizes = [prod(network.tensors[name].shape) for name in ("image", drawing.last)]
     assert [(cut.source, cut.target, cut.bytes, cut.change) for cut in parts.cuts] == [
         (-1, 0, sizes[0], "quantise"),
         (0, 1, sizes[1], "dequantise"),
@@ -114,8 +94,10 @@ def test_a_stretch_without_a_convolution_is_left_to_the_host() -> None:
     drawing.conv()
     drawing.add("Exp", drawing.last)
     drawing.relu()
-    parts = partition(quantised(drawing.model()))
-    assert [segment.on_device for segment in parts.segments] == [True, False]
+    network = quantised(drawing.model())
+    assert [segment.on_device for segment in partition(network).segments] == [True, False]
+    refusal = network.refusals[drawing.last]
+    assert str(refusal).startswith(f"Relu {drawing.last}: no convolution or dense layer stands")
 
 
 def conv(channels: int, out: int, rows: int, groups: int = 1) -> tuple[Layer, dict[str, Tensor]]:
