@@ -134,15 +134,28 @@ class SimNpuEngine(Engine):
         }
 
     def report(self) -> dict[str, Any]:
-        """Adds the simulated seconds: of the device in the last forward, and of its whole life."""
+        """Adds the device's state and simulated time.
+
+        `device_s` is of the last forward, `simulated_s` of the device's whole life, `layers_s` by
+        layer as scheduled; `attained` is what of a core's peak the last forward used, 0 … 1.
+        """
         if not hasattr(self, "simulated"):
             return super().report()
         profile = self.simulated.profile
+        parts = getattr(self, "_device", {}).values()
+        worked_s = getattr(self, "_worked_s", 0.0)
+        possible = worked_s * profile.macs_per_cycle * profile.clock_hz
         return super().report() | {
             "profile": profile.name,
             "condition": self.simulated.condition.value,
-            "device_s": getattr(self, "_worked_s", 0.0),
             "simulated_s": self.simulated.now,
+            "device_s": worked_s,
+            "attained": sum(part.macs for part in parts) / possible if possible else 0.0,
+            "layers_s": {
+                name: cycles / profile.clock_hz
+                for part in parts
+                for name, cycles in part.cycles_by_layer.items()
+            },
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from math import prod
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ProgramError, TensorError
-from engines.sim_npu.artefact import Artefact, Layer, Segment
+from engines.sim_npu.artefact import Artefact, Layer, Segment, Tensor
 from engines.sim_npu.operators import MAX_SHIFT, OPERATORS, ROUNDINGS
 from engines.sim_npu.runtime.arithmetic import step
 from engines.sim_npu.runtime.sums import Bytes
@@ -22,6 +23,8 @@ class DeviceProgram:
 
     Attributes:
         cycles: of the whole segment, by the compiler's schedule.
+        cycles_by_layer: the same, by the layer's name.
+        macs: multiply-adds of its convolutions and matrix products.
         size: bytes on the device: constants, and the tensors at the moment when most are alive.
 
     Args:
@@ -43,7 +46,11 @@ class DeviceProgram:
             step(layer, self._tensors, artefact.rounding, threads) for layer in segment.layers
         ]
         self._last_uses = _last_uses(segment)
-        self.cycles = sum(layer.cycles for layer in segment.layers)
+        self.cycles_by_layer: Counter[str] = Counter()
+        for layer in segment.layers:
+            self.cycles_by_layer[layer.name] += layer.cycles
+        self.cycles = self.cycles_by_layer.total()
+        self.macs = sum(_macs(layer, self._tensors) for layer in segment.layers)
         self.size = self._constant_bytes() + self._peak_bytes()
         self._rehearse()
 
@@ -115,6 +122,12 @@ def _names(artefact: Artefact, segment: Segment) -> list[str]:
     if missing := [name for name in (*made, *segment.outputs) if name not in artefact.tensors]:
         raise ProgramError(f"tensors {missing} have no scale in the artefact")
     return made
+
+
+def _macs(layer: Layer, tensors: Mapping[str, Tensor]) -> int:
+    """Each element of the output takes the weights of its channel once."""
+    weights = layer.constants.get("weights")
+    return 0 if weights is None else weights[0].size * prod(tensors[layer.output].shape)
 
 
 def _last_uses(segment: Segment) -> list[list[str]]:

@@ -26,7 +26,21 @@ PROFILE = PROFILES["hi3559a-nnie"]
 RNG = np.random.default_rng(3)
 X = RNG.integers(-128, 128, (1, 2, 4, 4)).astype(np.int8)
 TABLE = RNG.permutation(np.arange(-128, 128)).astype(np.int8)
-LOOKUP = Layer("act", "lookup", ("x",), "y", {}, {"table": TABLE}, cycles=840_000)
+LOOKUP = Layer("act", "lookup", ("w",), "y", {}, {"table": TABLE}, cycles=420_000)
+SAME = Layer(  # each number times one
+    "same",
+    "conv",
+    ("x",),
+    "w",
+    {"strides": [1, 1], "pads": [0] * 4, "dilations": [1, 1], "groups": 2},
+    {
+        "weights": np.ones((2, 1, 1, 1), np.int8),
+        "bias": np.zeros(2, np.int32),
+        "multiplier": np.full(2, 2**30, np.int32),
+        "shift": np.full(2, 30, np.uint8),
+    },
+    cycles=420_000,
+)
 
 
 def exp_network() -> bytes:
@@ -42,8 +56,8 @@ ARTEFACT = Artefact(
     PROFILE.digest,
     "fixed",
     "",
-    {"x": Tensor((1, 2, 4, 4), 0.05, 4), "y": Tensor((1, 2, 4, 4), 0.02, -10)},
-    (Segment(("x",), ("y",), (LOOKUP,)), Segment(("y",), ("z",), (), exp_network())),
+    {name: Tensor((1, 2, 4, 4), 0.05, 4) for name in "xw"} | {"y": Tensor((1, 2, 4, 4), 0.02, -10)},
+    (Segment(("x",), ("y",), (SAME, LOOKUP)), Segment(("y",), ("z",), (), exp_network())),
     ("x",),
     ("y", "z"),
 )
@@ -89,6 +103,8 @@ def test_time_is_the_devices(engine: SimNpuEngine) -> None:
     run(engine)
     found = engine.report()
     assert found["device_s"] == pytest.approx(1e-3)
+    assert found["layers_s"] == pytest.approx({"same": 5e-4, "act": 5e-4})
+    assert found["attained"] == pytest.approx(32 / (PROFILE.macs_per_cycle * 840_000))
     assert found["simulated_s"] > PROFILE.load_s
     assert (found["profile"], found["precision"]) == (PROFILE.name, "int8")
 

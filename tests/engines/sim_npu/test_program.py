@@ -98,6 +98,8 @@ def test_size_and_cycles_are_added_up() -> None:
     constants = 4 * 27 + 4 * 4 + 4 * 4 + 4 + 256 + 8 + 1
     assert made.size == constants + 3 * 256  # c, a and s are alive together
     assert made.cycles == 1050
+    assert made.cycles_by_layer == {"stem": 1000, "act": 0, "sum": 50, "pool": 0}
+    assert made.macs == 4 * 27 * 8 * 8
 
 
 def test_only_int8_of_the_right_shape_is_taken() -> None:
