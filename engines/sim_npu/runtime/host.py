@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from engines.errors import ProgramError
 from engines.sim_npu.artefact import Segment, Tensor
+from engines.sim_npu.runtime.session import cpu_session
 from engines.tensor import TensorSpec
 
-_ERRORS_ONLY = 3
 _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype("float32"),
     "tensor(int64)": np.dtype("int64"),
@@ -40,16 +40,8 @@ class HostProgram:
     """
 
     def __init__(self, segment: Segment, threads: int = 1) -> None:
-        import onnxruntime as ort
-
-        settings = ort.SessionOptions()
-        settings.intra_op_num_threads = threads
-        settings.log_severity_level = _ERRORS_ONLY
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = ort.InferenceSession(
-                segment.network, settings, providers=["CPUExecutionProvider"]
-            )
+            self._session = cpu_session(segment.network, threads)
         except Exception as error:
             raise ProgramError(
                 f"host segment with outputs {', '.join(segment.outputs)}: cannot be loaded: {error}"

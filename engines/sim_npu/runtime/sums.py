@@ -19,13 +19,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import EngineUnavailable, ProgramError
+from engines.errors import ProgramError
+from engines.sim_npu.runtime.session import cpu_session
 
 #: Integers up to here are exact in float32.
 _EXACT = 2.0**24
 #: Bits of a weight's digits, tried in this order: whole weights first.
 _DIGITS = (8, 4, 2)
-_ERRORS_ONLY = 3
 
 Bytes = NDArray[np.uint8]
 
@@ -132,11 +132,7 @@ def _session(
     threads: int,
 ) -> Any:
     """ONNX Runtime's float32 convolution with these weights."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise EngineUnavailable(f"{error}; run: pip install 'sightline[convert]'") from error
-    import onnxruntime as ort
+    import onnx
 
     helper, floats = onnx.helper, onnx.TensorProto.FLOAT
     constants = {"w": weights.astype(np.float32), "b": bias.astype(np.float32)}
@@ -148,10 +144,4 @@ def _session(
         [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    settings = ort.SessionOptions()
-    settings.intra_op_num_threads = threads
-    settings.log_severity_level = _ERRORS_ONLY
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(
-        model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
-    )
+    return cpu_session(model.SerializeToString(), threads)

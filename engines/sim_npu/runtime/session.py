@@ -1,0 +1,19 @@
+"""ONNX Runtime on this machine's CPU, for what the device's sums and the host segments need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ERRORS_ONLY = 3
+
+
+def cpu_session(network: bytes, threads: int) -> Any:
+    """An `onnxruntime.InferenceSession` of this ONNX file, with as many threads and no spinning."""
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = _ERRORS_ONLY
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(network, settings, providers=["CPUExecutionProvider"])
