@@ -26,6 +26,8 @@ Range = tuple[float, float]
 KEPT = 0.9999
 #: Levels of a magnitude in eight bits.
 _LEVELS = 128
+#: Values a bin that ``entropy`` needs, on average.
+_FEW = 4
 #: Bins between two thresholds that ``entropy`` tries; Migacz tries every one.
 _STRIDE = 16
 
@@ -86,11 +88,12 @@ def entropy(histogram: Histogram) -> Range:
     For each threshold the histogram P below it, what lies above counted into the last bin, is
     compared with Q, the same without what lies above, in 128 levels: the threshold is where
     the divergence sum(P log(P / Q)) is smallest. Zero is exact at any threshold, and the many zeros
-    behind a rectifier would hide the rest, so that bin counts as much as its neighbour.
+    behind a rectifier would hide the rest, so that bin counts as much as its neighbour. Few values
+    are no distribution: all of them are kept.
     """
     counts = histogram.magnitudes().astype(np.float64)
     counts[0] = min(counts[0], counts[1])
-    if not counts.any():
+    if counts.sum() < _FEW * len(counts):
         return min_max(histogram)
     ends = range(_LEVELS, len(counts) + 1, _STRIDE)
     best = min(ends, key=lambda end: _divergence(counts, end))

@@ -24,6 +24,8 @@ LARGEST_WEIGHT = 127
 _BITS = 31
 #: A bias takes no more than half of the 32 bits of a sum.
 _LARGEST_BIAS = 2**30
+#: Of weights; smaller ones are nothing beside any other, and times an input's no float32 any more.
+_SMALLEST_SCALE = 1e-12
 
 
 def fit(shape: tuple[int, ...], low: float, high: float) -> Tensor:
@@ -55,7 +57,7 @@ def weight_scales(weights: NDArray[Any], bias: NDArray[Any], input_scale: float)
     """
     largest = np.abs(weights).reshape(len(weights), -1).max(1)
     scales = np.maximum(largest / LARGEST_WEIGHT, np.abs(bias) / (_LARGEST_BIAS * input_scale))
-    return np.where(scales > 0, scales, 1.0).astype(np.float32)
+    return np.asarray(np.maximum(scales, _SMALLEST_SCALE), np.float32)
 
 
 def rescaling(ratios: NDArray[Any], rounding: str) -> dict[str, NDArray[Any]]:

@@ -54,6 +54,11 @@ def test_entropy_cuts_a_thin_tail_and_keeps_a_thick_one() -> None:
     assert calibration.entropy(histogram(even))[1] > 0.95
 
 
+def test_entropy_keeps_all_of_a_few_values() -> None:
+    few = np.random.default_rng(0).normal(size=500).astype(np.float32)
+    assert calibration.entropy(histogram(few)) == (few.min(), few.max())
+
+
 def slow_divergence(counts: list[float], end: int) -> float:
     """As Migacz's slides have it, bin by bin."""
     wanted = counts[:end]

@@ -82,6 +82,15 @@ def test_a_channel_of_tiny_weights_and_a_large_bias_fits() -> None:
     assert 100 / (scale * 0.01) <= 2**30 * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("factor", [0, 1e-42])
+def test_a_channel_that_does_nothing_does_nothing(factor: float) -> None:
+    network = drawing("conv")
+    network.weights["t0.1"][0] *= np.float32(factor)
+    network.weights["t0.2"][0] = 0
+    (loss,) = simulate.losses(made(network.model()), [drawn.image(9)])
+    assert loss.snr_db > 30
+
+
 @settings(max_examples=40)
 @given(drawn.models(), st.sampled_from(operators.ROUNDINGS))
 def test_drawn_networks_keep_most_of_their_signal(model: onnx.ModelProto, rounding: str) -> None:
