@@ -38,11 +38,12 @@ def test_results_can_be_iterated(light_meter: Path) -> None:
 def test_leaving_the_loop_early_ends_the_run(light_meter: Path, tmp_path: Path) -> None:
     path = tmp_path / "{camera}.jsonl"
     graph = config(light_meter, f"{{file: {{path: '{path}'}}}}", "cameras[0].loop=true")
+    others = set(threading.enumerate())  # libraries that earlier tests used have threads of theirs
     results = pipeline.stream(graph)
     first = next(results)
     results.close()
     assert first.frame.sequence == 0
-    assert threading.active_count() == 1
+    assert set(threading.enumerate()) <= others
 
 
 def test_an_error_comes_after_the_results(light_meter: Path) -> None:

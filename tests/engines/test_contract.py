@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import engines
@@ -240,6 +241,22 @@ def test_damaged_files_name_themselves(
         engine.init()
         engine.prepare(stored)
         assert_right(run(engine, picture()), picture())
+
+
+@column("damaged files")
+def test_missing_external_data_is_told(subject: Subject, tmp_path: Path) -> None:
+    if "onnx" not in engines.engine_class(subject.backend).formats or not subject.files:
+        pytest.skip(f"{subject} loads no ONNX files")
+    network = small_network(tmp_path)
+    onnx.save(
+        onnx.load(network.path),
+        network.path,
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
+    (tmp_path / "weights.bin").unlink()
+    assert_refused(subject, network)
 
 
 def damage(path: Path, content: str) -> None:
