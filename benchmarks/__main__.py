@@ -30,6 +30,8 @@ def main() -> None:
             started_s = time.monotonic()
             module = import_module(f"benchmarks.{name}")
             tables[name] = ((module.__doc__ or name).strip(), module.rows(options))
+            if os.sched_getaffinity(0) != set(allowed):
+                raise SystemExit(f"{name}: a library has pinned this process to other cores")
             print(f"## {name} ({time.monotonic() - started_s:.0f} s)\n{table(tables[name][1])}\n")
     if arguments.output is not None:
         kind = "A quick, rough run" if arguments.quick else "A full run"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from engines.mnn import stdout_on_stderr
 from engines.openvino import library
 from engines.program import Kernel, Network
+from engines.tvm import library as tvm_library
 
 Image = NDArray[Any]  # float32
 Run = Callable[[Image], Sequence[Image]]
@@ -185,7 +186,7 @@ def opencv(network: Network) -> Run:
 
 def tvm(network: Network) -> Run:
     """Relax's virtual machine, its input in memory aligned for its vectors."""
-    import tvm as library
+    library = tvm_library()
     from tvm import relax
 
     machine = relax.VirtualMachine(library.runtime.load_module(str(network.path)), library.cpu())

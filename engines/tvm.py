@@ -109,6 +109,19 @@ class TvmOptions(Options):
     threads: int = whole(1, least=1)
 
 
+def library() -> Any:
+    """TVM, told before it starts a thread that it must pin none, its caller's neither.
+
+    Raises:
+        ImportError, OSError, RuntimeError: there is none that works.
+    """
+    os.environ.setdefault("TVM_BIND_THREADS", "0")
+    os.environ.setdefault("TVM_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    import tvm
+
+    return tvm
+
+
 class _Library:
     """A loaded library, which engines of the same network share; it keeps no state of a call."""
 
@@ -133,7 +146,7 @@ class TvmEngine(Engine):
     @classmethod
     def describe(cls) -> BackendInfo:
         try:
-            import tvm
+            tvm = library()
         except (ImportError, OSError, RuntimeError) as error:
             return BackendInfo(cls.backend, "", (), (), cls.formats, (), str(error), INSTALL)
         return BackendInfo(
@@ -143,10 +156,8 @@ class TvmEngine(Engine):
     def _init(self) -> None:
         if self.device != "cpu":
             raise OptionError(f"{self}: no such device; there is cpu")
-        os.environ.setdefault("TVM_BIND_THREADS", "0")
-        os.environ.setdefault("TVM_NUM_THREADS", str(len(os.sched_getaffinity(0))))
         try:
-            import tvm
+            tvm = library()
         except (ImportError, OSError, RuntimeError) as error:
             raise EngineUnavailable(f"{self}: {error}; run: {INSTALL}") from error
         self._set_threads = tvm.get_global_func("runtime.config_threadpool")
@@ -158,12 +169,12 @@ class TvmEngine(Engine):
         assert isinstance(program, Network)
         manifest = self._trusted(program.path)
         try:
-            library = _libraries.get(program, (), lambda: _Library(program.path))
-            self._machine = relax.VirtualMachine(library.module, tvm.cpu())
+            shared = _libraries.get(program, (), lambda: _Library(program.path))
+            self._machine = relax.VirtualMachine(shared.module, tvm.cpu())
             self._main = self._machine["main"]
         except Exception as error:
             raise ProgramError(f"{program.path}: TVM cannot load it: {error}") from error
-        self._library = library  # keeps it among those that are shared
+        self._library = shared  # keeps it among those that are shared
         self._names = [spec.name for spec in manifest.outputs]
         self._arguments = {spec.name: _Argument(spec.dtype) for spec in manifest.inputs}
         return manifest.inputs, manifest.outputs

@@ -20,7 +20,7 @@ from engines.convert import graph
 from engines.convert.tvm_schedule import apply_schedules
 from engines.errors import EngineUnavailable, ProgramError
 from engines.program import Network
-from engines.tvm import INSTALL, Manifest, host_cpu
+from engines.tvm import INSTALL, Manifest, host_cpu, library
 
 PRECISION = "fp32"
 
@@ -42,8 +42,8 @@ def convert(source: Network, folder: Path, precision: str) -> Network:
     model = graph.load(source.path)
     graph.pin(model, source.inputs)
     try:
-        import tvm
-    except ImportError as error:
+        tvm = library()
+    except (ImportError, OSError, RuntimeError) as error:
         raise EngineUnavailable(f"tvm: {error}; run: {INSTALL}") from error
     path = folder / "network.so"
     part = folder / "network.part.so"
