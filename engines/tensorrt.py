@@ -80,7 +80,7 @@ class TensorRtEngine(Engine):
             cls.backend,
             version,
             tuple(f"cuda:{number}" for number in range(gpus)),
-            ("float32", "bfloat16", "float16", "int8"),
+            () if missing else ("float32", "float16", "int8"),
             cls.formats,
             (),
             missing,
@@ -96,7 +96,8 @@ class TensorRtEngine(Engine):
         if not driver and int(index or 0) >= gpus:
             driver = f"no GPU {self.device}: CUDA finds {gpus}, from cuda:0 on"
         if library or driver:
-            raise EngineUnavailable(f"{self}: {'; '.join(filter(None, (library, driver)))}")
+            lacking = "; ".join(filter(None, (library, driver)))
+            raise EngineUnavailable(f"{self}: {lacking}; run: {INSTALL}")
         import tensorrt
 
         self._trt = tensorrt
@@ -289,10 +290,10 @@ def _library() -> tuple[str, str]:
     try:
         import tensorrt
     except ImportError as error:
-        return "", f"{error}; run: {INSTALL}"
+        return "", str(error)
     version = str(tensorrt.__version__)
     if int(version.partition(".")[0]) < OLDEST:
-        return version, f"expected TensorRT {OLDEST} or later, found {version}; run: {INSTALL}"
+        return version, f"expected TensorRT {OLDEST} or later, found {version}"
     return version, ""
 
 
@@ -301,7 +302,7 @@ def _gpus() -> tuple[int, str]:
     try:
         return _Cuda().count(), ""
     except ImportError as error:
-        return 0, f"{error}; run: {INSTALL}"
+        return 0, str(error)
     except EngineUnavailable as error:
         return 0, f"no GPU: {error}; {nvidia.INSTALL}"
 
