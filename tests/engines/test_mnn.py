@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +13,10 @@ import pytest
 
 import engines
 from engines import Network, OptionError, ProgramError, TensorSpec
+from tests.engines.subjects import WEIGHT, expected_features, picture
 
 pytest.importorskip("MNN")
 
-WEIGHT = np.linspace(-1, 1, 4 * 3 * 3 * 3, dtype=np.float32).reshape(4, 3, 3, 3)
 IMAGE = TensorSpec("image", (1, 3, 8, 10), np.dtype("float32"), "nchw")
 FEATURES = TensorSpec("features", (1, 4, 8, 10), np.dtype("float32"))
 
@@ -49,22 +48,6 @@ def save(folder: Path, packed: bool = False, channels_last: bool = False) -> Net
     return Network(path, "mnn", (IMAGE,), (FEATURES,), precision="fp32")
 
 
-def picture(seed: int = 0, batch: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(batch, 3, 8, 10)).astype(np.float32)
-
-
-def expected(image: np.ndarray) -> np.ndarray:
-    """The convolution written out, in float64."""
-    height, width = image.shape[2:]
-    padded = np.pad(image.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
-    out = np.zeros((len(image), 4, height, width))
-    for y in range(3):
-        for x in range(3):
-            patch = padded[:, :, y : y + height, x : x + width]
-            out += np.einsum("oc,nchw->nohw", WEIGHT[:, :, y, x].astype(np.float64), patch)
-    return out
-
-
 def prepared(network: Network, precision: str = "", **options: object) -> engines.Engine:
     engine = engines.create("m0", "mnn", precision=precision, **options)
     engine.init()
@@ -81,7 +64,7 @@ def run(engine: engines.Engine, image: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("packed", [False, True])
 def test_runs_in_plain_and_in_packed_layout(tmp_path: Path, packed: bool) -> None:
     with prepared(save(tmp_path, packed)) as engine:
-        np.testing.assert_allclose(run(engine, picture()), expected(picture()), atol=1e-5)
+        np.testing.assert_allclose(run(engine, picture()), expected_features(picture()), atol=1e-5)
         assert engine.report()["precision"] == "fp32"
         assert engine.report()["threads"] == 1
 
@@ -90,7 +73,7 @@ def test_channels_last(tmp_path: Path) -> None:
     image = replace(IMAGE, shape=(1, 8, 10, 3), layout="nhwc")
     with prepared(replace(save(tmp_path, channels_last=True), inputs=(image,))) as engine:
         found = run(engine, np.ascontiguousarray(picture().transpose(0, 2, 3, 1)))
-        np.testing.assert_allclose(found, expected(picture()), atol=1e-5)
+        np.testing.assert_allclose(found, expected_features(picture()), atol=1e-5)
 
 
 def test_a_batch_is_its_images_one_by_one(tmp_path: Path) -> None:
@@ -101,7 +84,7 @@ def test_a_batch_is_its_images_one_by_one(tmp_path: Path) -> None:
         together = run(engine, images)
         alone = np.concatenate([run(engine, images[n : n + 1]) for n in range(3)])
         assert together.tobytes() == alone.tobytes()
-        np.testing.assert_allclose(together, expected(images), atol=1e-5)
+        np.testing.assert_allclose(together, expected_features(images), atol=1e-5)
 
 
 def test_open_height_and_width(tmp_path: Path) -> None:
@@ -109,7 +92,7 @@ def test_open_height_and_width(tmp_path: Path) -> None:
     with prepared(replace(save(tmp_path), inputs=(free[0],), outputs=(free[1],))) as engine:
         for size in ((8, 10), (16, 6), (8, 10)):
             image = np.random.default_rng(0).normal(size=(1, 3, *size)).astype(np.float32)
-            np.testing.assert_allclose(run(engine, image), expected(image), atol=1e-5)
+            np.testing.assert_allclose(run(engine, image), expected_features(image), atol=1e-5)
 
 
 def test_results_do_not_change_afterwards(tmp_path: Path) -> None:
@@ -125,7 +108,9 @@ def test_a_single_tensor_may_have_another_name_in_the_file(tmp_path: Path) -> No
     with prepared(replace(save(tmp_path), outputs=(other,))) as engine:
         engine.set_tensor("image", picture())
         engine.forward()
-        np.testing.assert_allclose(engine.get_tensor("output"), expected(picture()), atol=1e-5)
+        np.testing.assert_allclose(
+            engine.get_tensor("output"), expected_features(picture()), atol=1e-5
+        )
 
 
 def test_missing_outputs_are_named(tmp_path: Path) -> None:
@@ -151,25 +136,6 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         network.path.write_bytes(content)
         with pytest.raises(ProgramError, match=re.escape(f"{network.path} ({len(content)} bytes)")):
             prepared(network)
-
-
-def test_two_engines_in_two_threads(tmp_path: Path) -> None:
-    network = save(tmp_path)
-    right: dict[int, bool] = {}
-
-    def work(number: int) -> None:
-        with prepared(network) as engine:
-            first = run(engine, picture(number))
-            right[number] = np.allclose(first, expected(picture(number)), atol=1e-5) and all(
-                run(engine, picture(number)).tobytes() == first.tobytes() for _ in range(50)
-            )
-
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert right == {0: True, 1: True}
 
 
 def test_says_nothing_on_stdout_and_opens_no_socket(tmp_path: Path) -> None:

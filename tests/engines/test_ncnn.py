@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +11,10 @@ import pytest
 
 import engines
 from engines import Network, OptionError, ProgramError, TensorSpec
+from tests.engines.subjects import WEIGHT, expected_features, picture
 
 pytest.importorskip("ncnn")
 
-WEIGHT = np.linspace(-1, 1, 4 * 3 * 3 * 3, dtype=np.float32)
 BIAS = np.array([0.5, -0.5, 0.25, 0], np.float32)
 PARAM = """7767517
 3 3
@@ -36,20 +35,9 @@ def save(folder: Path, param: str = PARAM, weights: bytes | None = None) -> Netw
     return Network(path, "ncnn", (IMAGE,), (FEATURES,), precision="fp32")
 
 
-def picture(seed: int = 0, batch: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(batch, 3, 8, 10)).astype(np.float32)
-
-
 def expected(image: np.ndarray) -> np.ndarray:
     """The network written out, in float64."""
-    padded = np.pad(image.astype(np.float64) * 0.5, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    weight = WEIGHT.astype(np.float64).reshape(4, 3, 3, 3)
-    out = np.zeros((len(image), 4, 8, 10)) + BIAS[:, None, None]
-    for y in range(3):
-        for x in range(3):
-            patch = padded[:, :, y : y + 8, x : x + 10]
-            out += np.einsum("oc,nchw->nohw", weight[:, :, y, x], patch)
-    return out
+    return expected_features(image * np.float32(0.5)) + BIAS[:, None, None]
 
 
 def prepared(network: Network, precision: str = "", **options: object) -> engines.Engine:
@@ -113,25 +101,6 @@ def test_engines_of_one_file_share_its_weights(tmp_path: Path) -> None:
         assert one._net is two._net
         with prepared(network, threads=2) as three:
             assert one._net is not three._net
-
-
-def test_two_engines_in_two_threads(tmp_path: Path) -> None:
-    network = save(tmp_path)
-    right: dict[int, bool] = {}
-
-    def work(number: int) -> None:
-        with prepared(network) as engine:
-            first = run(engine, picture(number))
-            right[number] = np.allclose(first, expected(picture(number)), atol=1e-5) and all(
-                run(engine, picture(number)).tobytes() == first.tobytes() for _ in range(50)
-            )
-
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert right == {0: True, 1: True}
 
 
 def test_names_that_are_not_in_the_file_go_by_position(tmp_path: Path) -> None:
