@@ -10,7 +10,8 @@ import numpy as np
 
 from engines import registry
 from engines.convert import convert
-from engines.errors import EngineError, EngineUnavailable
+from engines.convert.graph import library
+from engines.errors import EngineError
 from engines.measure import Subject, measure
 from engines.nvidia import gpu_memory
 from engines.program import Network
@@ -52,11 +53,9 @@ def device_memory(device: str) -> int | None:
 
 
 def _products(folder: Path, size: int, count: int) -> Network:
-    try:
-        import onnx
-        from onnx import TensorProto, helper, numpy_helper
-    except ImportError as error:
-        raise EngineUnavailable(f"{error}; run: pip install 'sightline[convert]'") from error
+    onnx = library("a matrix product as a network")
+    from onnx import TensorProto, helper, numpy_helper
+
     shape = (1, size, 32, size // 32)
     weight = np.full((size, size, 1, 1), 1 / size, np.float32)
     names = ["matrix", *(f"product{number}" for number in range(1, count)), "product"]

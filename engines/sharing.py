@@ -35,7 +35,7 @@ def digest(network: Network) -> str:
         return network.sha256
     if network.content is not None:
         return hashlib.sha256(network.content).hexdigest()
-    return _file_digest(network.path)
+    return file_sha256(network.path)
 
 
 def _beside(network: Network) -> object:
@@ -49,6 +49,7 @@ def _beside(network: Network) -> object:
     return weights.stat().st_mtime_ns if weights.is_file() else 0
 
 
-def _file_digest(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """A file's SHA-256, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

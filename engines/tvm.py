@@ -14,7 +14,6 @@ set. A caller of one thread does the work itself; with more threads, they share 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -30,7 +29,7 @@ from engines.base import BackendInfo, Engine
 from engines.errors import EngineUnavailable, OptionError, ProgramError
 from engines.options import Options, whole
 from engines.program import Network, Program, Tensors
-from engines.sharing import Shared
+from engines.sharing import Shared, file_sha256
 from engines.tensor import TensorSpec
 
 INSTALL = "pip install 'sightline[tvm]'"
@@ -202,8 +201,7 @@ class TvmEngine(Engine):
         import tvm
 
         manifest = Manifest.read(path)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(path)
         if digest != manifest.sha256:
             raise ProgramError(
                 f"{path} ({path.stat().st_size} bytes): not the library its manifest names: "

@@ -31,6 +31,24 @@ class AxisSlice:
     step: int
 
 
+def library(purpose: str) -> Any:
+    """The package ``onnx``.
+
+    Args:
+        purpose: what it is needed for, for the message.
+
+    Raises:
+        EngineUnavailable: it is missing.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"{purpose}: {error}; run: pip install 'sightline[convert]'"
+        ) from error
+    return onnx
+
+
 def load(path: Path) -> Any:
     """The checked ONNX model of a file, external data included.
 
@@ -38,10 +56,7 @@ def load(path: Path) -> Any:
         EngineUnavailable: the package ``onnx`` is missing.
         ProgramError: the file is no valid ONNX network.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise EngineUnavailable(f"reading ONNX: {error}; run: pip install onnx") from error
+    onnx = library("reading ONNX")
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from engines.errors import EngineUnavailable
+from engines.convert.graph import library
 from engines.tensor import TensorSpec
 
 #: Old enough for every backend that reads ONNX, new enough for an aligned RoiAlign (16).
@@ -32,13 +32,7 @@ class OnnxGraph:
     """
 
     def __init__(self, name: str) -> None:
-        try:
-            import onnx
-        except ImportError as error:
-            raise EngineUnavailable(
-                f"kernel {name} as an ONNX network: {error}; run: pip install 'sightline[convert]'"
-            ) from error
-        self._onnx = onnx
+        self._onnx = library(f"kernel {name} as an ONNX network")
         self._name = name
         self._nodes: list[Any] = []
         self._constants: list[Any] = []

@@ -25,10 +25,10 @@ from typing import Any
 import engines
 from engines import Engine, Network
 from engines.convert import convert, targets
+from engines.sharing import file_sha256
 from pipeline.errors import ModelError
 from pipeline.models.comparison import Comparison, Difference, compare
 from pipeline.models.converted import REPORT, converted_folder, files_of, identity
-from pipeline.models.download import file_sha256
 from pipeline.models.manifest import PreprocessSpec
 
 REJECTED = "rejected"

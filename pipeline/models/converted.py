@@ -13,9 +13,9 @@ from pathlib import Path
 
 from engines import Network
 from engines.convert.caffe import weights_beside
+from engines.sharing import file_sha256
 from pipeline.errors import ModelError
 from pipeline.models.catalogue import cache_folder
-from pipeline.models.download import file_sha256
 
 REPORT = "report.json"
 

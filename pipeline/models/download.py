@@ -41,12 +41,6 @@ def matches(path: Path, entry: FileEntry) -> bool:
     return True
 
 
-def file_sha256(path: Path) -> str:
-    """A file's SHA-256, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def check(path: Path, entry: FileEntry) -> None:
     """Raises `ModelError` if a file has not the size and hash of its manifest."""
     size = path.stat().st_size

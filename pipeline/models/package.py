@@ -14,10 +14,11 @@ import numpy as np
 from engines import Engine, Kernel, Network, Program, TensorSpec
 from engines.answer import KnownAnswer
 from engines.convert.precision import told_precision
+from engines.sharing import file_sha256
 from pipeline.errors import ModelError
 from pipeline.models.catalogue import Entry, find
 from pipeline.models.converted import find_converted, identity
-from pipeline.models.download import check, file_sha256, matches
+from pipeline.models.download import check, matches
 from pipeline.models.manifest import FileEntry, Manifest
 from pipeline.models.sealed import Access, SealedPackage, is_sealed, unseal
 

@@ -17,7 +17,8 @@ from engines.convert.caffe.building import Graph, Work, save
 from engines.convert.caffe.layers import LAYERS
 from engines.convert.caffe.network import Layer, read_network
 from engines.convert.caffe.weights import Blobs, read_weights
-from engines.errors import EngineUnavailable, ProgramError
+from engines.convert.graph import library
+from engines.errors import ProgramError
 from engines.program import Network
 
 #: Layers after which nothing can come; their bottoms become outputs.
@@ -85,7 +86,7 @@ def weights_beside(prototxt: Path) -> Path:
 
 
 def _graph(prototxt: Path) -> Graph:
-    _require_onnx()
+    library("converting from Caffe")
     network, weights = read_network(prototxt), read_weights(weights_beside(prototxt))
     graph = Graph(network)
     for layer in network.layers:
@@ -106,12 +107,3 @@ def _add(layer: Layer, graph: Graph, blobs: Blobs) -> None:
     with np.errstate(all="ignore"):
         make(work)
     work.finish()
-
-
-def _require_onnx() -> None:
-    try:
-        import onnx  # noqa: F401
-    except ImportError as error:
-        raise EngineUnavailable(
-            f"converting from Caffe needs onnx: {error}; run: pip install 'sightline[convert]'"
-        ) from error
