@@ -50,14 +50,17 @@ def levels(tensor: Tensor) -> NDArray[np.float64]:
     return np.arange(LOWEST - tensor.zero_point, HIGHEST + 1.0 - tensor.zero_point) * tensor.scale
 
 
-def weight_scales(weights: NDArray[Any], bias: NDArray[Any], input_scale: float) -> NDArray[Any]:
-    """float32 scale of every output channel, the first axis.
+def weight_scales(
+    weights: NDArray[Any], bias: NDArray[Any], input_scale: float, per_channel: bool = True
+) -> NDArray[Any]:
+    """float32 scale of every output channel, the first axis; all alike if not `per_channel`.
 
     A channel of tiny weights and a large bias gets a scale that the bias still fits.
     """
     largest = np.abs(weights).reshape(len(weights), -1).max(1)
     scales = np.maximum(largest / LARGEST_WEIGHT, np.abs(bias) / (_LARGEST_BIAS * input_scale))
-    return np.asarray(np.maximum(scales, _SMALLEST_SCALE), np.float32)
+    scales = np.asarray(np.maximum(scales, _SMALLEST_SCALE), np.float32)
+    return scales if per_channel else np.full_like(scales, scales.max())
 
 
 def rescaling(ratios: NDArray[Any], rounding: str) -> dict[str, NDArray[Any]]:

@@ -36,6 +36,7 @@ class Network:
         shapes: of its tensors.
         tensors: grids, by tensor; layers that move data add what they make.
         rounding: one of `operators.ROUNDINGS`.
+        per_channel: whether weights have a scale for each output channel, or one.
         given_scales: of weights whose integers were given, by name of the weight.
         weight_scales: float32 of each output channel, by the layer's output; filled while lowering.
     """
@@ -45,6 +46,7 @@ class Network:
     shapes: dict[str, tuple[int, ...]]
     tensors: dict[str, Tensor]
     rounding: str
+    per_channel: bool
     given_scales: dict[str, NDArray[Any]]
     weight_scales: dict[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -165,7 +167,7 @@ def _weighted(
     # Integers that were given may use -128; ours do not, so that their grid is symmetric.
     lowest = -grid.LARGEST_WEIGHT if scales is None else grid.LOWEST
     if scales is None:
-        scales = grid.weight_scales(weight, bias, x.scale)
+        scales = grid.weight_scales(weight, bias, x.scale, s.network.per_channel)
     across = np.broadcast_to(scales, len(weight)).reshape(-1, *[1] * (weight.ndim - 1))
     stored = np.clip(np.rint(weight / across), lowest, grid.HIGHEST).astype(np.int8)
     steps = np.float32(x.scale) * across.ravel()

@@ -87,6 +87,7 @@ def quantise(
     given: Given | None = None,
     rounding: str = "fixed",
     keep_float: Collection[str] = (),
+    per_channel: bool = True,
 ) -> Quantised:
     """Lowers every node the device can run, and says of every other why it cannot.
 
@@ -97,6 +98,8 @@ def quantise(
         given: what such a network says of its numbers; it goes before `ranges`.
         rounding: one of `operators.ROUNDINGS`.
         keep_float: nodes that shall stay on the host, by name or by the name of an output.
+        per_channel: whether weights have a scale for each output channel, or one a layer; scales
+            that were given stay.
 
     Raises:
         ProgramError: `keep_float` names what is not there.
@@ -113,7 +116,9 @@ def quantise(
         for name, tensor in given.tensors.items()
         if name in shapes
     }
-    network = lowering.Network(model, known, shapes, tensors, rounding, dict(given.weight_scales))
+    network = lowering.Network(
+        model, known, shapes, tensors, rounding, per_channel, dict(given.weight_scales)
+    )
     unlike = {} if given.tensors else _unlike_joins(graph, tensors)
     kept = [node for node in graph.node if {node.name, *node.output} & set(keep_float)]
     merged = _rectified(graph, network, {node.output[0] for node in kept})

@@ -173,6 +173,23 @@ def test_keep_float() -> None:
         quantise.quantise(model, {}, keep_float=["nowhere"])
 
 
+def test_one_scale_for_all_weights_of_a_layer() -> None:
+    network = drawing("conv")
+    network.weights["t0.1"][0] *= np.float32(0.01)
+    model, loss_of = network.model(), {}
+    for per_channel in (True, False):
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        quantised = made(copy, per_channel=per_channel)
+        (scales,) = quantised.weight_scales.values()
+        assert (len(np.unique(scales)) > 1) == per_channel
+        largest = np.abs(quantised.layers["t0"][0].constants["weights"]).max((1, 2, 3))
+        assert largest.max() == 127
+        assert (largest[0] == 127) == per_channel
+        loss_of[per_channel] = simulate.losses(quantised, [drawn.image(9)])[0].snr_db
+    assert loss_of[True] > loss_of[False]
+
+
 def test_a_rectifier_with_a_limit_the_grid_does_not_end_at_is_a_table() -> None:
     network = drawing("conv")
     network.add("Clip", network.last, np.float32(-0.5), np.float32(0.5))
