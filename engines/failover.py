@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engines import border
 from engines.base import Engine
 from engines.breaker import Breaker
 from engines.errors import EngineError, EngineLost, EngineUnavailable, ForwardError, ProgramError
@@ -108,7 +109,7 @@ class _Member:
         self._on_trial = False
         try:
             engine.forward()
-            results = {spec.name: engine.get_tensor(spec.name) for spec in outputs}
+            results = {spec.name: border.take(engine, spec.name) for spec in outputs}
         except EngineLost:
             self.close()
             raise
@@ -136,7 +137,7 @@ class Failover:
     same: so an input that no engine can stand spoils its own frame only.
 
     Attributes:
-        inputs: what the program takes.
+        inputs: what the program takes; real numbers, where an engine has them quantised.
         outputs: what it gives.
         engine_id: of the engine that ran last.
 
@@ -196,7 +197,7 @@ class Failover:
         failure: EngineError = EngineUnavailable(f"no engine is there: {self._reasons()}")
         for member, engine in self._in_turn():
             for name, array in inputs.items():
-                engine.set_tensor(name, array)
+                border.give(engine, name, array)
             self.engine_id = engine.id
             trusted = member.breaker.closed
             try:
@@ -255,9 +256,12 @@ class Failover:
 
     def _require_agreement(self, engine: Engine) -> None:
         """Whether an engine's tensors are the others'; its order of outputs may differ."""
+        inputs, outputs = (
+            tuple(map(border.outside, specs)) for specs in (engine.inputs, engine.outputs)
+        )
         if not self.outputs:
-            self.inputs, self.outputs = engine.inputs, engine.outputs
-        for ours, theirs in ((self.inputs, engine.inputs), (self.outputs, engine.outputs)):
+            self.inputs, self.outputs = inputs, outputs
+        for ours, theirs in ((self.inputs, inputs), (self.outputs, outputs)):
             found = {spec.name: spec for spec in theirs}
             for spec in ours:
                 other = found.get(spec.name)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engines import border
 from engines.base import Engine
 from engines.errors import EngineError
 from engines.program import Program
@@ -176,10 +177,10 @@ def _forward(engine: Engine, inputs: dict[str, NDArray[Any]]) -> Callable[[], No
 
     def forward() -> None:
         for name, array in inputs.items():
-            engine.set_tensor(name, array)
+            border.give(engine, name, array)
         engine.forward()
         for name in outputs:
-            engine.get_tensor(name)
+            border.take(engine, name)
 
     return forward
 

@@ -17,6 +17,11 @@ class Options:
     `OptionError` where it is not.
     """
 
+    @property
+    def target(self) -> str:
+        """The device that a network must have been compiled for; empty where it need not be."""
+        return ""
+
     def __post_init__(self) -> None:
         for option in fields(self):
             _check_option(option.name, option.default, option.metadata, getattr(self, option.name))

@@ -30,6 +30,8 @@ class Network:
         outputs: declared outputs; empty to take them from the file.
         sha256: of the file, where its owner has checked it; None makes the engine compute it.
         precision: of the numbers in the file, one of `PRECISIONS`; empty where nobody said.
+        target: the device it was compiled for, as `Options.target` has it; empty where any device
+            may run it.
         content: the file itself, where it may not lie on a disk; None to read `path`.
         companions: where `content` is given, the network's further files: content by the path
             from the folder of `path`.
@@ -42,6 +44,7 @@ class Network:
     outputs: tuple[TensorSpec, ...] = ()
     sha256: str | None = None
     precision: str = ""
+    target: str = ""
     content: bytes | None = field(default=None, repr=False)
     companions: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
     answer: KnownAnswer | None = field(default=None, repr=False, compare=False)

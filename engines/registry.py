@@ -30,6 +30,7 @@ BUILT_IN = {
     "openvino": "engines.openvino:OpenVinoEngine",
     "torch": "engines.torch:TorchEngine",
     "tensorrt": "engines.tensorrt:TensorRtEngine",
+    "sim-npu": "engines.sim_npu.runtime.engine:SimNpuEngine",
 }
 
 

@@ -115,11 +115,11 @@ class Planner:
                 named.
         """
         for name in config.engine:
-            kind = self._kind(name)
-            for example in (kernel for kernel in examples if not kind.can_run(kernel)):
+            engine = self._new(name)
+            for example in (kernel for kernel in examples if not engine.can_run(kernel)):
                 able = " or ".join(engines.registry.able(example))
                 raise ConfigError(
-                    f"{self.config.where('stages', stage, 'engine')}: {kind.backend} cannot run "
+                    f"{self.config.where('stages', stage, 'engine')}: {engine.backend} cannot run "
                     f"{example}; bind it to an engine with backend {able}, or leave engine out"
                 )
         breakers = {name: Breaker(self.config.engines[name].retry_s) for name in config.engine}
@@ -149,21 +149,21 @@ class Planner:
 
     def _candidate(self, stage: str, name: str, package: ModelPackage) -> Candidate:
         """One engine of a stage with the model's variant for it."""
-        engine, kind = self.config.engines[name], self._kind(name)
+        engine = self._new(name)
         with self.located("stages", stage, "engine"):
             try:
-                program = package.program_for(kind, engine.precision or "")
+                program = package.program_for(engine)
             except ModelError as error:
                 able = engines.registry.able(package.program)
                 remedy = f"bind it to an engine with backend {' or '.join(able)}"
                 raise ModelError(f"{error}; {remedy}") from None
-        return Candidate(name, self._maker(name), program, Breaker(engine.retry_s))
+        breaker = Breaker(self.config.engines[name].retry_s)
+        return Candidate(name, self._maker(name), program, breaker)
 
-    def _kind(self, name: str) -> type[Engine]:
-        """The class of an engine of the configuration. Raises `ConfigError`."""
+    def _new(self, name: str) -> Engine:
+        """An engine of the configuration, not initialised. Raises `ConfigError`."""
         with self.located("engines", name):
-            self._maker(name)()  # so that a wrong option is told before the start
-            return engines.registry.engine_class(self.config.engines[name].backend)
+            return self._maker(name)()
 
     def _maker(self, name: str) -> Callable[[], Engine]:
         """Makes that engine of the configuration, not yet initialised."""

@@ -89,7 +89,7 @@ def bench(
     for backend, device in _engines(names):
         name = backend if device == "cpu" else f"{backend}@{device}"
         try:
-            program = package.program_for(engines.engine_class(backend), precision)
+            program = package.program_for(engines.create("bench", backend, device, precision))
             subject = Subject(backend, program, device, precision)
             found = measure(subject, inputs, workers, seconds)
             rows.append(Row(name, found, "", cost))

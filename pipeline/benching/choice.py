@@ -70,7 +70,9 @@ def _measured(
     for name, config in configs.items():
         precision = config.precision or ""
         try:
-            program = package.program_for(engines.engine_class(config.backend), precision)
+            program = package.program_for(
+                engines.create(name, config.backend, config.device, precision, **config.options)
+            )
             subject = Subject(config.backend, program, config.device, precision, config.options)
             found = measure(subject, sample_inputs(package), (workers,), SECONDS)
             fps[name] = found.best_fps

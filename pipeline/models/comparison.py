@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import engines
-from engines import Engine, EngineUnavailable, Network, ProgramError
+from engines import Engine, EngineUnavailable, Network, ProgramError, border
 from pipeline.models.manifest import PreprocessSpec
 from pipeline.models.samples import Samples, Tensors, samples
 
@@ -141,9 +141,9 @@ def run(engine: Engine, network: Network, given: Samples) -> tuple[Tensors, ...]
         engine.prepare(network)
         for inputs in given.inputs:
             for spec in engine.inputs:
-                engine.set_tensor(spec.name, inputs[spec.name])
+                border.give(engine, spec.name, inputs[spec.name])
             engine.forward()
-            runs.append({spec.name: engine.get_tensor(spec.name) for spec in engine.outputs})
+            runs.append({spec.name: border.take(engine, spec.name) for spec in engine.outputs})
     return tuple(runs)
 
 

@@ -1,8 +1,9 @@
 """Where converted networks lie, and which of them are whole.
 
 ``<cache>/converted/<identity of the source>/<format>-<precision>/`` holds one network and its
-``report.json``, whose ``network`` says ``file``, ``format``, ``precision`` and, as ``files``, the
-SHA-256 of every file. The folder appears by a rename when all is complete.
+``report.json``, whose ``network`` says ``file``, ``format``, ``precision``, where it was compiled
+for one device ``target``, and, as ``files``, the SHA-256 of every file. The folder appears by a
+rename when all is complete.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def _read(report: Path) -> Network:
         network = json.loads(report.read_text(encoding="utf-8"))["network"]
         path = report.parent / Path(network["file"]).name
         format_, precision = str(network["format"]), str(network["precision"])
+        target = str(network.get("target", ""))
         expected = {report.parent / Path(name).name: sha for name, sha in network["files"].items()}
         found = {path: file_sha256(path) for path in (path, *expected)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -72,4 +74,4 @@ def _read(report: Path) -> Network:
             raise ModelError(
                 f"{file}: expected sha256 {expected.get(file)}, found {sha256}; {remedy}"
             )
-    return Network(path, format_, sha256=found[path], precision=precision)
+    return Network(path, format_, sha256=found[path], precision=precision, target=target)

@@ -35,6 +35,7 @@ FORMATS = {
     ".plan": "tensorrt",
     ".engine": "tensorrt",
     ".prototxt": "caffe",
+    ".slnpu": "sim-npu",
 }
 
 
@@ -77,20 +78,26 @@ class ModelPackage:
         """The tensor that takes the picture."""
         return self.manifest.inputs[0].spec()
 
-    def program_for(self, engine: type[Engine], precision: str = "") -> Program:
-        """The variant for a backend: stored in the precision wanted, else one it lowers itself.
+    def program_for(self, engine: Engine) -> Program:
+        """The variant for an engine: in the precision it asks for, else one it lowers itself.
+
+        Where the engine asks for none, that of the default variant is wanted; of what was compiled
+        for its very device, any.
 
         Args:
-            engine: the backend's class.
-            precision: one of `engines.program.PRECISIONS`; empty for that of the default variant.
+            engine: new; neither initialised nor kept.
 
         Raises:
-            ModelError: the backend runs none of the variants that are here; with the remedy.
+            ModelError: the engine runs none of the variants that are here; with the remedy.
         """
-        wanted = precision or _stored(self.program)
-        runnable = [variant for variant in self.variants if engine.can_run(variant)]
+        wanted, target = engine.precision or _stored(self.program), engine.options.target
+        runnable = [
+            variant
+            for variant in self.variants
+            if engine.can_run(variant) and _target(variant) in ("", target)
+        ]
         for variant in runnable:
-            if _stored(variant) in ("", wanted):
+            if _stored(variant) in ("", wanted) or (_target(variant) and not engine.precision):
                 return variant
         for variant in runnable:
             if _stored(variant) == "fp32" and wanted in engine.casts:
@@ -101,24 +108,39 @@ class ModelPackage:
             if self.sealed:
                 message += f"; {_IN_MEMORY}"
             elif engine.formats:
-                message += f"; convert it: {self._conversion(engine.formats[0], precision)}"
+                message += f"; {self._conversion(engine)}"
         raise ModelError(message)
 
     @property
     def _kinds(self) -> list[str]:
         networks = [variant for variant in self.variants if isinstance(variant, Network)]
-        return [f"{network.format} {network.precision}".strip() for network in networks]
+        return [
+            " ".join(filter(None, (n.format, n.precision, n.target and f"for {n.target}")))
+            for n in networks
+        ]
 
-    def _conversion(self, format_: str, precision: str) -> str:
-        """The command that makes a variant."""
+    def _conversion(self, engine: Engine) -> str:
+        """What the user can do to get the variant that an engine wants."""
         weights = f" --weights {self.program}" if self.own_weights else ""
-        wanted = f" --precision {precision}" if precision else ""
-        return f"sightline models convert {self.name}{weights} --to {format_}{wanted}"
+        if engine.options.target:
+            return (
+                f"compile it: sightline compile {self.name}{weights} --target {engine.backend} "
+                f"--profile {engine.options.target} --calibration VIDEO_OR_FOLDER"
+            )
+        wanted = f" --precision {engine.precision}" if engine.precision else ""
+        return (
+            f"convert it: sightline models convert {self.name}{weights} --to "
+            f"{engine.formats[0]}{wanted}"
+        )
 
 
 def _stored(program: Program) -> str:
     """Of a network's numbers; a kernel computes in fp32."""
     return program.precision if isinstance(program, Network) else "fp32"
+
+
+def _target(program: Program) -> str:
+    return program.target if isinstance(program, Network) else ""
 
 
 def load_model(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engines import Engine, Network, Program, registry
+from engines import Engine, Network, Program, border, registry
 from engines.answer import difference
 from pipeline.errors import ModelError
 from pipeline.models.package import ModelPackage, known_answer
@@ -24,7 +24,7 @@ def prove(package: ModelPackage, backend: str = "") -> dict[str, float]:
         ModelError, EngineError: see `verify`.
     """
     if backend:
-        chosen = [(backend, package.program_for(registry.engine_class(backend)))]
+        chosen = [(backend, package.program_for(registry.create("verify", backend)))]
     else:
         chosen = [
             (name, program) for program in _alike(package) for name in _installed(program)[:1]
@@ -72,10 +72,10 @@ def verify(
         engine.init()
         engine.prepare(program)
         for name, array in answer.inputs.items():
-            engine.set_tensor(name, array)
+            border.give(engine, name, array)
         engine.forward()
         differences = {
-            name: difference(engine.get_tensor(name), expected)
+            name: difference(border.take(engine, name), expected)
             for name, expected in answer.outputs.items()
         }
     for name, off in differences.items():

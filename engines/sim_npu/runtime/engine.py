@@ -11,17 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.base import BackendInfo, Engine
+from engines.border import dequantised, quantised
 from engines.errors import EngineUnavailable, OptionError, ProgramError
 from engines.options import Options, whole
 from engines.program import Network, Program, Tensors
-from engines.sim_npu.artefact import Artefact, read
+from engines.sim_npu.artefact import Artefact, Tensor, read
 from engines.sim_npu.profiles import Profile, find
 from engines.sim_npu.runtime.device import Device
-from engines.sim_npu.runtime.host import HostProgram, dequantised, quantised
+from engines.sim_npu.runtime.host import HostProgram
 from engines.sim_npu.runtime.program import DeviceProgram
 from engines.tensor import TensorSpec
 
-INSTALL = "pip install 'sightline[convert]'"
+INSTALL = "pip install 'sightline[npu]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ class SimNpuOptions(Options):
     profile: str = "hi3559a-nnie"
     threads: int = whole(1, 1)
     answer_s: float = 1.0
+
+    @property
+    def target(self) -> str:
+        return find(self.profile).name
 
 
 class SimNpuEngine(Engine):
@@ -80,6 +85,7 @@ class SimNpuEngine(Engine):
         self._artefact = read(program.path)
         _require_profile(program, self._artefact, self.simulated.profile)
         self.precision = "int8"
+        self._stored = {name: _stored(name, one) for name, one in self._artefact.tensors.items()}
         threads = self.options.threads
         self._device = {
             index: DeviceProgram(self._artefact, segment, threads)
@@ -120,16 +126,14 @@ class SimNpuEngine(Engine):
             self.simulated.place(0, self._resident, size)
 
     def _for_device(self, given: Tensors) -> Tensors:
-        tensors = self._artefact.tensors
         return {
-            name: array if array.dtype == np.int8 else quantised(array, tensors[name])
+            name: quantised(array, self._stored[name]) if array.dtype.kind == "f" else array
             for name, array in given.items()
         }
 
     def _for_host(self, given: Tensors) -> Tensors:
-        tensors = self._artefact.tensors
         return {
-            name: dequantised(array, tensors[name]) if array.dtype == np.int8 else array
+            name: dequantised(array, self._stored[name]) if array.dtype == np.int8 else array
             for name, array in given.items()
         }
 
@@ -200,7 +204,10 @@ def _borders(
 def _spec(name: str, index: int, artefact: Artefact, host: Mapping[int, HostProgram]) -> TensorSpec:
     if index in host:
         return host[index].specs[name]
-    tensor = artefact.tensors[name]
+    return _stored(name, artefact.tensors[name])
+
+
+def _stored(name: str, tensor: Tensor) -> TensorSpec:
     return TensorSpec(
         name, tensor.shape, np.dtype("int8"), scale=tensor.scale, zero_point=tensor.zero_point
     )

@@ -1,4 +1,4 @@
-"""The stretches of a network that the device cannot run, and the border to it."""
+"""The stretches of a network that the device cannot run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ProgramError
-from engines.sim_npu.artefact import Segment, Tensor
+from engines.sim_npu.artefact import Segment
 from engines.sim_npu.runtime.session import cpu_session
 from engines.tensor import TensorSpec
 
@@ -19,17 +19,6 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(int32)": np.dtype("int32"),
     "tensor(bool)": np.dtype("bool"),
 }
-
-
-def quantised(array: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
-    """ONNX's QuantizeLinear: round(x / scale) + zero point, halves to even, saturated."""
-    scaled = np.rint(array / np.float32(tensor.scale)) + np.float32(tensor.zero_point)
-    return np.clip(scaled, -128, 127).astype(np.int8)
-
-
-def dequantised(array: NDArray[np.int8], tensor: Tensor) -> NDArray[np.float32]:
-    """ONNX's DequantizeLinear: (q - zero point) · scale."""
-    return (array.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale)
 
 
 class HostProgram:

@@ -162,9 +162,9 @@ def test_a_backend_that_loads_files_only(seal: Seal, access: Access) -> None:
     class FromFiles(engines.engine_class("onnxruntime")):  # type: ignore[misc]
         from_memory: ClassVar[bool] = False
 
-    with pytest.raises(ModelError, match="on backends that load from memory"):
-        load_model(seal(), access=access).program_for(FromFiles)
     engine: Engine = FromFiles("e", "cpu", FromFiles.options_type())
+    with pytest.raises(ModelError, match="on backends that load from memory"):
+        load_model(seal(), access=access).program_for(engine)
     engine.init()
     with pytest.raises(engines.ProgramError, match="cannot run"):
         engine.prepare(load_model(seal(), access=access).program)

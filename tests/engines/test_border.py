@@ -1,0 +1,100 @@
+"""Real numbers outside, stored integers inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from engines import BackendInfo, Engine, Network, Program, TensorError, TensorSpec
+from engines.border import dequantised, give, outside, quantised, take
+from engines.options import Options
+from engines.program import Tensors
+
+STORED = TensorSpec("x", (2, 3), np.dtype("int8"), scale=0.5, zero_point=-3)
+PLAIN = TensorSpec("y", (2,), np.dtype("float32"))
+
+
+class Whole(Engine):
+    """Takes and gives int8, and one tensor of reals."""
+
+    backend = "whole"
+
+    @classmethod
+    def describe(cls) -> BackendInfo:
+        return BackendInfo(cls.backend, "", ("cpu",), ("int8",), (), (), "", "")
+
+    @classmethod
+    def can_run(cls, program: Program) -> bool:
+        return True
+
+    def _init(self) -> None:
+        pass
+
+    def _prepare(self, program: Program) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        return (STORED, PLAIN), (STORED, PLAIN)
+
+    def _forward(self, inputs: Tensors) -> Mapping[str, NDArray[Any]]:
+        return {name: array.copy() for name, array in inputs.items()}
+
+
+@pytest.fixture
+def engine(tmp_path: Any) -> Engine:
+    path = tmp_path / "network"
+    path.touch()
+    real = TensorSpec("x", (-1, 3), np.dtype("float32"), "nc")
+    engine = Whole("e", "cpu", Options())
+    engine.init()
+    engine.prepare(Network(path, "any", (real, PLAIN), (real,)))
+    return engine
+
+
+def test_what_is_declared_in_reals_is_agreed_in_integers(engine: Engine) -> None:
+    x, y = engine.inputs
+    assert (x.dtype, x.scale, x.layout, x.shape) == (np.int8, 0.5, "nc", (2, 3))
+    assert y == PLAIN
+    assert outside(x) == TensorSpec("x", (2, 3), np.dtype("float32"), "nc")
+    assert outside(y) is y
+
+
+def test_reals_go_in_and_come_out(engine: Engine) -> None:
+    reals = np.array([[0.0, 0.5, -1.0], [0.24, 1e9, -1e9]], np.float32)
+    give(engine, "x", reals)
+    give(engine, "y", np.array([0.1, 0.2], np.float32))
+    engine.forward()
+    assert engine.get_tensor("x").tolist() == [[-3, -2, -5], [-3, 127, -128]]
+    assert take(engine, "x").tolist() == [[0, 0.5, -1], [0, 65, -62.5]]
+    assert take(engine, "y").tolist() == pytest.approx([0.1, 0.2])
+
+
+def test_integers_are_given_as_they_are_and_reals_refused_without_the_border(
+    engine: Engine,
+) -> None:
+    give(engine, "x", np.full((2, 3), 7, np.int8))
+    with pytest.raises(TensorError, match=r"expected x: int8\[2, 3\] nc, got float32"):
+        engine.set_tensor("x", np.zeros((2, 3), np.float32))
+    with pytest.raises(TensorError, match="no input 'z'"):
+        give(engine, "z", np.zeros(3, np.float32))
+
+
+def test_a_nan_is_stored_as_zero() -> None:
+    assert quantised(np.array([np.nan, np.inf], np.float32), STORED).tolist() == [-3, 127]
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6, width=32), min_size=1),
+    st.floats(1e-4, 1e3, width=32),
+    st.integers(-128, 127),
+)
+def test_the_nearest_that_the_grid_has(values: list[float], scale: float, zero_point: int) -> None:
+    spec = TensorSpec("x", (-1,), np.dtype("int8"), scale=scale, zero_point=zero_point)
+    reals = np.array(values, np.float32)
+    back = dequantised(quantised(reals, spec), spec)
+    limits = (np.array([-128, 127]) - zero_point) * np.float64(scale)
+    off = np.abs(back - np.clip(reals, *limits))
+    assert (off <= scale * 0.5001 + np.abs(reals) * 1e-6).all()
