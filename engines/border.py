@@ -6,6 +6,7 @@ numbers does so through `give` and `take`, which leave every other tensor as it 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ def outside(spec: TensorSpec) -> TensorSpec:
 
 def give(engine: Engine, name: str, array: NDArray[Any]) -> None:
     """`Engine.set_tensor`, quantised where the engine wants that and the array is of reals."""
-    spec = next((spec for spec in engine.inputs if spec.name == name), None)
+    spec = _named(name, engine.inputs)
     if spec is not None and spec.scale is not None and array.dtype.kind == "f":
         array = quantised(array, spec)
     engine.set_tensor(name, array)
@@ -34,8 +35,12 @@ def give(engine: Engine, name: str, array: NDArray[Any]) -> None:
 def take(engine: Engine, name: str) -> NDArray[Any]:
     """`Engine.get_tensor`, in float32 where the engine gives stored integers."""
     array = engine.get_tensor(name)
-    spec = next(spec for spec in engine.outputs if spec.name == name)
-    return array if spec.scale is None else dequantised(array, spec)
+    spec = _named(name, engine.outputs)
+    return array if spec is None or spec.scale is None else dequantised(array, spec)
+
+
+def _named(name: str, specs: Iterable[TensorSpec]) -> TensorSpec | None:
+    return next((spec for spec in specs if spec.name == name), None)
 
 
 def quantised(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:

@@ -88,7 +88,7 @@ def test_a_nan_is_stored_as_zero() -> None:
 
 @given(
     st.lists(st.floats(-1e6, 1e6, width=32), min_size=1),
-    st.floats(1e-4, 1e3, width=32),
+    st.floats(1e-4, 1e3),
     st.integers(-128, 127),
 )
 def test_the_nearest_that_the_grid_has(values: list[float], scale: float, zero_point: int) -> None:
