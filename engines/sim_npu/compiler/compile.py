@@ -1,10 +1,13 @@
-"""From an ONNX file to an artefact: the passes, calibration, integers, segments and schedule."""
+"""From an ONNX file to an artefact: the passes, calibration, integers, segments and schedule.
+
+`prepare` does once what is the same for every choice, `quantised` and `finish` what a choice makes
+of it, so that many can be tried.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, replace
-from hashlib import sha256
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from math import isfinite
 from pathlib import Path
@@ -13,17 +16,60 @@ from typing import Any
 from engines.convert import graph as onnx_graph
 from engines.errors import ProgramError, TensorError
 from engines.program import Tensors
+from engines.sharing import file_sha256
 from engines.sim_npu.artefact import Artefact
 from engines.sim_npu.compiler import calibration, passes, qdq
+from engines.sim_npu.compiler.histogram import Histogram
 from engines.sim_npu.compiler.partition import Partition, consolidate, partition
+from engines.sim_npu.compiler.passes import PassReport
+from engines.sim_npu.compiler.qdq import Given
 from engines.sim_npu.compiler.quantise import Quantised, quantise
 from engines.sim_npu.compiler.schedule import Slot, schedule
 from engines.sim_npu.compiler.simulate import Loss, losses
+from engines.sim_npu.compiler.tiling import WEIGHTED
 from engines.sim_npu.profiles import Profile
 from engines.tensor import TensorSpec
 
 #: What the runtime computes in.
 _PRECISION = "int8"
+#: Instead of a method, in the report of a network that came quantised.
+_GIVEN = "as given"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How a network is quantised.
+
+    Attributes:
+        method: one of `calibration.METHODS`; of no account in a network that came quantised.
+        per_channel: whether weights have a scale for each output channel, or one a layer.
+        rounding: one of `operators.ROUNDINGS`.
+        keep_float: layers that stay on the host, by name or by the name of an output.
+    """
+
+    method: str = "min-max"
+    per_channel: bool = True
+    rounding: str = "fixed"
+    keep_float: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A network that is ready to be quantised in any way.
+
+    Attributes:
+        path: of the ONNX file.
+        model: an `onnx.ModelProto` in float32, after the passes, with all shapes known.
+        changes: what the passes did.
+        histograms: of every float tensor over the recorded inputs; empty where `given`.
+        given: what a network that came quantised says of its numbers; None for one in float32.
+    """
+
+    path: Path
+    model: Any
+    changes: tuple[PassReport, ...]
+    histograms: dict[str, Histogram]
+    given: Given | None
 
 
 def compile_network(
@@ -32,59 +78,105 @@ def compile_network(
     inputs: Iterable[Tensors],
     *,
     method: str = "min-max",
+    per_channel: bool = True,
     rounding: str = "fixed",
     keep_float: Collection[str] = (),
     probes: Iterable[Tensors] = (),
 ) -> Artefact:
-    """Compiles a network for a device.
+    """Compiles a network for a device, in one way: `prepare` and `finish`.
 
     Args:
-        path: ONNX, in float32 or quantised as QDQ.
+        path: see `prepare`.
         profile: of the device.
-        inputs: recorded, float32, of the lengths the network shall have on the device; read once.
-            Of a network that is quantised already only the first is used.
-        method: one of `calibration.METHODS`.
-        rounding: one of `operators.ROUNDINGS`.
-        keep_float: layers that shall stay on the host.
-        probes: inputs to measure the loss with; none to leave it out of the report.
+        inputs: see `prepare`.
+        method: see `Choice`.
+        per_channel: see `Choice`.
+        rounding: see `Choice`.
+        keep_float: see `Choice`.
+        probes: see `finish`.
 
     Raises:
         ProgramError: the network, or something in it, cannot be compiled; names it.
         TensorError: the inputs are of no use, or do not fit the network.
         OptionError: there is no such method.
     """
-    if profile.precision != _PRECISION:
-        raise ProgramError(
-            f"profile {profile.name} computes in {profile.precision}: expected one that computes "
-            f"in {_PRECISION}"
-        )
+    _require_int8(profile)
+    choice = Choice(method, per_channel, rounding, frozenset(keep_float))
+    return finish(prepare(path, inputs), profile, choice, probes)
+
+
+def prepare(path: Path, inputs: Iterable[Tensors]) -> Prepared:
+    """Runs the passes over a network, and the network over recorded inputs.
+
+    Args:
+        path: ONNX, in float32 or quantised as QDQ.
+        inputs: recorded, float32, of the lengths the network shall have on the device; read once.
+            Of a network that is quantised already only the first is used.
+
+    Raises:
+        ProgramError: the network cannot be read.
+        TensorError: the inputs are of no use, or do not fit the network.
+    """
     model, recorded = onnx_graph.load(path), iter(inputs)
     first = next(recorded, None)
     if first is None:
         raise TensorError("calibration: expected recorded inputs, there are none")
     _pin(model, first, path)
-    changes = passes.run(model, first)
-    if qdq.is_quantised(model):
-        quantised = quantise(model, {}, qdq.strip(model), rounding, keep_float)
-    else:
-        histograms = calibration.collect(model, chain([first], recorded))
-        ranges = calibration.ranges(histograms, method)
-        quantised = quantise(model, ranges, None, rounding, keep_float)
-    quantised = consolidate(quantised)
-    parts = partition(quantised)
-    slots = [schedule(segment.layers, quantised.tensors, profile) for segment in parts.segments]
+    changes = tuple(passes.run(model, first))
+    given = qdq.strip(model) if qdq.is_quantised(model) else None
+    histograms = {} if given is not None else calibration.collect(model, chain([first], recorded))
+    return Prepared(path, model, changes, histograms, given)
+
+
+def quantised(prepared: Prepared, choice: Choice) -> Quantised:
+    """The network in integers, wherever the device can run it and that is worth its copies.
+
+    Raises:
+        ProgramError: `keep_float` names what is not there, or nothing is left for the device.
+        OptionError: there is no such method.
+    """
+    given = prepared.given
+    ranges = {} if given is not None else calibration.ranges(prepared.histograms, choice.method)
+    how = choice.rounding, choice.keep_float, choice.per_channel
+    network = consolidate(quantise(prepared.model, ranges, given, *how))
+    if not network.layers:
+        reasons = "\n".join(f"  {refusal}" for refusal in network.refusals.values())
+        raise ProgramError(f"{prepared.path}: no layer of it can run on the device:\n{reasons}")
+    return network
+
+
+def finish(
+    prepared: Prepared, profile: Profile, choice: Choice, probes: Iterable[Tensors] = ()
+) -> Artefact:
+    """Quantises a network, cuts it into segments and schedules them.
+
+    Args:
+        prepared: the network.
+        profile: of the device.
+        choice: how it is quantised.
+        probes: inputs to measure the loss with; none to leave it out of the report.
+
+    Raises:
+        ProgramError: something in the network cannot be compiled, or does not fit the device.
+        OptionError: there is no such method.
+    """
+    _require_int8(profile)
+    network, model = quantised(prepared, choice), prepared.model
+    parts = partition(network)
+    slots = [schedule(segment.layers, network.tensors, profile) for segment in parts.segments]
     report = {
-        "calibration": method,
-        "passes": [asdict(change) for change in changes],
-        **_report(quantised, parts, slots),
-        "losses": [_plain(loss) for loss in losses(quantised, probes)],
+        "choice": _told(choice, prepared),
+        "passes": [asdict(change) for change in prepared.changes],
+        **_report(network, parts, slots, profile),
     }
+    if probes := list(probes):
+        report["losses"] = [_plain(loss) for loss in losses(network, probes)]
     return Artefact(
         profile=profile.name,
         profile_sha256=profile.digest,
-        rounding=rounding,
-        source_sha256=sha256(path.read_bytes()).hexdigest(),
-        tensors=quantised.tensors,
+        rounding=choice.rounding,
+        source_sha256=file_sha256(prepared.path),
+        tensors=network.tensors,
         segments=tuple(
             replace(segment, layers=tuple(slot.layer for slot in made))
             for segment, made in zip(parts.segments, slots, strict=True)
@@ -93,6 +185,14 @@ def compile_network(
         outputs=tuple(value.name for value in model.graph.output),
         report=report,
     )
+
+
+def _require_int8(profile: Profile) -> None:
+    if profile.precision != _PRECISION:
+        raise ProgramError(
+            f"profile {profile.name} computes in {profile.precision}: expected one that computes "
+            f"in {_PRECISION}"
+        )
 
 
 def _pin(model: Any, feeds: Tensors, path: Path) -> None:
@@ -105,10 +205,23 @@ def _pin(model: Any, feeds: Tensors, path: Path) -> None:
     onnx_graph.pin(model, [TensorSpec(n, array.shape, array.dtype) for n, array in feeds.items()])
 
 
-def _report(quantised: Quantised, parts: Partition, slots: list[list[Slot]]) -> dict[str, Any]:
+def _told(choice: Choice, prepared: Prepared) -> dict[str, Any]:
+    """The choice in plain values, as it was made use of."""
+    told = asdict(choice) | {"keep_float": sorted(choice.keep_float)}
+    return told if prepared.given is None else told | {"method": _GIVEN, "per_channel": None}
+
+
+def _report(
+    network: Quantised, parts: Partition, slots: list[list[Slot]], profile: Profile
+) -> dict[str, Any]:
     """What a person wants to know, in plain values."""
+    flat = [slot for made in slots for slot in made]
+    cycles = sum(slot.layer.cycles for slot in flat)
+    macs = sum(slot.macs for slot in flat if slot.layer.operator in WEIGHTED)
     return {
-        "host": [asdict(refusal) for refusal in quantised.refusals.values()],
+        "device_s": cycles / profile.clock_hz,
+        "attained": macs / (cycles * profile.macs_per_cycle),
+        "host": [asdict(refusal) for refusal in network.refusals.values()],
         "cuts": [asdict(cut) for cut in parts.cuts],
         "bytes_copied": parts.bytes_copied,
         "layers": [
@@ -122,8 +235,7 @@ def _report(quantised: Quantised, parts: Partition, slots: list[list[Slot]]) -> 
                 "limit": slot.limit,
                 **asdict(slot.tiling),
             }
-            for made in slots
-            for slot in made
+            for slot in flat
         ],
     }
 

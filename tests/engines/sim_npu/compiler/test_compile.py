@@ -12,7 +12,7 @@ import pytest
 
 from engines.errors import ProgramError, TensorError
 from engines.sim_npu import artefact, profiles
-from engines.sim_npu.compiler.compile import compile_network
+from engines.sim_npu.compiler.compile import Choice, compile_network, finish, prepare
 from engines.sim_npu.runtime.program import DeviceProgram
 from tests.conftest import REPOSITORY
 from tests.engines.sim_npu.compiler import drawn
@@ -58,10 +58,49 @@ def test_the_report_is_plain(network: Path) -> None:
     feeds = [drawn.image(seed) for seed in range(3)]
     made = compile_network(network, NNIE, iter(feeds), method="entropy", probes=feeds[:1])
     report = json.loads(json.dumps(made.report, allow_nan=False))
-    assert report["calibration"] == "entropy"
+    assert report["choice"] == {
+        "method": "entropy",
+        "per_channel": True,
+        "rounding": "fixed",
+        "keep_float": [],
+    }
+    assert report["device_s"] == sum(one["cycles"] for one in report["layers"]) / NNIE.clock_hz
+    assert 0 < report["attained"] < 1
     assert [layer["operator"] for layer in report["layers"]] == ["conv", "lookup", "conv"]
     assert not report["host"]
     assert report["bytes_copied"] == sum(cut["bytes"] for cut in report["cuts"])
+
+
+def test_one_preparation_serves_every_choice(network: Path, tmp_path: Path) -> None:
+    feeds = [drawn.image(seed) for seed in range(3)]
+    prepared = prepare(network, feeds)
+    kept = prepared.model.graph.node[0].name or prepared.model.graph.node[0].output[0]
+    choices = [
+        Choice(),
+        Choice("percentile"),
+        Choice(per_channel=False),
+        Choice(rounding="float"),
+        Choice(keep_float=frozenset([kept])),
+    ]
+    contents = []
+    for number, choice in enumerate(choices):
+        path = tmp_path / f"{number}.slnpu"
+        artefact.write(finish(prepared, NNIE, choice), path)
+        contents.append(path.read_bytes())
+        asked = {name: getattr(choice, name) for name in choice.__dataclass_fields__}
+        artefact.write(compile_network(network, NNIE, feeds, **asked), path)
+        assert path.read_bytes() == contents[-1]  # nothing of the time or the place is in it
+    assert len(set(contents)) == len(choices)
+
+
+def test_a_network_that_is_all_for_the_host_is_refused(tmp_path: Path) -> None:
+    drawing = drawn.Drawing(2)
+    drawing.conv()
+    onnx.save(drawing.model(), tmp_path / "small.onnx")
+    prepared = prepare(tmp_path / "small.onnx", [drawn.image()])
+    kept = frozenset(prepared.model.graph.node[0].output)
+    with pytest.raises(ProgramError, match=r"no layer of it can run on the device:\n  Conv"):
+        finish(prepared, NNIE, Choice(keep_float=kept))
 
 
 def test_what_cannot_be_compiled(network: Path) -> None:
