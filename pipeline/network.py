@@ -79,6 +79,10 @@ class BoundNetwork:
         """Why each engine that ever failed last did, by its id."""
         return self._failover.reasons()
 
+    def engine_reports(self) -> Sequence[Mapping[str, Any]]:
+        """What each engine that is loaded says of itself, in the order of preference."""
+        return [engine.report() for engine in self._failover.engines()]
+
     def close(self) -> None:
         """Gives the engines back."""
         self._failover.close()
@@ -107,6 +111,9 @@ class BoundStage(Stage[In, Out]):
 
     def reasons(self) -> Mapping[str, str]:
         return {name: why for n in self._networks for name, why in n.reasons().items()}
+
+    def engine_reports(self) -> Sequence[Mapping[str, Any]]:
+        return [report for network in self._networks for report in network.engine_reports()]
 
     def close(self) -> None:
         for network in self._networks:

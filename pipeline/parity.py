@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,15 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pipeline.detection.boxes import iou_matrix
-from pipeline.detection.detections import Detections
+from pipeline.errors import GraphError
 from pipeline.evaluation.detection_ap import average_precision
-from pipeline.evaluation.evaluate import evaluate
-from pipeline.evaluation.mot_files import MotTable, table_from_rows
+from pipeline.evaluation.evaluate import combine, evaluate
+from pipeline.evaluation.mot_files import MotTable, one_after_another
 from pipeline.graph import Graph
 from pipeline.packet import Packet
 from pipeline.payloads import Detected, ModelInput, ModelOutput, Tracked
-from pipeline.serial import Step, run_serially
-from pipeline.tracking.track import TrackState
+from pipeline.results import Results
+from pipeline.serial import run_serially
 
 #: Up to here two tensors, relative to the larger one's magnitude, count as equal.
 TOLERANCE = 1e-3
@@ -95,21 +96,22 @@ def compare(one: Graph, other: Graph, frames: int | None = None) -> Parity:
         frames: how many at most, over all cameras; None for all.
 
     Raises:
+        GraphError: a camera is live.
         SourceError, StageError: a camera or a stage of either does not open.
     """
     names = [node.name for node in one.nodes if not node.is_sink]
     stages = {name: StageParity(name) for name in names}
-    boxes: tuple[list[MotTable], list[MotTable]] = ([], [])
-    tracks: tuple[list[MotTable], list[MotTable]] = ([], [])
     first, second = one.without_sinks(), other.without_sinks()
+    require_recorded(first)
+    results = Results(first), Results(second)
     with run_serially(first) as left, run_serially(second) as right:
-        for number, pair in enumerate(_pairs(left, right, frames), 1):
+        for pair in islice(zip(left, right, strict=True), frames):
             for name in names:
                 for a, b in zip(pair[0][name], pair[1][name], strict=True):
                     stages[name].add(difference(a, b))
-                    for side, packet in enumerate((a, b)):
-                        _collect(packet, number, boxes[side], tracks[side])
-    return Parity(tuple(stages.values()), _ap50(*boxes), _scores(*tracks))
+            for side, step in zip(results, pair, strict=True):
+                side.add(step)
+    return Parity(tuple(stages.values()), agreement(*results), _scores(*results))
 
 
 def difference(a: Packet[Any], b: Packet[Any]) -> dict[str, float]:
@@ -151,57 +153,40 @@ def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, fl
     return {"boxes px": float(pixels), "objects": float(alone)}
 
 
-def _pairs(
-    left: Iterator[Step], right: Iterator[Step], frames: int | None
-) -> Iterator[tuple[Step, Step]]:
-    for number, pair in enumerate(zip(left, right, strict=True)):
-        if number == frames:
-            return
-        yield pair
+def require_recorded(graph: Graph) -> None:
+    """Sees that every camera gives the same frames each time.
+
+    Raises:
+        GraphError: one is live.
+    """
+    for camera in graph.cameras:
+        if camera.live:
+            raise GraphError(
+                f"camera {camera.id!r} is live: it would show each side other frames; record it "
+                "first, and compare on the recording"
+            )
 
 
-def _collect(
-    packet: Packet[Any], frame: int, boxes: list[MotTable], tracks: list[MotTable]
-) -> None:
-    payload = packet.payload
-    if isinstance(payload, Detected):
-        found = payload.detections
-        ids = np.full(len(found), -1)
-        boxes.append(_table(frame, ids, found))
-    elif isinstance(payload, Tracked):
-        sure = payload.tracks.states == TrackState.CONFIRMED
-        t = payload.tracks
-        found = Detections(t.boxes_xyxy[sure], t.scores[sure], t.labels[sure])
-        tracks.append(_table(frame, t.ids[sure], found))
+def agreement(one: Results, other: Results) -> float | None:
+    """AP50 of the second's detections where the first's are the truth, 0..1.
 
-
-def _table(frame: int, ids: NDArray[Any], found: Detections) -> MotTable:
-    size = found.boxes_xyxy[:, 2:] - found.boxes_xyxy[:, :2]
-    columns = [
-        np.full(len(found), frame), ids, *found.boxes_xyxy[:, :2].T, *size.T,
-        found.scores, found.labels,
-    ]  # fmt: skip
-    return table_from_rows(np.column_stack(columns).tolist())
-
-
-def _joined(tables: Sequence[MotTable]) -> MotTable:
-    return MotTable(
-        np.concatenate([table.frames for table in tables]),
-        np.concatenate([table.ids for table in tables]),
-        np.concatenate([table.boxes_xywh for table in tables]),
-        np.concatenate([table.scores for table in tables]),
-        np.concatenate([table.classes for table in tables]),
-    )
-
-
-def _ap50(truth: list[MotTable], found: list[MotTable]) -> float | None:
-    if not truth or not any(map(len, truth)):
+    None where no stage gives detections, or the first has none.
+    """
+    pairs = _by_camera(one.detections(), other.detections())
+    if not any(len(truth) for truth, _ in pairs):
         return None
-    return average_precision(_joined(truth), _joined(found))
+    return average_precision(*one_after_another(pairs))
 
 
-def _scores(truth: list[MotTable], found: list[MotTable]) -> dict[str, float]:
-    if not truth or not any(map(len, truth)):
+def _scores(one: Results, other: Results) -> dict[str, float]:
+    pairs = _by_camera(one.tracks(), other.tracks())
+    if not any(len(truth) for truth, _ in pairs):
         return {}
-    summary = evaluate(_joined(truth), _joined(found)).summary()
+    summary = combine(evaluate(*pair) for pair in pairs).summary()
     return {name: summary[name] for name in ("HOTA", "MOTA", "IDF1", "IDSW")}
+
+
+def _by_camera(
+    one: Mapping[str, MotTable], other: Mapping[str, MotTable]
+) -> list[tuple[MotTable, MotTable]]:
+    return [(table, other[camera]) for camera, table in one.items() if camera in other]

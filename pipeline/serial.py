@@ -22,9 +22,24 @@ Step = Mapping[str, list[Packet[Any]]]
 _Stages = list[tuple[Node, Stage[Any, Any]]]
 
 
+class SerialRun(Iterator[Step]):
+    """A graph under way: each `next` takes a frame of one camera, in turn, through all stages.
+
+    Attributes:
+        stages: open, by name.
+    """
+
+    def __init__(self, stages: Mapping[str, Stage[Any, Any]], steps: Iterator[Step]) -> None:
+        self.stages = stages
+        self._steps = steps
+
+    def __next__(self) -> Step:
+        return next(self._steps)
+
+
 @contextmanager
-def run_serially(graph: Graph) -> Iterator[Iterator[Step]]:
-    """Opens everything; gives an iterator that takes one frame of each camera in turn through it.
+def run_serially(graph: Graph) -> Iterator[SerialRun]:
+    """Opens everything, and closes it at the end.
 
     Raises:
         SourceError, StageError: on entering, a camera or a stage does not open.
@@ -38,7 +53,7 @@ def run_serially(graph: Graph) -> Iterator[Iterator[Step]]:
         for _, stage in stages:
             stack.callback(stage.close)
             stage.open()
-        yield _steps(sources, stages)
+        yield SerialRun({node.name: stage for node, stage in stages}, _steps(sources, stages))
 
 
 def _steps(sources: Mapping[str, Source], stages: _Stages) -> Iterator[Step]:

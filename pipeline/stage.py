@@ -77,6 +77,10 @@ class Stage(ABC, Generic[In, Out]):
         """Why each engine that ever failed this copy last did, by its id; from any thread."""
         return {}
 
+    def engine_reports(self) -> Sequence[Mapping[str, Any]]:
+        """What each engine of this copy says of itself, while it is open; see `Engine.report`."""
+        return ()
+
     def close(self) -> None:
         """Gives back what `open` got; the last call, also when `open` or `process` failed."""
 

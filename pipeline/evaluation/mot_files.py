@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import DataError
 
@@ -69,7 +69,32 @@ class MotTable:
         return MotTable(self.frames, self.ids, boxes, self.scores, self.classes, self.source)
 
 
-def table_from_rows(rows: Sequence[Sequence[float]], source: str = "table") -> MotTable:
+def rows_of_frame(
+    index: int,
+    ids: ArrayLike,
+    boxes_xyxy: NDArray[np.float32],
+    scores: ArrayLike,
+    classes: ArrayLike,
+) -> NDArray[np.float64]:
+    """One frame's boxes as rows for `table_from_rows`, (N, 8) float64.
+
+    Args:
+        index: of the frame, from 0; frames and pixels of the rows count from 1, as in the files.
+        ids: (N,) or one for all.
+        boxes_xyxy: (N, 4) source pixels from 0.
+        scores: (N,) or one for all.
+        classes: (N,) or one for all.
+    """
+    rows = np.empty((len(boxes_xyxy), 8))
+    rows[:, 0], rows[:, 1], rows[:, 6], rows[:, 7] = index + 1, ids, scores, classes
+    rows[:, 2:4] = boxes_xyxy[:, :2] + 1.0
+    rows[:, 4:6] = boxes_xyxy[:, 2:].astype(np.float64) - boxes_xyxy[:, :2]
+    return rows
+
+
+def table_from_rows(
+    rows: Sequence[Sequence[float]] | NDArray[np.float64], source: str = "table"
+) -> MotTable:
     """A table of rows (frame, id, left, top, width, height, score, class); checked like a file."""
     values = np.array(rows, np.float64).reshape(-1, 8)
     _check_values(values, source)
