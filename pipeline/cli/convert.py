@@ -10,16 +10,11 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from engines import Network
 from engines.convert import CONVERTERS
-from engines.convert.caffe import described
-from engines.convert.precision import told_precision
 from pipeline.cli.console import console, numbers
 from pipeline.cli.options import Json
-from pipeline.errors import ModelError
 from pipeline.models.conversion import Conversion, convert_model
-from pipeline.models.manifest import PreprocessSpec
-from pipeline.models.package import FORMATS, load_model
+from pipeline.models.subject import subject
 
 
 def command(
@@ -61,9 +56,14 @@ def command(
     Exits with 1 if an output differs by more than the precision explains.
     """
     blobs = tuple(filter(None, outputs.split(",")))
-    source, preprocess = _source(model, weights, blobs)
+    given = subject(model, weights, blobs)
     conversion = convert_model(
-        source, to, precision=precision, preprocess=preprocess, pictures=pictures, folder=folder
+        given.network,
+        to,
+        precision=precision,
+        preprocess=given.manifest.preprocess if given.manifest else None,
+        pictures=pictures,
+        folder=folder,
     )
     if json:
         facts = conversion.report | {"folder": str(conversion.folder)}
@@ -72,30 +72,6 @@ def command(
         _show(conversion)
     if not conversion.comparison.equal:
         raise typer.Exit(1)
-
-
-def _source(
-    model: str, weights: Path | None, outputs: tuple[str, ...]
-) -> tuple[Network, PreprocessSpec | None]:
-    """The network to convert, and how pictures get into it."""
-    path = Path(model)
-    if path.is_file() and path.suffix.lower() in FORMATS:
-        if weights is not None:
-            raise ModelError(
-                f"{path} is a network by itself: its weights lie in it or beside it; --weights "
-                "goes with a model's name"
-            )
-        format_ = FORMATS[path.suffix.lower()]
-        if format_ == "caffe":
-            return described(path, outputs), None
-        if not outputs:
-            return Network(path, format_, precision=told_precision(path, format_)), None
-    if outputs:
-        raise ModelError("--outputs goes with a .prototxt; other networks say their outputs")
-    package = load_model(model, weights=weights)
-    if not isinstance(package.program, Network):
-        raise ModelError(f"model {package.name} is built into an engine; there is no network")
-    return package.program, package.manifest.preprocess
 
 
 def _show(conversion: Conversion) -> None:

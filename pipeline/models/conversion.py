@@ -1,37 +1,26 @@
 """Converts a model, compares the result with its source, and puts both down where they are found.
 
-A folder of a converted network appears whole or not at all: it is made under another name, flushed
-to the disk, and renamed. Where its outputs differ too much it goes below ``rejected``, to be looked
-at; `find_converted` does not see it there.
+A folder of a converted network appears whole or not at all. Where its outputs differ too much it
+goes below ``rejected``, to be looked at; `find_converted` does not see it there.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import platform
-import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import engines
 from engines import Engine, Network
 from engines.convert import convert, targets
-from engines.sharing import file_sha256
 from pipeline.errors import ModelError
 from pipeline.models.comparison import Comparison, Difference, compare
 from pipeline.models.converted import REPORT, converted_folder, files_of, identity
 from pipeline.models.manifest import PreprocessSpec
-
-REJECTED = "rejected"
+from pipeline.models.workshop import REJECTED, facts, put, require_free, versions, workshop
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +75,10 @@ def convert_model(
         raise ModelError(f"{source}: it is {target} already; it can be converted to "
                          f"{', '.join(targets(source.format)) or 'nothing else'}")  # fmt: skip
     place = folder or converted_folder(identity(source)) / f"{target}-{precision}"
-    _require_free(place)
-    with _workshop(place) as workshop:
+    require_free(place)
+    with workshop(place) as part:
         begun = time.monotonic()
-        made = convert(source, target, workshop, precision)
+        made = convert(source, target, part, precision)
         converted_s = time.monotonic() - begun
         comparison = compare(source, made, precision, preprocess, pictures)
         report = _report(comparison)
@@ -98,10 +87,10 @@ def convert_model(
             "compare": round(time.monotonic() - begun - converted_s, 2),
         }
         text = json.dumps(report, indent=1, ensure_ascii=False)
-        (workshop / REPORT).write_text(text, encoding="utf-8")
+        (part / REPORT).write_text(text, encoding="utf-8")
         if folder is None and not comparison.equal:
             place = place.parent / REJECTED / place.name
-        _put(workshop, place)
+        put(part, place)
     network = replace(comparison.network, path=place / made.path.name)
     return Conversion(network, comparison, report)
 
@@ -112,25 +101,14 @@ def _report(comparison: Comparison) -> dict[str, Any]:
     return {
         "schema": 1,
         "verdict": "equal" if comparison.equal else "differs",
-        "source": _facts(source, files_of(source)),
-        "network": _facts(network, network.path.parent.iterdir()),
+        "source": facts(source, files_of(source)),
+        "network": facts(network, network.path.parent.iterdir()),
         "compared_on": comparison.told,
         "engines": {"source": _engine(theirs), "network": _engine(ours)},
         "tolerance": comparison.tolerance,
         "outputs": [_row(difference) for difference in comparison.differences],
-        "versions": {name: _version(name) for name in ("sightline", "numpy", "onnx")}
-        | {"python": platform.python_version()},
+        "versions": versions(),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _facts(network: Network, files: Iterable[Path]) -> dict[str, Any]:
-    return {
-        "file": network.path.name,
-        "format": network.format,
-        "precision": network.precision,
-        "sha256": file_sha256(network.path),
-        "files": {path.name: file_sha256(path) for path in sorted(files)},
     }
 
 
@@ -143,60 +121,3 @@ def _row(difference: Difference) -> dict[str, Any]:
     """Of an output; what is infinite is no JSON and becomes null."""
     row = asdict(difference) | {"within": difference.within}
     return {key: None if value == float("inf") else value for key, value in row.items()}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
-
-
-def _require_free(place: Path) -> None:
-    """Raises `ModelError` if there is something at `place` that is no earlier conversion."""
-    if place.exists() and not (place.is_dir() and (
-        not any(place.iterdir()) or (place / REPORT).is_file()
-    )):  # fmt: skip
-        raise ModelError(f"{place}: there is something else already; give another folder with -o")
-
-
-@contextmanager
-def _workshop(place: Path) -> Iterator[Path]:
-    """A new folder on the same disk as `place`, gone afterwards unless it was moved."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        # `find_converted` looks for names with a hyphen only.
-        workshop = Path(mkdtemp(prefix=".part_", dir=place.parent))
-    except OSError as error:
-        raise ModelError(f"{place.parent}: cannot be written: {error.strerror}") from None
-    try:
-        yield workshop
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
-
-
-def _put(workshop: Path, place: Path) -> None:
-    """Moves a complete folder to its place, in one step for whoever looks there."""
-    try:
-        for path in (*workshop.iterdir(), workshop):
-            _flush(path)
-        workshop.chmod(0o755)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with (place.parent / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            before = workshop.with_name(f"{workshop.name}_before")
-            if place.exists():
-                place.rename(before)
-            workshop.rename(place)
-            shutil.rmtree(before, ignore_errors=True)
-        _flush(place.parent)
-    except OSError as error:
-        raise ModelError(f"{place}: cannot be written: {error.strerror}") from None
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,8 @@ from numpy.typing import NDArray
 from engines import TensorSpec
 from pipeline.errors import ModelError
 from pipeline.media.images import IMAGE_SUFFIXES, ImageSource
-from pipeline.media.picture import Picture
 from pipeline.media.preprocess import Preprocessor
-from pipeline.media.source import Source
+from pipeline.media.source import Source, SourceFrame
 from pipeline.media.sources import open_source
 from pipeline.models.manifest import PreprocessSpec
 from pipeline.resources import shipped
@@ -25,6 +25,8 @@ from pipeline.resources import shipped
 PICTURES, APART = 8, 10
 #: Width and height of a picture where the network takes any.
 ANY_SIZE = 320
+#: How a picture gets into a network that no manifest describes.
+NO_MANIFEST = "BGR 0..255, stretched, as there is no manifest"
 _SEED = 0
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -57,28 +59,66 @@ def samples(
         ModelError: pictures are given to a network that takes none.
         SourceError: they cannot be read.
     """
-    first, layout = next(((s, _layout(s)) for s in specs if _layout(s)), (None, ""))
+    first = picture_input(specs)
     chance = np.random.default_rng(_SEED)
     if first is None:
         if pictures is not None:
             raise ModelError(f"the network takes no picture, {pictures} cannot be given to it")
         noise = [{spec.name: _noise(spec, chance) for spec in specs} for _ in range(PICTURES)]
         return Samples(tuple(noise), f"noise (seed {_SEED}): no input is a picture")
-    shape = _fixed(first)
-    height, width = (shape[layout.index(axis)] for axis in "hw")
-    how = preprocess or PreprocessSpec(resize="stretch")
-    preprocessor = Preprocessor(how, width, height, first.dtype, layout)
+    prepare, batch = preprocessor(first, preprocess), max(first.shape[0], 1)
     runs = []
-    for picture in _pictures(pictures):
-        tensor = np.repeat(preprocessor(picture)[0], shape[0], axis=0)
+    for frame in frames(pictures or str(shipped("sample_videos") / "day.mp4"), PICTURES, APART):
+        tensor = np.repeat(prepare(frame.picture)[0], batch, axis=0)
         runs.append({spec.name: _noise(spec, chance) for spec in specs} | {first.name: tensor})
     source = pictures or "the shipped sample video day.mp4"
     told = f"{len(runs)} pictures of {source}"
     if preprocess is None:
-        told += "; BGR 0..255, stretched, as there is no manifest"
+        told += f"; {NO_MANIFEST}"
     if len(specs) > 1:
         told += f"; noise (seed {_SEED}) in the other inputs"
     return Samples(tuple(runs), told)
+
+
+def picture_input(specs: Sequence[TensorSpec]) -> TensorSpec | None:
+    """The input that takes a picture, with its layout; None where there is none."""
+    return next((replace(spec, layout=layout) for spec in specs if (layout := _layout(spec))), None)
+
+
+def preprocessor(
+    spec: TensorSpec,
+    preprocess: PreprocessSpec | None,
+    size: tuple[int, int] = (ANY_SIZE, ANY_SIZE),
+) -> Preprocessor:
+    """What makes an input of a picture.
+
+    Args:
+        spec: of the input, with its layout.
+        preprocess: what the manifest says; None for BGR 0..255, stretched to the input.
+        size: width and height, pixels, where the network takes any.
+    """
+    width, height = (
+        other if spec.shape[spec.layout.index(axis)] == -1 else spec.shape[spec.layout.index(axis)]
+        for axis, other in zip("wh", size, strict=True)
+    )
+    how = preprocess or PreprocessSpec(resize="stretch")
+    return Preprocessor(how, width, height, spec.dtype, spec.layout)
+
+
+def frames(pictures: str, count: int, apart: int) -> Iterator[SourceFrame]:
+    """Frames of a video, an image, or whatever `open_source` opens.
+
+    Args:
+        pictures: the URI or path.
+        count: at most so many.
+        apart: every so many-th, the first one included.
+
+    Raises:
+        SourceError: they cannot be read.
+    """
+    with closing(_source(pictures)) as source:
+        source.open()
+        yield from islice(source.frames(), 0, count * apart, apart)
 
 
 def _layout(spec: TensorSpec) -> str:
@@ -89,28 +129,11 @@ def _layout(spec: TensorSpec) -> str:
     return spec.layout if spec.layout in layouts else (layouts or [""])[0]
 
 
-def _fixed(spec: TensorSpec) -> tuple[int, ...]:
-    """Its shape with a length for each axis: one picture, of any size where it takes any."""
-    return tuple(
-        n if n != -1 else 1 if axis == 0 else ANY_SIZE for axis, n in enumerate(spec.shape)
-    )
-
-
 def _noise(spec: TensorSpec, chance: np.random.Generator) -> NDArray[Any]:
     shape = tuple(1 if n == -1 else n for n in spec.shape)
     if spec.dtype.kind == "f":
         return chance.standard_normal(shape).astype(spec.dtype)
     return chance.integers(0, 2, shape).astype(spec.dtype)
-
-
-def _pictures(pictures: str | None) -> Iterator[Picture]:
-    source = _source(pictures or str(shipped("sample_videos") / "day.mp4"))
-    try:
-        source.open()
-        for frame in islice(source.frames(), 0, PICTURES * APART, APART):
-            yield frame.picture
-    finally:
-        source.close()
 
 
 def _source(pictures: str) -> Source:
