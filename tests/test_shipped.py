@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import pipeline
 from pipeline.evaluation.evaluate import combine, evaluate
-from pipeline.evaluation.mot_files import MotTable, table_from_rows
+from pipeline.evaluation.mot_files import MotTable, rows_of_frame, table_from_rows
 from pipeline.packet import Packet
 from pipeline.payloads import Tracked
 from pipeline.resources import shipped
-from pipeline.world import MIN_HEIGHT_PX, MIN_VISIBILITY, SCENES, World
+from pipeline.world import SCENES, World
 from training.seeds import TEST
 
 SECONDS = 6
@@ -24,15 +24,13 @@ def tracked(scene: str, seed: int) -> MotTable:
         "outputs=[]",
     ]
     graph = pipeline.build(pipeline.load(shipped("configs") / "demo.yaml", overrides))
-    return table_from_rows([row for packet in pipeline.stream(graph) for row in rows(packet)])
+    return table_from_rows(np.concatenate([rows(packet) for packet in pipeline.stream(graph)]))
 
 
-def rows(packet: Packet[Tracked]) -> Iterator[tuple[float, ...]]:
+def rows(packet: Packet[Tracked]) -> NDArray[np.float64]:
     tracks = packet.payload.tracks
-    for i, (x1, y1, x2, y2), score, label in zip(
-        tracks.ids, tracks.boxes_xyxy, tracks.scores, tracks.labels, strict=True
-    ):
-        yield packet.frame.index + 1, i, x1, y1, x2 - x1, y2 - y1, score, label + 1
+    row = tracks.ids, tracks.boxes_xyxy, tracks.scores, tracks.labels + 1
+    return rows_of_frame(packet.frame.index, *row)
 
 
 def truth(scene: str, seed: int) -> MotTable:
@@ -40,12 +38,9 @@ def truth(scene: str, seed: int) -> MotTable:
     table = []
     for index in range(int(SECONDS * world.fps)):
         frame = world.render(index)
-        for i, (x1, y1, x2, y2), label, visibility in zip(
-            frame.ids, frame.boxes_xyxy, frame.labels, frame.visibility, strict=True
-        ):
-            counts = visibility >= MIN_VISIBILITY and y2 - y1 >= MIN_HEIGHT_PX
-            table.append((index + 1, i, x1, y1, x2 - x1, y2 - y1, counts, label + 1))
-    return table_from_rows(table)
+        row = frame.ids, frame.boxes_xyxy, frame.scored, frame.labels + 1
+        table.append(rows_of_frame(index, *row))
+    return table_from_rows(np.concatenate(table))
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.world import MIN_HEIGHT_PX, MIN_VISIBILITY, SCENES, World, WorldFrame
+from pipeline.world import SCENES, World, WorldFrame
 from training.seeds import TRAINING
 
 NETWORK_WIDTH, NETWORK_HEIGHT = 512, 288
@@ -37,12 +37,6 @@ class Harvest:
     crops_bgr: NDArray[np.uint8]
     identities: NDArray[np.int64]
     """(K, 3): world, track id, frame."""
-
-
-def counts(frame: WorldFrame) -> NDArray[np.bool_]:
-    """Returns which objects of a frame are scored; the others are ignored, (N,) bool."""
-    tall = frame.boxes_xyxy[:, 3] - frame.boxes_xyxy[:, 1] >= MIN_HEIGHT_PX
-    return np.asarray(tall & (frame.visibility >= MIN_VISIBILITY))
 
 
 def as_network_input(image_bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -97,7 +91,7 @@ def _objects(frame: WorldFrame, step: int) -> NDArray[np.float32]:
     rows[:, 0] = step
     rows[:, 1:5] = frame.boxes_xyxy * ratio
     rows[:, 5] = frame.labels
-    rows[:, 6] = counts(frame)
+    rows[:, 6] = frame.scored
     return rows
 
 

@@ -29,7 +29,7 @@ from pipeline.media.preprocess import Preprocessor
 from pipeline.models import load_model
 from pipeline.network import BoundNetwork
 from pipeline.world import LABELS, SCENES, World, WorldFrame
-from training.dataset import counts, crop
+from training.dataset import crop
 from training.render import write_clip
 from training.seeds import TEST
 
@@ -105,7 +105,7 @@ def average_precisions_of(detector: Detector, frames: Iterable[WorldFrame]) -> d
     found: list[tuple[float, ...]] = []
     for number, frame in enumerate(frames, 1):
         seen = detector(frame.image_bgr)
-        truth += _rows(number, frame.boxes_xyxy, counts(frame), frame.labels)
+        truth += _rows(number, frame.boxes_xyxy, frame.scored, frame.labels)
         found += _rows(number, seen.boxes_xyxy, seen.scores, seen.labels)
     by_class = average_precisions(table_from_rows(truth), table_from_rows(found))
     return {LABELS[number - 1]: value for number, value in by_class.items()}

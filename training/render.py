@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.world import LABELS, MIN_HEIGHT_PX, MIN_VISIBILITY, SCENES, World, WorldFrame
+from pipeline.world import LABELS, SCENES, World, WorldFrame
 
 # Without macroblock-tree rate control, whose outcome differs from run to run at some sizes.
 _X264 = {
@@ -34,9 +34,8 @@ def truth_lines(frames: Iterable[WorldFrame]) -> Iterator[str]:
     scorers are to ignore: hardly visible or very small ones.
     """
     for frame in frames:
-        rows = zip(frame.ids, frame.boxes_xyxy, frame.labels, frame.visibility, strict=True)
-        for track_id, (x0, y0, x1, y1), label, visibility in rows:
-            scored = visibility >= MIN_VISIBILITY and y1 - y0 >= MIN_HEIGHT_PX
+        columns = frame.ids, frame.boxes_xyxy, frame.labels, frame.visibility, frame.scored
+        for track_id, (x0, y0, x1, y1), label, visibility, scored in zip(*columns, strict=True):
             yield (
                 f"{frame.index + 1},{track_id},{x0 + 1:g},{y0 + 1:g},{x1 - x0:g},{y1 - y0:g},"
                 f"{int(scored)},{label + 1},{visibility:.3f}"

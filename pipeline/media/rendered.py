@@ -23,6 +23,9 @@ class RenderedSource(Source):
         fps: frames per second.
         seconds: how long; None: for ever.
 
+    Attributes:
+        world: what is rendered; knows what is in each frame.
+
     Raises:
         ValueError: the world cannot be made so.
     """
@@ -33,17 +36,16 @@ class RenderedSource(Source):
         super().__init__()
         if seconds is not None and not 0 < seconds < math.inf:
             raise ValueError(f"expected seconds > 0, got {seconds:g}")
-        self._world = World(scene, seed, width, height, fps)
+        self.world = World(scene, seed, width, height, fps)
         self._scene, self._fps = scene, fps
         self._count = None if seconds is None else max(1, round(seconds * fps))
         self._interrupted = threading.Event()
 
     def open(self) -> SourceInfo:
         duration_ns = None if self._count is None else self._pts_ns(self._count)
-        world = self._world
         return SourceInfo(
-            world.width,
-            world.height,
+            self.world.width,
+            self.world.height,
             self._fps,
             self._count,
             duration_ns,
@@ -55,7 +57,7 @@ class RenderedSource(Source):
     def frames(self) -> Iterator[SourceFrame]:
         index = 0
         while not self._interrupted.is_set() and (self._count is None or index < self._count):
-            picture = BgrPicture(self._world.render(index).image_bgr)
+            picture = BgrPicture(self.world.render(index).image_bgr)
             yield SourceFrame(index, self._pts_ns(index), picture)
             index += 1
 

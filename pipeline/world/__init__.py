@@ -1,7 +1,6 @@
 """A rendered street scene with exact ground truth: `World(scene, seed).render(index)`."""
 
 from pipeline.world.scenes import LABELS, SCENES
-from pipeline.world.truth import MIN_HEIGHT_PX, MIN_VISIBILITY
 from pipeline.world.world import World, WorldFrame
 
-__all__ = ["LABELS", "MIN_HEIGHT_PX", "MIN_VISIBILITY", "SCENES", "World", "WorldFrame"]
+__all__ = ["LABELS", "SCENES", "World", "WorldFrame"]

@@ -14,7 +14,7 @@ from pipeline.world.layout import lay_out
 from pipeline.world.light import Lighting
 from pipeline.world.scenes import SCENES, SPECS
 from pipeline.world.sprite import Image
-from pipeline.world.truth import read_truth
+from pipeline.world.truth import MIN_HEIGHT_PX, MIN_VISIBILITY, read_truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class WorldFrame:
     `image_bgr` is (height, width, 3) uint8; the caller owns it. `boxes_xyxy` (N, 4) float32 source
     pixels is the rectangle around the visible pixels of each object. `ids` (N,) int64 stay with
     their object, `labels` (N,) int32 index LABELS, `visibility` (N,) float32 is 0..1. Objects
-    hardly visible are included; `pipeline.world.truth` says from where on scorers ignore them.
+    hardly visible are included; `scored` leaves them out.
     """
 
     index: int
@@ -33,6 +33,12 @@ class WorldFrame:
     ids: NDArray[np.int64]
     labels: NDArray[np.int32]
     visibility: NDArray[np.float32]
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Which objects are scored, (N,) bool; scorers ignore the small and the hidden ones."""
+        tall = self.boxes_xyxy[:, 3] - self.boxes_xyxy[:, 1] >= MIN_HEIGHT_PX
+        return np.asarray(tall & (self.visibility >= MIN_VISIBILITY))
 
 
 class World:
