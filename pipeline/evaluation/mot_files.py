@@ -52,6 +52,12 @@ class MotTable:
     def __len__(self) -> int:
         return len(self.frames)
 
+    @property
+    def boxes_xyxy(self) -> NDArray[np.float32]:
+        """(N, 4) source pixels from 0, as the pipeline counts them; the files count from 1."""
+        low = self.boxes_xywh[:, :2] - 1
+        return np.hstack([low, low + self.boxes_xywh[:, 2:]]).astype(np.float32)
+
     def take(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> MotTable:
         """The rows at `index` (positions or a mask)."""
         return MotTable(
