@@ -13,7 +13,19 @@ from typing import Annotated
 import typer
 
 from engines.errors import EngineError, OptionError
-from pipeline.cli import bench, check, demo, engines, listen, models, parity, record, run, schema
+from pipeline.cli import (
+    bench,
+    check,
+    demo,
+    engines,
+    listen,
+    models,
+    parity,
+    quant_report,
+    record,
+    run,
+    schema,
+)
 from pipeline.cli import eval as evaluation
 from pipeline.errors import ConfigError, GraphError, ModelError, SightlineError
 
@@ -33,6 +45,7 @@ app.command("eval")(evaluation.command)
 app.command("engines")(engines.command)
 app.command("bench")(bench.command)
 app.command("parity")(parity.command)
+app.command("quant-report")(quant_report.command)
 app.command("record")(record.record_command)
 app.command("replay")(record.replay_command)
 app.command("schema")(schema.command)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_text
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,11 +10,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 import pipeline
-from engines import registry
+from pipeline.cli.binding import bound
 from pipeline.cli.console import console, numbers
 from pipeline.cli.options import Config, Json, Set
-from pipeline.config import PipelineConfig
-from pipeline.graph import Graph
 from pipeline.parity import Parity, compare
 
 Side = Annotated[str, typer.Argument(help="An engine of the configuration, or a backend.")]
@@ -37,28 +34,14 @@ def command(
     Names the first stage that differs and by how much, up to detections (AP50 of the second with
     the first as truth) and tracks. The configuration's outputs are not written.
     """
-    changes = set_ or []
-    found = compare(_bound(config, changes, one), _bound(config, changes, other), frames)
+    left, right = (pipeline.build(bound(config, set_ or [], engine)) for engine in (one, other))
+    found = compare(left, right, frames)
     if json:
         typer.echo(json_text.dumps(found.to_json()))
     else:
         _print(found, one, other)
     if found.ap50 is not None and found.ap50 < min_ap50:
         raise typer.Exit(1)
-
-
-def _bound(path: Path, changes: list[str], engine: str) -> Graph:
-    """The graph with every stage that has an engine on this one."""
-    written = pipeline.load(path, changes)
-    added = [] if engine in written.engines else [f"engines.{engine}.backend={engine}"]
-    if added:
-        registry.engine_class(engine)  # so that a misspelt name is told as one
-    bindings = [f"stages.{name}.engine={engine}" for name in _with_engine(written)]
-    return pipeline.build(pipeline.load(path, [*changes, *added, *bindings]))
-
-
-def _with_engine(config: PipelineConfig) -> list[str]:
-    return [name for name, stage in config.stages.items() if getattr(stage, "engine", ())]
 
 
 def _print(found: Parity, one: str, other: str) -> None:
