@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -13,8 +13,8 @@ from engines.errors import OptionError
 class Options:
     """A backend's options and their defaults; a backend with options derives its own.
 
-    A value must be of its default's type, and a number at least 0, or what `whole` says. Raises
-    `OptionError` where it is not.
+    A value must be of its default's type, and a number at least 0; or what `whole` or `parsed`
+    says. Raises `OptionError` where it is not.
     """
 
     @property
@@ -24,12 +24,27 @@ class Options:
 
     def __post_init__(self) -> None:
         for option in fields(self):
-            _check_option(option.name, option.default, option.metadata, getattr(self, option.name))
+            value = getattr(self, option.name)
+            if parse := option.metadata.get("parse"):
+                object.__setattr__(self, option.name, parse(value))
+            else:
+                _check_option(option.name, option.default, option.metadata, value)
 
 
 def whole(default: int, least: int) -> Any:
     """A whole number among a backend's options, with the least value it may have."""
     return field(default=default, metadata={"least": least})
+
+
+def parsed(default: Any, parse: Callable[[Any], Any]) -> Any:
+    """An option of a form of its own.
+
+    Args:
+        default: as it is kept.
+        parse: makes what is kept of what is written, or of what is kept; raises `OptionError`, its
+            text beginning with the option's name.
+    """
+    return field(default=default, metadata={"parse": parse})
 
 
 def _check_option(name: str, default: Any, limits: Mapping[str, Any], value: Any) -> None:

@@ -75,8 +75,10 @@ class Segment:
     Attributes:
         inputs: names of tensors it reads from earlier segments or the network's inputs.
         outputs: names of tensors it gives to later segments or the caller.
-        layers: in order, where the device runs it; empty on the host.
-        network: where the host runs it: an ONNX file in float32 with these inputs and outputs.
+        layers: in order, where the device runs it; empty on the host. Those of a device that
+            computes in floats have no constants, and of attributes `macs` and `alive_bytes`.
+        network: an ONNX file with these inputs and outputs, where the host runs it, or a device
+            that computes in floats; empty where layers say all.
     """
 
     inputs: tuple[str, ...]
@@ -87,7 +89,7 @@ class Segment:
     @property
     def on_device(self) -> bool:
         """Whether the device runs it."""
-        return not self.network
+        return bool(self.layers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from engines.errors import OptionError
 
 #: What a core computes in.
 PRECISIONS = ("int8", "fp16", "fp32")
-_KIB, _MIB, _GIB = 2**10, 2**20, 2**30
+_KIB, _MIB = 2**10, 2**20
+_SHIPPED = Path(__file__).with_name("devices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,7 @@ class Profile:
 
     Attributes:
         name: as in a configuration.
-        precision: one of `PRECISIONS`; the runtime computes in int8 only, the others are for the
-            clock.
+        precision: one of `PRECISIONS`.
         cores: each holds one network at a time.
         macs_per_cycle: of one core; a multiply-add is two operations of a published peak.
         clock_hz: cycles a second.
@@ -66,6 +66,8 @@ class Profile:
                 raise OptionError(
                     f"{key}: expected a {kind} of {unit} in {low:g} … {high:g}, got {value!r}"
                 )
+            if key in _REALS:
+                object.__setattr__(self, key, float(value))
         if self.on_chip_bytes * self.cores > self.memory_bytes:
             raise OptionError(
                 f"on_chip_bytes: {self.cores} cores of {self.on_chip_bytes} bytes hold more than "
@@ -97,90 +99,6 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "layer_cycles": (0, 10**9, "cycles"),
 }
 _REALS = ("clock_hz", "bandwidth", "load_s")
-
-_HI3559A = (
-    "Peak as published for the HiSilicon Hi3559A V100. Clock, memory, bandwidth (64 bits of "
-    "DDR4-2666), queue and load time are assumed. "
-)
-
-#: The profiles that come along, by name.
-PROFILES: dict[str, Profile] = {
-    profile.name: profile
-    for profile in (
-        Profile(
-            name="hi3559a-nnie",
-            precision="int8",
-            cores=2,
-            macs_per_cycle=1012,
-            clock_hz=840e6,
-            bandwidth=21.3e9,
-            on_chip_bytes=512 * _KIB,
-            memory_bytes=512 * _MIB,
-            queue_depth=4,
-            load_s=1.5,
-            layer_cycles=2000,
-            source=_HI3559A + "2 x 1.7 Tops int8.",
-        ),
-        Profile(
-            name="hi3559a-dsp",
-            precision="int8",
-            cores=4,
-            macs_per_cycle=250,
-            clock_hz=700e6,
-            bandwidth=21.3e9,
-            on_chip_bytes=512 * _KIB,
-            memory_bytes=256 * _MIB,
-            queue_depth=4,
-            load_s=0.5,
-            layer_cycles=5000,
-            source=_HI3559A + "4 x 350 Gops int8.",
-        ),
-        Profile(
-            name="hi3559a-mali",
-            precision="fp16",
-            cores=2,
-            macs_per_cycle=8,
-            clock_hz=692.5e6,
-            bandwidth=21.3e9,
-            on_chip_bytes=256 * _KIB,
-            memory_bytes=1 * _GIB,
-            queue_depth=8,
-            load_s=0.2,
-            layer_cycles=20000,
-            source=_HI3559A + "22.16 Gops fp16.",
-        ),
-        Profile(
-            name="hi3559a-cpu",
-            precision="fp32",
-            cores=4,
-            macs_per_cycle=4,
-            clock_hz=1.5e9,
-            bandwidth=21.3e9,
-            on_chip_bytes=256 * _KIB,
-            memory_bytes=2 * _GIB,
-            queue_depth=8,
-            load_s=0.0,
-            layer_cycles=500,
-            source=_HI3559A + "28.8 Gops (2 x A73) + 19.2 Gops (2 x A53) fp32, as four mean cores.",
-        ),
-        Profile(
-            name="atlas500",
-            precision="int8",
-            cores=2,
-            macs_per_cycle=4096,
-            clock_hz=977e6,
-            bandwidth=51.2e9,
-            on_chip_bytes=1 * _MIB,
-            memory_bytes=8 * _GIB,
-            queue_depth=16,
-            load_s=8.0,
-            layer_cycles=3000,
-            source="Two AI cores, 16 Tops, 128 bits of LPDDR4X: Huawei's 'Atlas 500 Application "
-            "Developer Guide' on the Ascend 310 (support.huaweicloud.com, Before You Start). "
-            "Clock, 3200 MT/s, memory, queue and load time are assumed.",
-        ),
-    )
-}
 
 
 def find(name_or_path: str) -> Profile:
@@ -222,3 +140,7 @@ def _complete(values: Mapping[Any, Any]) -> dict[str, Any]:
     if missing := sorted(known - values.keys()):
         raise OptionError(f"missing keys {', '.join(missing)}")
     return {str(key): value for key, value in values.items()}
+
+
+#: The profiles that come along, by name.
+PROFILES = {path.stem: _load(path) for path in sorted(_SHIPPED.glob("*.yaml"))}

@@ -1,20 +1,26 @@
-"""The device as something that has a state and takes time; the time is simulated.
+"""The device as something that has a state and takes time.
 
-No arithmetic, no thread and no real clock: who uses it says what happens, and `Device.now` says how
-late it would be. Every call that the real driver could refuse can be refused here.
+No arithmetic and no thread of its own: who uses it says what happens, and its time says how late it
+is. Every call that a real driver could refuse can be refused here. Several engines may use one
+device, each from its own thread.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
+from threading import RLock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineUnavailable, ForwardError, ProgramError
 from engines.sim_npu.profiles import Profile
+from engines.sim_npu.runtime.pacing import SimulatedTime, Time
 
 
 class Condition(Enum):
@@ -28,30 +34,62 @@ class Condition(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A network submitted to a core.
+class Loaded:
+    """A network that was given a core.
 
     Attributes:
-        core: that runs it.
-        start: simulated second at which the core begins.
-        end: at which it is done; infinite where it never will be.
+        network: its hash; tells networks apart.
+        size: bytes of its weights and tensors.
+        core: that runs it, from 0.
         boot: the firmware's start it belongs to; a later one knows nothing of it.
     """
 
+    network: str
+    size: int
     core: int
+    boot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of a network, on its core.
+
+    Attributes:
+        loaded: the network.
+        number: of all jobs of the device, from 1.
+        asked: second at which it was submitted.
+        start: at which the core begins: its queue is done, and the network is copied.
+        end: at which it is done, unless the device hangs.
+        flips: bits of the result that will be wrong.
+    """
+
+    loaded: Loaded
+    number: int
+    asked: float
     start: float
     end: float
-    boot: int
+    flips: int
+
+    @property
+    def waiting_s(self) -> float:
+        """Seconds behind other jobs, and for copying."""
+        return self.start - self.asked
+
+    @property
+    def working_s(self) -> float:
+        """Seconds that the core works on it."""
+        return self.end - self.start
 
 
 @dataclass(slots=True)
 class _Core:
     """What a core holds and what it has to do."""
 
+    free_at: float
     resident: str = ""
     bytes: int = 0
-    free_at: float = 0.0
     jobs: list[Job] = field(default_factory=list)
+    users: Counter[str] = field(default_factory=Counter)  # engines, by their network
 
 
 class Device:
@@ -59,139 +97,206 @@ class Device:
 
     Attributes:
         profile: what it can do.
-        now: simulated seconds since it was made; only this class moves it.
+        time: its own.
         condition: what it is in.
         boots: how often the firmware was started.
+        jobs: that were taken since it was made.
+        swaps: how often a network had to be copied because another one had its core.
         slowdown: by thermal throttling; 1 is none.
+
+    Args:
+        on_call: called with the device whenever its firmware is asked for something; may order
+            faults.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        time: Time | None = None,
+        on_call: Callable[[Device], None] = lambda device: None,
+    ) -> None:
         self.profile = profile
-        self.now = 0.0
+        self.time = time or SimulatedTime()
         self.condition = Condition.OFF
         self.boots = 0
+        self.jobs = 0
+        self.swaps = 0
         self.slowdown = 1.0
+        self._on_call = on_call
+        self._lock = RLock()
         self._ready_at = 0.0
+        self._hung_at = 0.0
         self._taken = 0
         self._flips = 0
         self._cores: list[_Core] = []
+
+    @property
+    def now(self) -> float:
+        """Seconds since it was made."""
+        return self.time.now
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds until the firmware answers."""
+        return max(0.0, self._ready_at - self.now)
+
+    @property
+    def keeps_waiting(self) -> bool:
+        """Whether `wait_for_firmware` would take its caller's time."""
+        return self.time.waits(self._ready_at)
+
+    @property
+    def free_bytes(self) -> int:
+        """Of the memory, that no network and nobody else holds; negative where too much is held."""
+        held = sum(core.bytes for core in self._cores)
+        return self.profile.memory_bytes - self._taken - held
+
+    @property
+    def in_order(self) -> bool:
+        """Whether nothing that was ordered is still wrong with it."""
+        well = self.condition in (Condition.OFF, Condition.RUNNING)
+        return well and not self._taken and self.slowdown == 1
+
+    def start(self) -> None:
+        """Boots the device if it does not run; raises as `boot`."""
+        with self._lock:
+            self._on_call(self)
+            if self.condition is not Condition.RUNNING:
+                self.boot()
 
     def boot(self) -> None:
         """Starts the firmware: cores forget their networks and jobs, and are busy for `load_s`.
 
         Raises `EngineUnavailable` where the device is gone.
         """
-        if self.condition is Condition.GONE:
-            raise EngineUnavailable(f"{self}: the device is gone; plug it in")
-        self.condition = Condition.RUNNING
-        self.boots += 1
-        self._ready_at = self.now + self.profile.load_s
-        self._cores = [_Core(free_at=self._ready_at) for _ in range(self.profile.cores)]
+        with self._lock:
+            if self.condition is Condition.GONE:
+                raise EngineUnavailable(f"{self}: the device is gone; plug it in")
+            self.condition = Condition.RUNNING
+            self.boots += 1
+            self._ready_at = self.now + self.profile.load_s
+            self._cores = [_Core(self._ready_at) for _ in range(self.profile.cores)]
 
-    @property
-    def busy_s(self) -> float:
-        """Simulated seconds until the firmware answers."""
-        return max(0.0, self._ready_at - self.now)
+    def wait_for_firmware(self) -> None:
+        """Returns when the firmware has been loaded, whoever started it."""
+        self.time.wait_until(self._ready_at)
 
-    @property
-    def free_bytes(self) -> int:
-        """Of the memory, that no network and nobody else holds."""
-        held = sum(core.bytes for core in self._cores)
-        return self.profile.memory_bytes - self._taken - held
-
-    def advance(self, seconds: float) -> None:
-        """Lets time pass."""
-        self.now += seconds
-
-    def place(self, core: int, network: str, size: int) -> None:
-        """Makes a network the resident of a core, in place of what was there.
+    def load(self, network: str, size: int, core: int | None = None) -> Loaded:
+        """Gives a network a core, in place of what was there.
 
         Copying it takes as long as the memory's bandwidth says; the resident itself costs nothing.
 
         Args:
-            core: from 0.
-            network: its hash; tells networks apart.
+            network: its hash.
             size: bytes of its weights and tensors.
+            core: from 0; None: the one with the fewest networks loaded, of those one that has this
+                network already.
 
         Raises:
-            EngineUnavailable: the device is gone, crashed or still busy.
+            EngineUnavailable: the device is off, gone, crashed or still busy.
             ProgramError: the memory is too small.
         """
-        self._require_running()
-        self._require_answering()
-        place = self._cores[core]
-        if place.resident == network:
-            return
-        possible = self.free_bytes + place.bytes
-        if size > possible:
-            raise ProgramError(
-                f"{self}: out of memory: the network needs {size} bytes, {possible} of "
-                f"{self.profile.memory_bytes} are free"
-            )
-        place.resident, place.bytes = network, size
-        place.free_at = max(self.now, place.free_at) + size / self.profile.bandwidth
+        with self._lock:
+            self._on_call(self)
+            self._require_running()
+            if self.busy_s:
+                raise EngineUnavailable(
+                    f"{self}: busy loading its firmware for another {self.busy_s:g} s"
+                )
+            number = self._best_core(network) if core is None else core
+            loaded = Loaded(network, size, number, self.boots)
+            self._make_resident(loaded)
+            self._cores[number].users[network] += 1
+            return loaded
 
-    def submit(self, core: int, network: str, cycles: int) -> Job:
-        """Queues one run of the resident; returns at once.
+    def unload(self, loaded: Loaded) -> None:
+        """One user of the network less; the last one's memory becomes free."""
+        with self._lock:
+            if loaded.boot != self.boots:
+                return
+            core = self._cores[loaded.core]
+            core.users[loaded.network] -= 1
+            if not core.users[loaded.network] and core.resident == loaded.network:
+                core.resident, core.bytes = "", 0
+
+    def require(self, loaded: Loaded) -> None:
+        """That the device runs, and knows the network.
+
+        Raises:
+            EngineUnavailable: it is off, gone or crashed.
+            ForwardError: the firmware was started again since the network was loaded.
+        """
+        self._require_running()
+        if loaded.boot != self.boots:
+            raise ForwardError(
+                f"{self}: its networks and jobs are lost, the firmware was started again since; "
+                "load the network anew"
+            )
+
+    def submit(self, loaded: Loaded, cycles: int, wait: bool = False) -> Job:
+        """Queues one run of a network; returns as soon as the core has taken it.
+
+        Where another network has the core, this one is copied there first and the other is out.
 
         Args:
-            core: from 0.
-            network: the resident, as given to `place`.
+            loaded: from `load`.
             cycles: of the whole run.
+            wait: for a place in the queue, as long as jobs end.
 
         Raises:
-            EngineUnavailable: the device is gone, crashed or still busy.
-            ForwardError: the queue is full, or another network is resident.
+            EngineUnavailable: the device is off, gone or crashed.
+            ForwardError: the queue is full, the memory is, or the firmware was started again since
+                the network was loaded.
         """
-        self._require_running()
-        self._require_answering()
-        place = self._cores[core]
-        if place.resident != network:
-            raise ForwardError(f"{self}: core {core} does not hold this network; place it first")
-        place.jobs = [job for job in place.jobs if job.end > self.now]
-        if len(place.jobs) >= self.profile.queue_depth:
-            raise ForwardError(
-                f"{self}: the queue of core {core} is full with {len(place.jobs)} jobs; finish one"
-            )
-        start = max(self.now, place.free_at)
-        seconds = cycles * self.slowdown / self.profile.clock_hz
-        job = Job(core, start, inf if self._hangs else start + seconds, self.boots)
-        place.free_at = job.end
-        place.jobs.append(job)
-        return job
+        asked = self.now
+        while True:
+            with self._lock:
+                self._on_call(self)
+                self.require(loaded)
+                queue = self._cores[loaded.core].jobs
+                queue[:] = [job for job in queue if self._end(job) > self.now]
+                if len(queue) < self.profile.queue_depth:
+                    return self._take(loaded, cycles, asked)
+                room_at = min(map(self._end, queue))
+            if not wait or room_at == inf:
+                raise ForwardError(
+                    f"{self}: the queue of core {loaded.core} is full with {len(queue)} jobs; "
+                    "finish one"
+                )
+            self.time.wait_until(room_at)
 
-    def finish(self, job: Job, timeout_s: float = inf) -> float:
-        """Waits for a job and gives the seconds its core worked on it.
+    def finish(self, job: Job, late_s: float = inf) -> None:
+        """Waits for a job.
+
+        Args:
+            job: from `submit`.
+            late_s: how long after its end it may still be waited for, seconds.
 
         Raises:
-            EngineUnavailable: the device went away.
-            ForwardError: the firmware crashed or was restarted since, or the job takes longer than
-                `timeout_s`, which then has passed.
+            EngineUnavailable: the device went away, or its firmware crashed.
+            ForwardError: the firmware was started again since, or hangs; `late_s` has passed.
         """
-        self._require_running()
-        if job.boot != self.boots:
-            raise ForwardError(f"{self}: the job is lost: the firmware was started again since")
-        if self._hangs and job.end > self.now:
-            job = Job(job.core, job.start, inf, job.boot)
-        if job.end - self.now > timeout_s:
-            self.now += timeout_s
-            raise ForwardError(f"{self}: no answer within {timeout_s:g} s; restart it")
-        if job.end == inf:
-            raise ForwardError(f"{self}: it hangs and would never answer; restart it")
-        self.now = max(self.now, job.end)
-        return job.end - job.start
+        until = max(self.now, job.end) + late_s
+        while True:
+            with self._lock:
+                self.require(job.loaded)
+                end = self._end(job)
+            if end <= self.now:
+                return
+            if end == until == inf:
+                raise ForwardError(f"{self}: it hangs and would never answer; restart it")
+            if self.now >= until:
+                raise ForwardError(f"{self}: no answer {late_s:g} s after it was due; restart it")
+            self.time.wait_until(min(end, until))
 
-    def delivered(self, array: NDArray[np.int8]) -> NDArray[np.int8]:
-        """A result as it arrives: with one bit flipped for each that `flip` has ordered."""
-        if not self._flips:
+    def delivered(self, job: Job, array: NDArray[Any]) -> NDArray[Any]:
+        """A job's result as it arrives: with the bits wrong that `flip` has ordered."""
+        if not job.flips:
             return array
-        count, self._flips = self._flips, 0
-        bits = np.unpackbits(array.view(np.uint8))
-        where = np.random.default_rng(count).choice(bits.size, min(count, bits.size), replace=False)
-        bits[where] ^= 1
-        return np.packbits(bits).view(np.int8).reshape(array.shape)
-
-    # Faults on demand.
+        bits = np.unpackbits(np.frombuffer(array.tobytes(), np.uint8))
+        places = np.random.default_rng(job.number)
+        bits[places.choice(bits.size, min(job.flips, bits.size), replace=False)] ^= 1
+        return np.packbits(bits).view(array.dtype).reshape(array.shape)
 
     def pull(self) -> None:
         """The device is gone until `plug`."""
@@ -199,15 +304,19 @@ class Device:
 
     def plug(self) -> None:
         """It is there again, switched off."""
-        self.condition = Condition.OFF
+        if self.condition is Condition.GONE:
+            self.condition = Condition.OFF
 
     def hang(self) -> None:
         """No job ends any more, until the next `boot`."""
-        self.condition = Condition.HUNG
+        with self._lock:
+            if self.condition is Condition.RUNNING:
+                self.condition, self._hung_at = Condition.HUNG, self.now
 
     def crash(self) -> None:
         """The firmware dies with all jobs, until the next `boot`."""
-        self.condition = Condition.CRASHED
+        if self.condition in (Condition.RUNNING, Condition.HUNG):
+            self.condition = Condition.CRASHED
 
     def throttle(self, slowdown: float) -> None:
         """Later jobs take this many times as long; 1 ends it."""
@@ -216,19 +325,60 @@ class Device:
         self.slowdown = slowdown
 
     def flip(self, bits: int) -> None:
-        """The next result arrives with this many bits wrong."""
+        """The next job's result will have this many bits wrong."""
         self._flips = bits
 
     def take_memory(self, size: int) -> None:
-        """Somebody else holds this many bytes of the device's memory."""
+        """Somebody else holds this many bytes of the device's memory; 0 ends it.
+
+        Where more is held than there is, no network can be loaded and no job be taken.
+        """
         self._taken = size
 
     def __str__(self) -> str:
         return f"device {self.profile.name}"
 
-    @property
-    def _hangs(self) -> bool:
-        return self.condition is Condition.HUNG
+    def _best_core(self, network: str) -> int:
+        def cost(number: int) -> tuple[int, bool]:
+            core = self._cores[number]
+            return core.users.total(), core.resident != network
+
+        return min(range(len(self._cores)), key=cost)
+
+    def _make_resident(self, loaded: Loaded) -> None:
+        core = self._cores[loaded.core]
+        if core.resident == loaded.network:
+            return
+        possible = self.free_bytes + core.bytes
+        if loaded.size > possible:
+            raise ProgramError(
+                f"{self}: out of memory: the network needs {loaded.size} bytes, {possible} of "
+                f"{self.profile.memory_bytes} are free"
+            )
+        self.swaps += core.resident != ""
+        core.resident, core.bytes = loaded.network, loaded.size
+        core.free_at = max(self.now, core.free_at) + loaded.size / self.profile.bandwidth
+
+    def _take(self, loaded: Loaded, cycles: int, asked: float) -> Job:
+        """The job at the end of its core's queue."""
+        if self.free_bytes < 0:
+            raise ForwardError(
+                f"{self}: out of memory: {-self.free_bytes} bytes more are held than there are"
+            )
+        self._make_resident(loaded)
+        core = self._cores[loaded.core]
+        start = max(self.now, core.free_at)
+        core.free_at = start + cycles * self.slowdown / self.profile.clock_hz
+        self.jobs += 1
+        job = Job(loaded, self.jobs, asked, start, core.free_at, self._flips)
+        self._flips = 0
+        core.jobs.append(job)
+        return job
+
+    def _end(self, job: Job) -> float:
+        """Never, where the device hung before."""
+        stuck = self.condition is Condition.HUNG and job.end > self._hung_at
+        return inf if stuck else job.end
 
     def _require_running(self) -> None:
         """A device that hangs looks as if it ran."""
@@ -236,9 +386,3 @@ class Device:
             return
         remedy = "plug it in" if self.condition is Condition.GONE else "boot it"
         raise EngineUnavailable(f"{self}: the device is {self.condition.value}; {remedy}")
-
-    def _require_answering(self) -> None:
-        if self.busy_s:
-            raise EngineUnavailable(
-                f"{self}: busy loading its firmware for another {self.busy_s:g} s"
-            )

@@ -72,7 +72,7 @@ def test_what_is_no_profile_is_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(OptionError, match=r"expected one of hi3559a-nnie, .* or a \.yaml file"):
+    with pytest.raises(OptionError, match=r"expected one of atlas500, .* or a \.yaml file"):
         find("hi3559a")
     with pytest.raises(OptionError, match="cannot be read"):
         find("nowhere.yaml")
