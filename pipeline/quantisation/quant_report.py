@@ -134,10 +134,12 @@ def quant_report(
 
     Raises:
         ConfigError: a model or an engine of either is not there.
-        DataError: the ground truth does not fit.
+        DataError: the ground truth does not fit, or the sides have other cameras.
         GraphError: a camera is live.
         SourceError, StageError: a camera or a stage of either does not open.
     """
+    if reference.cameras != candidate.cameras:
+        raise DataError("the reference and the candidate have other cameras: see --candidate-set")
     one, other = _Collected(reference, scoring), _Collected(candidate, scoring)
     require_recorded(one.graph)
     tensors: dict[tuple[str, str], Difference] = defaultdict(Difference)
