@@ -76,7 +76,8 @@ class Segment:
         inputs: names of tensors it reads from earlier segments or the network's inputs.
         outputs: names of tensors it gives to later segments or the caller.
         layers: in order, where the device runs it; empty on the host. Those of a device that
-            computes in floats have no constants, and of attributes `macs` and `alive_bytes`.
+            computes in floats have no constants, and two attributes: `macs`, and the `bytes` of
+            what they make.
         network: an ONNX file with these inputs and outputs, where the host runs it, or a device
             that computes in floats; empty where layers say all.
     """

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from numpy.typing import NDArray
 
 from engines.sim_npu.artefact import Segment
 from engines.sim_npu.runtime.host import HostProgram
+from engines.sim_npu.runtime.program import peak_bytes
 
 
 class FloatProgram:
@@ -34,8 +36,9 @@ class FloatProgram:
             self.cycles_by_layer[layer.name] += layer.cycles
         self.cycles = self.cycles_by_layer.total()
         self.macs: int = sum(layer.attributes["macs"] for layer in segment.layers)
-        alive: int = max(layer.attributes["alive_bytes"] for layer in segment.layers)
-        self.size = len(segment.network) + alive
+        sizes = {name: spec.dtype.itemsize * prod(spec.shape) for name, spec in self.specs.items()}
+        sizes |= {layer.output: layer.attributes["bytes"] for layer in segment.layers}
+        self.size = len(segment.network) + peak_bytes(segment, sizes)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The segment's outputs."""

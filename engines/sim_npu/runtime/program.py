@@ -51,7 +51,8 @@ class DeviceProgram:
             self.cycles_by_layer[layer.name] += layer.cycles
         self.cycles = self.cycles_by_layer.total()
         self.macs = sum(_macs(layer, self._tensors) for layer in segment.layers)
-        self.size = self._constant_bytes() + self._peak_bytes()
+        sizes = {name: prod(tensor.shape) for name, tensor in self._tensors.items()}
+        self.size = self._constant_bytes() + peak_bytes(segment, sizes)
         self._rehearse()
 
     def run(self, inputs: Mapping[str, Int8]) -> dict[str, Int8]:
@@ -96,15 +97,21 @@ class DeviceProgram:
     def _constant_bytes(self) -> int:
         return sum(array.nbytes for layer in self._layers for array in layer.constants.values())
 
-    def _peak_bytes(self) -> int:
-        sizes = {name: prod(tensor.shape) for name, tensor in self._tensors.items()}
-        alive = set(self._inputs)
-        peak = sum(sizes[name] for name in alive)
-        for layer, dead in zip(self._layers, self._last_uses, strict=True):
-            alive.add(layer.output)
-            peak = max(peak, sum(sizes[name] for name in alive))
-            alive -= set(dead)
-        return peak
+
+def peak_bytes(segment: Segment, sizes: Mapping[str, int]) -> int:
+    """Of a segment's tensors, at the moment when most are alive.
+
+    Args:
+        segment: on the device.
+        sizes: bytes of its tensors, by name.
+    """
+    alive = set(segment.inputs)
+    peak = sum(sizes[name] for name in alive)
+    for layer, dead in zip(segment.layers, _last_uses(segment), strict=True):
+        alive.add(layer.output)
+        peak = max(peak, sum(sizes[name] for name in alive))
+        alive -= set(dead)
+    return peak
 
 
 def _flipped(values: Bytes) -> Bytes:

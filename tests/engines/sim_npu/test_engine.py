@@ -344,7 +344,7 @@ def test_a_device_of_floats(profile: str, error: float, tmp_path: Path) -> None:
     model = onnx.load_from_string(exp_network())
     half = find(profile).precision == "fp16"
     content = (to_fp16(model) if half else model).SerializeToString()
-    layer = Layer("exp", "lookup", ("y",), "z", {"macs": 32, "alive_bytes": 256}, {}, 15_000)
+    layer = Layer("exp", "lookup", ("y",), "z", {"macs": 32, "bytes": 128}, {}, 15_000)
     program = stored(
         tmp_path,
         Artefact(
