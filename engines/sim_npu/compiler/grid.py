@@ -40,8 +40,8 @@ def fit(shape: tuple[int, ...], low: float, high: float) -> Tensor:
 
 
 def quantise(values: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
-    """Real numbers on a tensor's grid: rounded half to even, saturated."""
-    stored = np.rint(np.asarray(values, np.float64) / tensor.scale) + tensor.zero_point
+    """Real numbers on a tensor's grid, by ONNX's QuantizeLinear: all of it in float32."""
+    stored = np.rint(np.asarray(values, np.float32) / np.float32(tensor.scale)) + tensor.zero_point
     return np.asarray(np.clip(stored, LOWEST, HIGHEST), np.int8)
 
 
