@@ -1,0 +1,108 @@
+"""A two-stage detector put together from its parts, with any two networks.
+
+Ren et al., "Faster R-CNN", arXiv:1506.01497: the first network finds features and, with them, where
+something might be; what lies there is pooled and shown to the second, which says what it is. The
+networks come as functions, so that each may run wherever it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detection.detections import Detections
+from pipeline.detection.proposals import ProposalSpec, propose
+from pipeline.detection.roi_align import roi_align
+from pipeline.detection.roi_head import RoiHeadSpec, objects
+
+Floats = NDArray[np.float32]
+
+#: From an image (1, 3, H, W) to features (1, C, h, w), objectness (1, A, h, w) and anchor deltas
+#: (1, 4 A, h, w).
+FirstStage = Callable[[Floats], tuple[Floats, Floats, Floats]]
+#: From the features of N RoIs (N, C, rows, columns) to box deltas (N, 4 K) and class logits
+#: (N, K + 1).
+SecondStage = Callable[[Floats], tuple[Floats, Floats]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """How the features of a proposal become a map of fixed size, see `roi_align`.
+
+    Attributes:
+        rows: of bins.
+        columns: of bins.
+        scale: feature cells a pixel.
+        sampling: samples a bin along each axis; 0: one a cell, rounded up.
+    """
+
+    rows: int
+    columns: int
+    scale: float
+    sampling: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStageSpec:
+    """What lies before, between and behind the two networks.
+
+    Attributes:
+        proposals: how they are chosen; of one level, since one feature map is pooled from.
+        pooling: of their features.
+        head: how the second network's outputs are read.
+    """
+
+    proposals: ProposalSpec
+    pooling: Pooling
+    head: RoiHeadSpec
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStage:
+    """A detector.
+
+    Attributes:
+        spec: what lies before, between and behind the networks.
+        first: the first network.
+        second: the second network, for any number of RoIs; see `in_batches`.
+    """
+
+    spec: TwoStageSpec
+    first: FirstStage
+    second: SecondStage
+
+    def __call__(self, image: Floats) -> Detections:
+        """The objects in one image (1, 3, H, W): in its pixels, clipped to it, by falling score."""
+        height, width = image.shape[2:]
+        features, objectness, deltas = self.first(image)
+        places, _ = propose(self.spec.proposals, [objectness], [deltas], width, height)
+        if not len(places):
+            return Detections.empty()
+        box_deltas, cls_logits = self.second(self.pooled(features, places))
+        return objects(self.spec.head, places, box_deltas, cls_logits, width, height)
+
+    def pooled(self, features: Floats, places_xyxy: Floats) -> Floats:
+        """What the second network sees of proposals (N, 4): (N, C, rows, columns)."""
+        how = self.spec.pooling
+        return roi_align(features, places_xyxy, how.rows, how.columns, how.scale, how.sampling)
+
+
+def in_batches(stage: SecondStage, batch: int) -> SecondStage:
+    """A second stage for any number of RoIs, of one that takes exactly `batch` at a time.
+
+    A chip's network has one shape. The last batch is filled up with zeros, and what the network
+    makes of those is cut off.
+    """
+
+    def run(rois: Floats) -> tuple[Floats, Floats]:
+        count = max(1, ceil(len(rois) / batch))
+        filled = np.zeros((count, batch, *rois.shape[1:]), rois.dtype)
+        filled.reshape(-1, *rois.shape[1:])[: len(rois)] = rois
+        deltas, logits = zip(*map(stage, filled), strict=True)
+        return np.concatenate(deltas)[: len(rois)], np.concatenate(logits)[: len(rois)]
+
+    return run
