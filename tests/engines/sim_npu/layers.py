@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engines.sim_npu.artefact import Layer, Tensor
 from engines.sim_npu.operators import MAX_SHIFT
+from engines.sim_npu.runtime.arithmetic import step
 
 
 class Case(NamedTuple):
@@ -18,6 +19,13 @@ class Case(NamedTuple):
     layer: Layer
     tensors: dict[str, Tensor]
     inputs: list[NDArray[np.int8]]
+
+
+def run(case: Case, rounding: str) -> NDArray[np.int8]:
+    """What the runtime makes of a case."""
+    layer = step(case.layer, case.tensors, rounding)
+    inputs = [(one.astype(np.int16) + 128).astype(np.uint8) for one in case.inputs]
+    return (layer(*inputs).astype(np.int16) - 128).astype(np.int8)
 
 
 def small(low: int, high: int) -> st.SearchStrategy[int]:

@@ -7,7 +7,7 @@ place: so that of a large tensor any few can be worked out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from engines.sim_npu.artefact import Layer, Tensor
 
 Int8 = NDArray[np.int8]
-Place = tuple[int, ...]
+Place = Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def max_pool(work: Work, place: Place) -> int:
 
 
 def lookup(work: Work, place: Place) -> int:
-    return int(work.layer.constants["table"][int(work.inputs[0][place]) + 128])
+    return int(work.layer.constants["table"][int(work.inputs[0][tuple(place)]) + 128])
 
 
 def concat(work: Work, place: Place) -> int:

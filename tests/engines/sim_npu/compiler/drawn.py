@@ -27,18 +27,22 @@ class Drawing:
         seed: of the weights.
         nodes: so far, in the order they run.
         weights: by name.
-        shape: of the last tensor.
+        image: shape of the input.
         last: the last tensor.
+        shape: of the last tensor.
+        outputs: what the network gives besides the last tensor.
     """
 
     seed: int
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    weights: dict[str, np.ndarray] = field(default_factory=dict)
-    shape: tuple[int, ...] = SHAPE
+    nodes: list[onnx.NodeProto] = field(default_factory=list, repr=False)
+    weights: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    image: tuple[int, ...] = SHAPE
     last: str = "image"
+    outputs: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(self.seed)
+        self.shape = self.image
 
     def add(self, kind: str, *inputs: str | np.ndarray, **attributes: object) -> str:
         """A node of tensors and constants; its output is the last tensor then."""
@@ -133,8 +137,9 @@ class Drawing:
             return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
         weights = [numpy_helper.from_array(np.asarray(a), n) for n, a in self.weights.items()]
+        outputs = [value(name, None) for name in dict.fromkeys([*self.outputs, self.last])]
         graph = helper.make_graph(
-            self.nodes, "drawn", [value("image", SHAPE)], [value(self.last, None)], weights
+            self.nodes, "drawn", [value("image", self.image)], outputs, weights
         )
         imports = [helper.make_opsetid("", 13)]
         model = helper.make_model(graph, opset_imports=imports, ir_version=8)
