@@ -19,8 +19,9 @@ from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
 from pipeline.evaluation.preprocess import Benchmark
 from pipeline.evaluation.report import parse_limits
-from pipeline.quantisation.figures import FIGURES, judge, known_limits
-from pipeline.quantisation.quant_report import QuantReport, Scoring, Side, quant_report
+from pipeline.quantisation.figures import judge, known_limits
+from pipeline.quantisation.quant_report import QuantReport, quant_report
+from pipeline.quantisation.sides import Scoring, Side
 from pipeline.quantisation.truth import FileTruth, Truth, at_hand
 
 _CAMERA = "{camera}"
@@ -117,10 +118,8 @@ def _print(found: QuantReport, limits: Mapping[str, float]) -> None:
 def _figures(found: QuantReport, limits: Mapping[str, float]) -> Table:
     table = Table("figure", *numbers("reference", "candidate", "drop", "allowed"), box=SIMPLE_HEAD)
     for figure in found.figures:
-        digits = 2 if figure.name in FIGURES["tracks"] else 4
-        values = (figure.reference, figure.candidate, figure.drop)
         allowed = f"{limits[figure.name]:g}" if figure.name in limits else ""
-        table.add_row(figure.name, *(f"{value:z.{digits}f}" for value in values), allowed)
+        table.add_row(figure.name, *figure.texts, allowed)
     return table
 
 
@@ -128,8 +127,9 @@ def _tensors(found: QuantReport) -> Table:
     columns = numbers("frames", "largest error", "SNR dB", "cosine")
     table = Table("stage", "tensor", *columns, box=SIMPLE_HEAD)
     for (stage, name), error in found.tensors.items():
+        runs = f"{error.runs}, {error.misfits} misfits" if error.misfits else f"{error.runs}"
         figures = f"{error.relative:.2%}", f"{error.snr_db:.1f}", f"{error.cosine:.6f}"
-        table.add_row(stage, name, str(error.runs), *figures)
+        table.add_row(stage, name, runs, *figures)
     return table
 
 

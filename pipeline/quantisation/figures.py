@@ -16,7 +16,8 @@ FIGURES = {
     "embeddings": ("rank-1", "cosine"),
     "tracks": ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "IDSW"),
 }
-_LESS_IS_BETTER = ("IDSW",)
+#: Of which less is better.
+_COUNTS = ("IDSW",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,15 @@ class Figure:
     def drop(self) -> float:
         """How much worse the candidate is; negative where it is better."""
         drop = self.reference - self.candidate
-        return -drop if self.name in _LESS_IS_BETTER else drop
+        return -drop if self.name in _COUNTS else drop
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """Reference, candidate and drop, for people."""
+        digits = 0 if self.name in _COUNTS else 2 if self.name in FIGURES["tracks"] else 4
+        values = self.reference, self.candidate, self.drop
+        reference, candidate, drop = (f"{value:z.{digits}f}" for value in values)
+        return reference, candidate, drop
 
 
 @dataclass(frozen=True, slots=True)

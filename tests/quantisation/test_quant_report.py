@@ -15,7 +15,8 @@ import pipeline
 from pipeline.errors import DataError, GraphError
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.mot_files import read_mot
-from pipeline.quantisation.quant_report import QuantReport, Scoring, quant_report
+from pipeline.quantisation.quant_report import QuantReport, quant_report
+from pipeline.quantisation.sides import Scoring
 from pipeline.quantisation.truth import FileTruth
 from pipeline.resources import shipped
 from pipeline.serial import run_serially
