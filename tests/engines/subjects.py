@@ -15,6 +15,10 @@ import engines
 from engines import Kernel, Network, Program, TensorSpec
 from engines.kserve.engine import AS_SERVED
 from engines.program import Tensors
+from engines.sim_npu.artefact import write
+from engines.sim_npu.compiler.compile import compile_network
+from engines.sim_npu.profiles import find
+from engines.sim_npu.runtime.options import SimNpuOptions
 from tests.engines import serving
 
 WEIGHT = np.linspace(-1, 1, 4 * 3 * 3 * 3, dtype=np.float32).reshape(4, 3, 3, 3)
@@ -35,7 +39,7 @@ class Subject:
         files: whether its programs are files that can be damaged.
         dynamic: which free axes it takes: `n` for the batch, `nhw` for any.
         cycles: how often it is loaded to see whether memory stays flat.
-        precision: it reports for a network stored in fp32.
+        precision: it reports for the small network.
     """
 
     name: str
@@ -118,6 +122,16 @@ def _in_own_format(backend: str) -> Callable[[Network, Path], Program]:
     return converted
 
 
+def _compiled(network: Network, folder: Path) -> Network:
+    """For the simulated device, calibrated on the pictures that the contract shows."""
+    profile = find(SimNpuOptions().target)
+    inputs = [{"image": picture(seed)} for seed in range(3)]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "convolution.slnpu"
+    write(compile_network(network.path, profile, inputs), path)
+    return replace(network, path=path, format="sim-npu", precision=profile.precision)
+
+
 def _as_kernel(network: Network, folder: Path) -> Kernel:
     """The small network in numpy, for the engine that runs functions."""
 
@@ -149,6 +163,8 @@ def _subject(backend: str, device: str = "cpu") -> Subject:
     make = lambda id_: engines.create(id_, backend, device)  # noqa: E731 - a field, not a function
     if backend == "host":
         return Subject(backend, backend, _as_kernel, make, files=False)
+    if backend == "sim-npu":
+        return Subject(backend, backend, _compiled, make, precision="int8")
     name = backend if device == "cpu" else f"{backend} on {device}"
     return Subject(name, backend, _in_own_format(backend), make, device=device)
 
