@@ -84,12 +84,13 @@ class Collected:
     """
 
     def __init__(self, config: PipelineConfig, scoring: Scoring) -> None:
-        self.graph = _graph(config, scoring)
+        own = build(config).without_sinks()
         classes = None
         if scoring.numbers:
-            labels = Planner(config).labels(Results(self.graph).detector)
+            labels = Planner(config).labels(Results(own).detector)
             classes = np.array([scoring.numbers.get(label, 0) for label in labels], np.int64)
-        self.results = Results(self.graph, classes)
+        self.results = Results(own, classes)
+        self.graph = _looking(own, config, scoring)
         self.looks = Looks(scoring.truths)
         self.frames: dict[str, list[int]] = defaultdict(list)
         self._states: Counter[str] = Counter()
@@ -115,9 +116,8 @@ class Collected:
         )
 
 
-def _graph(config: PipelineConfig, scoring: Scoring) -> Graph:
-    """The graph without outputs, in which a ReID network also looks at the ground truth."""
-    graph = build(config).without_sinks()
+def _looking(graph: Graph, config: PipelineConfig, scoring: Scoring) -> Graph:
+    """The graph, in which a ReID network also looks at the ground truth, where there are both."""
     if not scoring.truths:
         return graph
     own = [node for node in graph.nodes if issubclass(node.stage, EmbedStage)]
