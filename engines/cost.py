@@ -48,14 +48,30 @@ def cost_of(path: Path, inputs: tuple[TensorSpec, ...]) -> Cost:
         graph = shape_inference.infer_shapes(model, data_prop=True).graph
     except Exception as error:
         raise ProgramError(f"{path}: its shapes cannot be told: {error}") from error
-    constants = graphs.constants(graph)
-    shapes = {name: array.shape for name, array in constants.items()}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        shapes[value.name] = tuple(d.dim_value or 1 for d in value.type.tensor_type.shape.dim)
-    flops = sum(_flops(node, shapes) for node in graph.node)
+    shapes = _shapes(graph)
     made = [name for node in graph.node for name in node.output if name in shapes]
     tensor_bytes = 4 * sum(prod(shapes[name]) for name in made)
-    return Cost(flops, sum(array.nbytes for array in constants.values()), tensor_bytes)
+    weight_bytes = sum(array.nbytes for array in graphs.constants(graph).values())
+    return Cost(2 * sum(multiply_adds(graph).values()), weight_bytes, tensor_bytes)
+
+
+def multiply_adds(graph: Any) -> dict[str, int]:
+    """Of each convolution and matrix product whose shapes are known, by its first output.
+
+    Args:
+        graph: with its shapes inferred; a free axis counts as 1.
+    """
+    shapes = _shapes(graph)
+    counts = {node.output[0]: _multiply_adds(node, shapes) for node in graph.node}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _shapes(graph: Any) -> dict[str, tuple[int, ...]]:
+    """Of constants and of all tensors the graph tells, a free axis as 1."""
+    shapes = {name: array.shape for name, array in graphs.constants(graph).items()}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        shapes[value.name] = tuple(d.dim_value or 1 for d in value.type.tensor_type.shape.dim)
+    return shapes
 
 
 def _fix_inputs(model: Any, inputs: tuple[TensorSpec, ...]) -> None:
@@ -68,7 +84,7 @@ def _fix_inputs(model: Any, inputs: tuple[TensorSpec, ...]) -> None:
             axis.dim_value = max(length, 1)
 
 
-def _flops(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
+def _multiply_adds(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
     """Of one node; 0 where it is no convolution or matrix product, or its shape is unknown."""
     if node.op_type not in ("Conv", "ConvTranspose", "MatMul", "Gemm"):
         return 0
@@ -77,8 +93,8 @@ def _flops(node: Any, shapes: dict[str, tuple[int, ...]]) -> int:
     if not made or not weight or not given:
         return 0
     if node.op_type == "Conv":  # each output element: a kernel over the group's input channels
-        return 2 * prod(made) * prod(weight[1:])
+        return prod(made) * prod(weight[1:])
     if node.op_type == "ConvTranspose":  # each input element: a kernel over the output channels
-        return 2 * prod(given) * prod(weight[1:])
+        return prod(given) * prod(weight[1:])
     transposed = any(a.name == "transA" and a.i for a in node.attribute)
-    return 2 * prod(made) * given[-2 if transposed else -1]
+    return prod(made) * given[-2 if transposed else -1]

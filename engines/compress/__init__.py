@@ -1,0 +1,11 @@
+"""Smaller networks from a trained one: channels taken out, layers split in two of lower rank.
+
+An ONNX model in, another one out with the same inputs and outputs; nothing is trained here, so what
+is lost stays lost until somebody trains the result further.
+"""
+
+from engines.compress.factorise import factorise
+from engines.compress.layers import Change, Compressed
+from engines.compress.prune import prune
+
+__all__ = ["Change", "Compressed", "factorise", "prune"]
