@@ -7,7 +7,7 @@ of it, so that many can be tried.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from math import isfinite
 from pathlib import Path
@@ -17,8 +17,10 @@ from engines.convert import graph as onnx_graph
 from engines.errors import ProgramError, TensorError
 from engines.program import Tensors
 from engines.sharing import file_sha256
-from engines.sim_npu.artefact import Artefact
+from engines.sim_npu.artefact import Artefact, Segment
 from engines.sim_npu.compiler import calibration, passes, qdq
+from engines.sim_npu.compiler.calibration import Range
+from engines.sim_npu.compiler.floating import in_floats
 from engines.sim_npu.compiler.histogram import Histogram
 from engines.sim_npu.compiler.partition import Partition, consolidate, partition
 from engines.sim_npu.compiler.passes import PassReport
@@ -30,8 +32,8 @@ from engines.sim_npu.compiler.tiling import WEIGHTED
 from engines.sim_npu.profiles import Profile
 from engines.tensor import TensorSpec
 
-#: What the runtime computes in.
-_PRECISION = "int8"
+#: What most devices compute in; others take the network as it is, in floats.
+_INTEGERS = "int8"
 #: Instead of a method, in the report of a network that came quantised.
 _GIVEN = "as given"
 
@@ -70,6 +72,13 @@ class Prepared:
     changes: tuple[PassReport, ...]
     histograms: dict[str, Histogram]
     given: Given | None
+    _ranges: dict[str, dict[str, Range]] = field(default_factory=dict, init=False, repr=False)
+
+    def ranges(self, method: str) -> dict[str, Range]:
+        """Of every float tensor by this method, worked out once. Raises `OptionError`."""
+        if method not in self._ranges:
+            self._ranges[method] = calibration.ranges(self.histograms, method)
+        return self._ranges[method]
 
 
 def compile_network(
@@ -100,7 +109,6 @@ def compile_network(
         TensorError: the inputs are of no use, or do not fit the network.
         OptionError: there is no such method.
     """
-    _require_int8(profile)
     choice = Choice(method, per_channel, rounding, frozenset(keep_float))
     return finish(prepare(path, inputs), profile, choice, probes)
 
@@ -136,7 +144,7 @@ def quantised(prepared: Prepared, choice: Choice) -> Quantised:
         OptionError: there is no such method.
     """
     given = prepared.given
-    ranges = {} if given is not None else calibration.ranges(prepared.histograms, choice.method)
+    ranges = {} if given is not None else prepared.ranges(choice.method)
     how = choice.rounding, choice.keep_float, choice.per_channel
     network = consolidate(quantise(prepared.model, ranges, given, *how))
     if not network.layers:
@@ -152,7 +160,7 @@ def finish(
 
     Args:
         prepared: the network.
-        profile: of the device.
+        profile: of the device; one that computes in floats takes no notice of most of the choice.
         choice: how it is quantised.
         probes: inputs to measure the loss with; none to leave it out of the report.
 
@@ -160,25 +168,25 @@ def finish(
         ProgramError: something in the network cannot be compiled, or does not fit the device.
         OptionError: there is no such method.
     """
-    _require_int8(profile)
     network, model = quantised(prepared, choice), prepared.model
-    parts = partition(network)
+    integers = profile.precision == _INTEGERS
+    parts = partition(network, integers)
     slots = [schedule(segment.layers, network.tensors, profile) for segment in parts.segments]
     report = {
-        "choice": _told(choice, prepared),
+        "choice": told(prepared, profile, choice),
         "passes": [asdict(change) for change in prepared.changes],
         **_report(network, parts, slots, profile),
     }
-    if probes := list(probes):
+    if integers and (probes := list(probes)):
         report["losses"] = [_plain(loss) for loss in losses(network, probes)]
     return Artefact(
         profile=profile.name,
         profile_sha256=profile.digest,
         rounding=choice.rounding,
         source_sha256=file_sha256(prepared.path),
-        tensors=network.tensors,
+        tensors=network.tensors if integers else {},
         segments=tuple(
-            replace(segment, layers=tuple(slot.layer for slot in made))
+            _scheduled(segment, made, network, profile)
             for segment, made in zip(parts.segments, slots, strict=True)
         ),
         inputs=tuple(value.name for value in onnx_graph.inputs(model.graph)),
@@ -187,12 +195,12 @@ def finish(
     )
 
 
-def _require_int8(profile: Profile) -> None:
-    if profile.precision != _PRECISION:
-        raise ProgramError(
-            f"profile {profile.name} computes in {profile.precision}: expected one that computes "
-            f"in {_PRECISION}"
-        )
+def told(prepared: Prepared, profile: Profile, choice: Choice) -> dict[str, Any]:
+    """A choice in plain values, as far as use is made of it."""
+    values = asdict(choice) | {"keep_float": sorted(choice.keep_float)}
+    if profile.precision != _INTEGERS:
+        return values | {"method": profile.precision, "per_channel": None}
+    return values if prepared.given is None else values | {"method": _GIVEN, "per_channel": None}
 
 
 def _pin(model: Any, feeds: Tensors, path: Path) -> None:
@@ -205,10 +213,13 @@ def _pin(model: Any, feeds: Tensors, path: Path) -> None:
     onnx_graph.pin(model, [TensorSpec(n, array.shape, array.dtype) for n, array in feeds.items()])
 
 
-def _told(choice: Choice, prepared: Prepared) -> dict[str, Any]:
-    """The choice in plain values, as it was made use of."""
-    told = asdict(choice) | {"keep_float": sorted(choice.keep_float)}
-    return told if prepared.given is None else told | {"method": _GIVEN, "per_channel": None}
+def _scheduled(
+    segment: Segment, slots: list[Slot], network: Quantised, profile: Profile
+) -> Segment:
+    """A segment whose layers know their cycles."""
+    if not segment.on_device or profile.precision == _INTEGERS:
+        return replace(segment, layers=tuple(slot.layer for slot in slots))
+    return in_floats(segment, slots, network.model, network.tensors, profile.precision)
 
 
 def _report(

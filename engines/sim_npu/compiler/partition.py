@@ -23,7 +23,7 @@ class Cut:
         tensor: its name.
         source: number of the segment it comes from; -1 for an input of the network.
         target: number of the segment it goes to; the number of segments for an output.
-        bytes: copied: int8 where either side is the device, float32 between hosts.
+        bytes: copied: int8 where either side is a device of integers, else float32.
         change: ``quantise``, ``dequantise``, or empty where both sides hold the same numbers.
     """
 
@@ -73,12 +73,17 @@ def consolidate(quantised: Quantised) -> Quantised:
     return replace(quantised, layers=kept, refusals=refusals, tensors=tensors)
 
 
-def partition(quantised: Quantised) -> Partition:
-    """Cuts a network into as few segments as the order of its nodes allows."""
+def partition(quantised: Quantised, integers: bool = True) -> Partition:
+    """Cuts a network into as few segments as the order of its nodes allows.
+
+    Args:
+        quantised: the network.
+        integers: whether the device takes int8, or float32.
+    """
     device = set(quantised.layers)
     stretches = _stretches(quantised.model.graph, device)
     segments = [_segment(quantised, nodes, device, stretches) for nodes in stretches]
-    return Partition(tuple(segments), tuple(_cuts(quantised, segments)))
+    return Partition(tuple(segments), tuple(_cuts(quantised, segments, integers)))
 
 
 def _stretches(graph: Any, device: Collection[str]) -> list[list[Any]]:
@@ -128,7 +133,7 @@ def _host_network(model: Any, inputs: tuple[str, ...], outputs: tuple[str, ...])
     return content
 
 
-def _cuts(quantised: Quantised, segments: list[Segment]) -> list[Cut]:
+def _cuts(quantised: Quantised, segments: list[Segment], integers: bool) -> list[Cut]:
     """What goes where, in the order it is read."""
     graph = quantised.model.graph
     shapes = onnx_graph.shapes(graph)
@@ -137,13 +142,13 @@ def _cuts(quantised: Quantised, segments: list[Segment]) -> list[Cut]:
     readers = [segment.inputs for segment in segments]
     readers.append(tuple(value.name for value in graph.output))
 
-    def on_device(place: int) -> bool:
-        return 0 <= place < len(segments) and segments[place].on_device
+    def stored(place: int) -> bool:
+        return integers and 0 <= place < len(segments) and segments[place].on_device
 
     cuts = []
     for target, names in enumerate(readers):
         for name in names:
-            sides = on_device(source[name]), on_device(target)
+            sides = stored(source[name]), stored(target)
             change = {(False, True): "quantise", (True, False): "dequantise"}.get(sides, "")
             size = prod(shapes[name]) * (1 if any(sides) else _FLOAT_BYTES)
             cuts.append(Cut(name, source[name], target, size, change))

@@ -93,6 +93,18 @@ def test_one_preparation_serves_every_choice(network: Path, tmp_path: Path) -> N
     assert len(set(contents)) == len(choices)
 
 
+@pytest.mark.parametrize("name", ["hi3559a-mali", "hi3559a-cpu"])
+def test_a_device_that_computes_in_floats(network: Path, name: str) -> None:
+    feeds, profile = [drawn.image(seed) for seed in range(2)], profiles.find(name)
+    made = compile_network(network, profile, feeds, probes=feeds)
+    assert not made.tensors
+    assert [segment.on_device for segment in made.segments] == [True]
+    assert made.report["choice"]["method"] == profile.precision
+    assert {cut["change"] for cut in made.report["cuts"]} == {""}
+    assert made.report["bytes_copied"] >= 4 * feeds[0]["image"].size
+    assert "losses" not in made.report
+
+
 def test_a_network_that_is_all_for_the_host_is_refused(tmp_path: Path) -> None:
     drawing = drawn.Drawing(2)
     drawing.conv()
@@ -104,8 +116,6 @@ def test_a_network_that_is_all_for_the_host_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_compiled(network: Path) -> None:
-    with pytest.raises(ProgramError, match="hi3559a-mali computes in fp16: expected one that"):
-        compile_network(network, profiles.find("hi3559a-mali"), [drawn.image()])
     with pytest.raises(TensorError, match="there are none"):
         compile_network(network, NNIE, [])
     with pytest.raises(TensorError, match="expected inputs image, got picture"):
