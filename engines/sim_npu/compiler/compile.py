@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,12 @@ from engines.sim_npu.compiler import calibration, passes, qdq
 from engines.sim_npu.compiler.calibration import Range
 from engines.sim_npu.compiler.floating import in_floats
 from engines.sim_npu.compiler.histogram import Histogram
+from engines.sim_npu.compiler.inspection import inspect
 from engines.sim_npu.compiler.partition import Partition, consolidate, partition
 from engines.sim_npu.compiler.passes import PassReport
 from engines.sim_npu.compiler.qdq import Given
 from engines.sim_npu.compiler.quantise import Quantised, quantise
 from engines.sim_npu.compiler.schedule import Slot, schedule
-from engines.sim_npu.compiler.simulate import Loss, losses
 from engines.sim_npu.compiler.tiling import WEIGHTED
 from engines.sim_npu.profiles import Profile
 from engines.tensor import TensorSpec
@@ -162,7 +161,7 @@ def finish(
         prepared: the network.
         profile: of the device; one that computes in floats takes no notice of most of the choice.
         choice: how it is quantised.
-        probes: inputs to measure the loss with; none to leave it out of the report.
+        probes: inputs to inspect all tensors with; none to leave that out of the report.
 
     Raises:
         ProgramError: something in the network cannot be compiled, or does not fit the device.
@@ -178,7 +177,7 @@ def finish(
         **_report(network, parts, slots, profile),
     }
     if integers and (probes := list(probes)):
-        report["losses"] = [_plain(loss) for loss in losses(network, probes)]
+        report["inspection"] = inspect(network, probes)
     return Artefact(
         profile=profile.name,
         profile_sha256=profile.digest,
@@ -239,6 +238,8 @@ def _report(
             {
                 "name": slot.layer.name,
                 "operator": slot.layer.operator,
+                "output": slot.layer.output,
+                "segment": number,
                 "start": slot.start,
                 "cycles": slot.layer.cycles,
                 "macs": slot.macs,
@@ -246,12 +247,7 @@ def _report(
                 "limit": slot.limit,
                 **asdict(slot.tiling),
             }
-            for slot in flat
+            for number, made in enumerate(slots)
+            for slot in made
         ],
     }
-
-
-def _plain(loss: Loss) -> dict[str, Any]:
-    """As JSON has it, which knows no infinity."""
-    values = asdict(loss)
-    return values | {"snr_db": loss.snr_db if isfinite(loss.snr_db) else None}

@@ -50,7 +50,7 @@ def test_the_shipped_detector(tmp_path: Path, rounding: str) -> None:
     assert program.size <= NNIE.memory_bytes
     real = run(found, feeds[0])["output"]
     noise = np.linalg.norm(real - vector["output"]) / np.linalg.norm(vector["output"])
-    told = next(loss for loss in found.report["losses"] if loss["tensor"] == "output")
+    told = next(one for one in found.report["inspection"] if one["tensor"] == "output")
     assert -20 * np.log10(noise) == pytest.approx(told["snr_db"], abs=0.5)
 
 
@@ -102,7 +102,7 @@ def test_a_device_that_computes_in_floats(network: Path, name: str) -> None:
     assert made.report["choice"]["method"] == profile.precision
     assert {cut["change"] for cut in made.report["cuts"]} == {""}
     assert made.report["bytes_copied"] >= 4 * feeds[0]["image"].size
-    assert "losses" not in made.report
+    assert "inspection" not in made.report
 
 
 def test_a_network_that_is_all_for_the_host_is_refused(tmp_path: Path) -> None:
