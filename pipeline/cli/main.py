@@ -26,6 +26,7 @@ from pipeline.cli import (
     run,
     schema,
 )
+from pipeline.cli import compile as compilation
 from pipeline.cli import eval as evaluation
 from pipeline.errors import ConfigError, GraphError, ModelError, SightlineError
 
@@ -45,6 +46,7 @@ app.command("eval")(evaluation.command)
 app.command("engines")(engines.command)
 app.command("bench")(bench.command)
 app.command("parity")(parity.command)
+app.command("compile")(compilation.command)
 app.command("quant-report")(quant_report.command)
 app.command("record")(record.record_command)
 app.command("replay")(record.replay_command)

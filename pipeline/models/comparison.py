@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import engines
 from engines import Engine, EngineUnavailable, Network, ProgramError, border
 from pipeline.models.manifest import PreprocessSpec
-from pipeline.models.samples import Samples, Tensors, samples
+from pipeline.models.samples import Tensors, samples
 
 #: How far an output may be away, as a share of its largest magnitude in the source's outputs.
 TOLERANCES = {"fp32": 1e-3, "fp16": 2e-2, "bf16": 5e-2, "int8": 0.25}
@@ -97,11 +97,12 @@ def compare(
     # A converter knows the tensors of formats whose engine does not tell them.
     source = replace(source, inputs=source.inputs or network.inputs,
                      outputs=source.outputs or network.outputs)  # fmt: skip
-    source = _declared(source)
+    source = declared(source)
     network = replace(network, inputs=source.inputs, outputs=source.outputs)
     given = samples(source.inputs, preprocess, pictures)
     pair = natural_engine(source), natural_engine(network, isolate=True)
-    expected, found = run(pair[0], source, given), run(pair[1], network, given)
+    expected, found = (run(engine, one, given.inputs)
+                       for engine, one in zip(pair, (source, network), strict=True))  # fmt: skip
     tolerance = TOLERANCES[precision]
     return Comparison(
         source, network, pair, given.told, tolerance, differences(expected, found, tolerance)
@@ -133,13 +134,13 @@ def natural_engine(network: Network, *, isolate: bool = False) -> Engine:
     raise ProgramError(f"{network}: no engine runs networks in {network.format}")
 
 
-def run(engine: Engine, network: Network, given: Samples) -> tuple[Tensors, ...]:
-    """Every output of each run, by name. Raises `EngineError`."""
+def run(engine: Engine, network: Network, given: Iterable[Tensors]) -> tuple[Tensors, ...]:
+    """Every output of each run, by name, on a new engine. Raises `EngineError`."""
     runs = []
     with engine:
         engine.init()
         engine.prepare(network)
-        for inputs in given.inputs:
+        for inputs in given:
             for spec in engine.inputs:
                 border.give(engine, spec.name, inputs[spec.name])
             engine.forward()
@@ -147,7 +148,7 @@ def run(engine: Engine, network: Network, given: Samples) -> tuple[Tensors, ...]
     return tuple(runs)
 
 
-def _declared(network: Network) -> Network:
+def declared(network: Network) -> Network:
     """The network with its tensors, read by its natural engine where they are not declared."""
     if network.inputs and network.outputs:
         return network

@@ -23,6 +23,8 @@ from pipeline.resources import shipped
 
 #: So many pictures are compared, this many apart.
 PICTURES, APART = 8, 10
+#: Frames between two that are taken from a long video: what lies between has to be decoded too.
+MOST_APART = 50
 #: Width and height of a picture where the network takes any.
 ANY_SIZE = 320
 #: How a picture gets into a network that no manifest describes.
@@ -105,19 +107,22 @@ def preprocessor(
     return Preprocessor(how, width, height, spec.dtype, spec.layout)
 
 
-def frames(pictures: str, count: int, apart: int) -> Iterator[SourceFrame]:
+def frames(pictures: str, count: int, apart: int | None = None) -> Iterator[SourceFrame]:
     """Frames of a video, an image, or whatever `open_source` opens.
 
     Args:
         pictures: the URI or path.
         count: at most so many.
-        apart: every so many-th, the first one included.
+        apart: every so many-th, the first one included; None to spread them over the source, where
+            that says how long it is, but no more than `MOST_APART`.
 
     Raises:
         SourceError: they cannot be read.
     """
     with closing(_source(pictures)) as source:
-        source.open()
+        there = source.open().frames
+        if apart is None:
+            apart = APART if there is None else min(max(there // count, 1), MOST_APART)
         yield from islice(source.frames(), 0, count * apart, apart)
 
 

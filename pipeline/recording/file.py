@@ -117,6 +117,10 @@ class Recording:
     ) -> None:
         self._zip.close()
 
+    def __len__(self) -> int:
+        """How many packets there are."""
+        return sum(name.endswith(".json") for name in self._zip.namelist()) - 1
+
     def packets(self) -> Iterator[Packet[Any]]:
         """The packets in the order they were recorded.
 

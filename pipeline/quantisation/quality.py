@@ -1,0 +1,275 @@
+"""How good a network in eight bits is, by what it is for: detections, embeddings, or tensors.
+
+A judge has seen what the network makes of the held-out samples in float32, and is shown what the
+device makes of them. Quality is the share that is kept, 1 where nothing is lost.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+import engines
+from engines import Network
+from engines.difference import Difference
+from engines.sim_npu import artefact as artefacts
+from engines.sim_npu.artefact import Artefact
+from engines.sim_npu.profiles import find
+from pipeline.detection.postprocess import Postprocessor
+from pipeline.errors import DataError
+from pipeline.evaluation.detection_ap import average_precisions
+from pipeline.evaluation.mot_files import (
+    ANY_CLASS,
+    MotTable,
+    of_classes,
+    rows_of_frame,
+    table_from_rows,
+)
+from pipeline.models.comparison import run
+from pipeline.models.manifest import Manifest
+from pipeline.models.samples import Tensors
+from pipeline.quantisation.inputs import Material, Sample
+from pipeline.tracking.gallery import normalised
+
+#: A detection is an object from here on, and below the fainter one it is nothing.
+SURE, FAINT = 0.25, 0.05
+
+Outputs = Sequence[Tensors]
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What is kept of a network's quality in eight bits.
+
+    Attributes:
+        value: share that is kept; 1 is all, and a lucky network may keep more.
+        finer: tells two of the same value apart; higher is better.
+        figures: what both are made of, by name.
+    """
+
+    value: float
+    finer: float
+    figures: dict[str, float]
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Sorts from worst to best; what is less than a percent is left to the finer measure."""
+        return round(self.value, 2), self.finer
+
+
+class Judge(ABC):
+    """Compares what a device makes of the held-out samples with what it should make.
+
+    Attributes:
+        measure: what `Quality.value` is, for people.
+    """
+
+    measure: str
+
+    @abstractmethod
+    def __call__(self, found: Outputs) -> Quality:
+        """The quality of these outputs, one a sample, by name."""
+
+
+class DetectorJudge(Judge):
+    """Average precision of the detections, at an overlap of 0.5.
+
+    What the network is sure of in float32 has to be found; what it is less sure of is neither
+    demanded nor counted as wrong. Where ground truth is known, the precision against that must not
+    drop either: the lesser share counts.
+
+    Args:
+        manifest: of the detector.
+        material: with the held-out samples.
+        expected: the network's outputs in float32.
+        classes: names of those that count; None for all.
+
+    Raises:
+        DataError: the network finds nothing.
+        ConfigError: it does not know such a class.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        material: Material,
+        expected: Outputs,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        assert manifest.head is not None  # `load_model` refuses such a manifest
+        labels = manifest.class_names
+        self._decode = Postprocessor(manifest.head, labels, score=FAINT, classes=classes)
+        self._samples = material.held_out
+        self._own = np.arange(1, len(labels) + 1)
+        exact = self._table(expected, self._own)
+        self._sure = replace(exact, scores=np.asarray(exact.scores >= SURE, np.float64))
+        if not self._sure.scores.any():
+            raise DataError(
+                f"{material.told}: the network finds nothing there; calibrate with pictures of "
+                f"what it is for: {', '.join(classes or labels)[:60]} …"
+            )
+        self.measure, self._base = "AP50 against float32's detections", 0.0
+        if truth := material.truth:
+            named, wanted = truth.numbers, classes or labels
+            self._theirs = np.array([named.get(label, 0) for label in labels]) if named else None
+            rows = truth.over({sample.frame for sample in self._samples})
+            self._truth = of_classes(rows, [named[name] for name in wanted if name in named])
+            self._base = _mean_ap(self._truth, self._table(expected, self._theirs), 0.5)
+        if self._base > 0:
+            self.measure += f" and, as a share of float32's, against {truth and truth.source}"
+
+    def __call__(self, found: Outputs) -> Quality:
+        table = self._table(found, self._own)
+        agreed, finer = (_mean_ap(self._sure, table, iou) for iou in (0.5, 0.75))
+        figures = {"AP50 of float32's": agreed, "AP75 of float32's": finer}
+        if not self._base > 0:
+            return Quality(agreed, finer, figures)
+        right = _mean_ap(self._truth, self._table(found, self._theirs), 0.5)
+        figures |= {"AP50": right, "AP50 in float32": self._base}
+        return Quality(min(agreed, right / self._base), finer, figures)
+
+    def _table(self, outputs: Outputs, numbers: NDArray[np.int64] | None) -> MotTable:
+        """The detections with the class number of each label, or without classes."""
+        rows = [np.empty((0, 8))]
+        for sample, tensors in zip(self._samples, outputs, strict=True):
+            assert sample.placement is not None  # a detector sees whole pictures
+            found = self._decode(tensors, sample.placement)
+            classes = ANY_CLASS if numbers is None else numbers[found.labels]
+            boxes = found.boxes_xyxy
+            rows.append(rows_of_frame(sample.frame, -1, boxes, found.scores, classes))
+        return table_from_rows(np.concatenate(rows), "detections")
+
+
+class EmbedderJudge(Judge):
+    """Whether embeddings point where they did, and find the same object again.
+
+    Args:
+        samples: the held-out crops.
+        expected: their embeddings in float32.
+    """
+
+    measure = "the lesser of mean cosine and rank-1, against float32"
+
+    def __init__(self, samples: Sequence[Sample], expected: Outputs) -> None:
+        self._exact = _embeddings(expected)
+        self._ids = np.array([sample.identity for sample in samples])
+        self._frames = np.array([sample.frame for sample in samples])
+        self._base = self._rank_one(self._exact)
+
+    def __call__(self, found: Outputs) -> Quality:
+        embeddings = _embeddings(found)
+        cosine = float((embeddings * self._exact).sum(1).mean())
+        right = self._rank_one(embeddings)
+        if right is None or not self._base:
+            return Quality(cosine, cosine, {"cosine": cosine})
+        return Quality(
+            min(cosine, right / self._base),
+            cosine,
+            {"cosine": cosine, "rank-1": right, "rank-1 in float32": self._base},
+        )
+
+    def _rank_one(self, embeddings: NDArray[np.float32]) -> float | None:
+        """How often the nearest crop of other frames is of the same object.
+
+        Of those crops that have one there; None where no object is known twice.
+        """
+        cosines = embeddings @ embeddings.T
+        cosines[self._frames[:, None] == self._frames] = -np.inf
+        same = (self._ids[:, None] == self._ids) & (cosines > -np.inf)
+        asked = same.any(1) & (self._ids >= 0)
+        right = np.take_along_axis(same, cosines.argmax(1)[:, None], 1)[:, 0]
+        return float(right[asked].mean()) if asked.any() else None
+
+
+class TensorJudge(Judge):
+    """The direction of the worst output, of a network nobody says more of.
+
+    Args:
+        expected: outputs in float32.
+    """
+
+    measure = "cosine of the worst output, against float32"
+
+    def __init__(self, expected: Outputs) -> None:
+        self._expected = expected
+
+    def __call__(self, found: Outputs) -> Quality:
+        apart = {name: Difference() for name in self._expected[0]}
+        for exact, ours in zip(self._expected, found, strict=True):
+            for name, difference in apart.items():
+                difference.add(exact[name], ours[name])
+        figures = {f"cosine {name}": one.cosine for name, one in apart.items()}
+        decibels = {name: one.snr_db for name, one in apart.items()}
+        figures |= {f"SNR {name}": value for name, value in decibels.items() if isfinite(value)}
+        return Quality(min(one.cosine for one in apart.values()), min(decibels.values()), figures)
+
+
+def judge_of(
+    manifest: Manifest | None,
+    material: Material,
+    expected: Outputs,
+    classes: Sequence[str] | None = None,
+) -> Judge:
+    """The judge for a network.
+
+    Args:
+        manifest: of its model; None where there is none.
+        material: with the held-out samples.
+        expected: what the network makes of these in float32.
+        classes: of a detector, those that count; None for all.
+
+    Raises:
+        DataError: a detector has nothing to find.
+        ConfigError: it does not know such a class.
+    """
+    if manifest is not None and manifest.task == "embed":
+        return EmbedderJudge(material.held_out, expected)
+    if manifest is not None and material.held_out[0].placement is not None:
+        return DetectorJudge(manifest, material, expected, classes)
+    return TensorJudge(expected)
+
+
+def on_device(artefact: Artefact, profile: str, samples: Sequence[Sample]) -> Outputs:
+    """What the simulated device makes of each sample, in float32.
+
+    Args:
+        artefact: compiled for the profile.
+        profile: as an engine takes it: a name, or a YAML file.
+        samples: with every input of the network.
+
+    Raises:
+        EngineError: it does not run.
+    """
+    with TemporaryDirectory(prefix="sightline-compile-") as folder:
+        path = Path(folder) / "trial.slnpu"
+        artefacts.write(artefact, path)
+        network = Network(
+            path, artefacts.TARGET, precision=find(profile).precision, target=artefact.profile
+        )
+        engine = engines.create("compile", artefacts.TARGET, profile=profile)
+        return run(engine, network, (sample.tensors for sample in samples))
+
+
+def _mean_ap(truth: MotTable, found: MotTable, iou: float) -> float:
+    """Mean over all classes, each counting by how many objects of it there are to find.
+
+    So a class that is seen once does not weigh as much as one seen a hundred times.
+    """
+    by_class = average_precisions(truth, found, iou)
+    if ANY_CLASS in by_class:
+        return by_class[ANY_CLASS]
+    counts = [int((of_classes(truth, [label]).scores != 0).sum()) for label in by_class]
+    return float(np.average(list(by_class.values()), weights=counts)) if by_class else 0.0
+
+
+def _embeddings(outputs: Outputs) -> NDArray[np.float32]:
+    """(N, D), each of length 1, of the first output."""
+    rows = [next(iter(tensors.values())).reshape(1, -1) for tensors in outputs]
+    return normalised(np.concatenate(rows).astype(np.float32))
