@@ -174,8 +174,8 @@ def _show(made: Compilation) -> None:
         f"{report['device_s'] * 1e3:.2f} ms on one core of {report['profile']['name']}, "
         f"{report['attained']:.0%} of its peak"
     )
-    worst = [f"{one['layer']} {one['share']:.0%}" for one in report["blame"][:_WORST]]
-    typer.echo(f"most of the loss: {', '.join(worst)}")
+    if worst := [f"{one['layer']} {one['share']:.0%}" for one in report["blame"][:_WORST]]:
+        typer.echo(f"most of the loss: {', '.join(worst)}")
     value, gate = report["quality"]["value"], report["min_quality"]
     if made.passed:
         typer.echo(f"compiled: {made.path} keeps {value:.1%}")

@@ -21,6 +21,7 @@ from engines.sim_npu import profiles
 from engines.sim_npu.artefact import Artefact
 from engines.sim_npu.compiler.blame import Blame, blame
 from engines.sim_npu.compiler.compile import Choice, finish, prepare, quantised, told
+from engines.sim_npu.compiler.inspection import inspect
 from engines.sim_npu.profiles import Profile
 from pipeline.errors import ModelError
 from pipeline.models.comparison import declared, natural_engine, run
@@ -112,6 +113,7 @@ class Bench:
         self.device, self._profile, self._hear = profiles.find(profile), profile, listener
         listener(f"reading {request.source}")
         material = gather(network.inputs, subject.manifest, request)
+        self._integers = self.device.precision == "int8"
         self._held_out, self.told_of = material.held_out, material.told
         listener(f"running the network over {material.told}")
         inputs = [sample.tensors for sample in material.held_out]
@@ -122,9 +124,9 @@ class Bench:
         self.prepared = prepare(network.path, (sample.tensors for sample in material.calibration))
 
     def choices(self, wishes: Wishes) -> list[Choice]:
-        """What is tried first; nothing is to be chosen where no ranges are needed."""
+        """What is tried first; where no ranges are needed there is nothing to choose."""
         base = Choice(rounding=wishes.rounding, keep_float=wishes.keep_float)
-        if self.prepared.given is not None or self.device.precision != "int8":
+        if self.prepared.given is not None or not self._integers:
             return [base]
         return choices(base, wishes.method, wishes.per_channel)
 
@@ -136,9 +138,13 @@ class Bench:
         return Trial.of(choice, artefact, self._judge(found))
 
     def blame(self, choice: Choice) -> list[Blame]:
-        """What each layer costs, the worst first."""
+        """What each layer costs, the worst first; nothing on a device that computes in floats."""
         self._hear("looking for the layers to blame")
-        return blame(quantised(self.prepared, choice), self._probes)
+        return blame(quantised(self.prepared, choice), self._probes) if self._integers else []
+
+    def inspect(self, choice: Choice) -> list[dict[str, Any]]:
+        """What every tensor holds in float32 and in int8."""
+        return inspect(quantised(self.prepared, choice), self._probes) if self._integers else []
 
     def suspects(self, choice: Choice) -> list[tuple[str, ...]]:
         """The nodes that go to the host with each layer, the costliest first."""
@@ -196,6 +202,7 @@ def compile_model(
         "source": facts(network, [network.path]),
         "profile": asdict(bench.device),
         **found,
+        "tensors": bench.inspect(taken.choice),
         "versions": versions(),
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
