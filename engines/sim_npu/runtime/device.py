@@ -126,6 +126,7 @@ class Device:
         self._lock = RLock()
         self._ready_at = 0.0
         self._hung_at = 0.0
+        self._silent = False  # it hangs, and somebody has waited for it in vain
         self._taken = 0
         self._flips = 0
         self._cores: list[_Core] = []
@@ -172,7 +173,7 @@ class Device:
         with self._lock:
             if self.condition is Condition.GONE:
                 raise EngineUnavailable(f"{self}: the device is gone; plug it in")
-            self.condition = Condition.RUNNING
+            self.condition, self._silent = Condition.RUNNING, False
             self.boots += 1
             self._ready_at = self.now + self.profile.load_s
             self._cores = [_Core(self._ready_at) for _ in range(self.profile.cores)]
@@ -223,7 +224,7 @@ class Device:
         """That the device runs, and knows the network.
 
         Raises:
-            EngineUnavailable: it is off, gone or crashed.
+            EngineUnavailable: it is off, gone, crashed, or known to hang.
             ForwardError: the firmware was started again since the network was loaded.
         """
         self._require_running()
@@ -244,9 +245,10 @@ class Device:
             wait: for a place in the queue, as long as jobs end.
 
         Raises:
-            EngineUnavailable: the device is off, gone or crashed.
+            EngineUnavailable: as `require`.
             ForwardError: the queue is full, the memory is, or the firmware was started again since
                 the network was loaded.
+            ProgramError: the network no longer fits beside those of the other cores.
         """
         asked = self.now
         while True:
@@ -273,7 +275,7 @@ class Device:
             late_s: how long after its end it may still be waited for, seconds.
 
         Raises:
-            EngineUnavailable: the device went away, or its firmware crashed.
+            EngineUnavailable: the device went away, crashed, or left another job unanswered.
             ForwardError: the firmware was started again since, or hangs; `late_s` has passed.
         """
         until = max(self.now, job.end) + late_s
@@ -286,6 +288,7 @@ class Device:
             if end == until == inf:
                 raise ForwardError(f"{self}: it hangs and would never answer; restart it")
             if self.now >= until:
+                self._silent = True
                 raise ForwardError(f"{self}: no answer {late_s:g} s after it was due; restart it")
             self.time.wait_until(min(end, until))
 
@@ -381,8 +384,9 @@ class Device:
         return inf if stuck else job.end
 
     def _require_running(self) -> None:
-        """A device that hangs looks as if it ran."""
-        if self.condition in (Condition.RUNNING, Condition.HUNG):
+        """A device that hangs looks as if it ran, until a job was waited for in vain."""
+        unnoticed = self.condition is Condition.HUNG and not self._silent
+        if self.condition is Condition.RUNNING or unnoticed:
             return
         remedy = "plug it in" if self.condition is Condition.GONE else "boot it"
         raise EngineUnavailable(f"{self}: the device is {self.condition.value}; {remedy}")

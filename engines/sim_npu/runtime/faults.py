@@ -11,8 +11,6 @@ from typing import Any
 from engines.errors import OptionError
 from engines.sim_npu.runtime.device import Device
 
-_EVERYTHING = 2**62
-
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
@@ -22,7 +20,7 @@ class _Kind:
         begin: orders it, with its amount.
         end: takes back what a boot does not.
         amount: what is to be counted; empty where there is nothing to count.
-        usual: amount where none is given.
+        usual: amount where none is given; 0: all there is.
     """
 
     begin: Callable[[Device, float], None]
@@ -38,10 +36,9 @@ KINDS = {
     "flip": _Kind(lambda device, n: device.flip(int(n)), lambda d: d.flip(0), "bits", 1),
     "throttle": _Kind(Device.throttle, lambda d: d.throttle(1), "times as slow", 2),
     "out_of_memory": _Kind(
-        lambda device, n: device.take_memory(int(n)),
+        lambda device, n: device.take_memory(int(n) or device.profile.memory_bytes),
         lambda device: device.take_memory(0),
         "bytes",
-        _EVERYTHING,
     ),
 }
 

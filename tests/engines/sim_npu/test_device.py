@@ -153,11 +153,14 @@ def test_a_hung_device_takes_jobs_and_never_answers(running: Running) -> None:
     device.hang()
     after = device.submit(running.a, MILLISECOND)
     device.finish(done)
+    with pytest.raises(ForwardError, match="would never answer"):
+        device.finish(after)
     with pytest.raises(ForwardError, match=r"no answer 0\.5 s after it was due; restart it"):
         device.finish(before, late_s=0.5)
     assert device.now == before.end + 0.5
-    with pytest.raises(ForwardError, match="would never answer"):
-        device.finish(after)
+    for use in (lambda: device.finish(after, 0.5), lambda: device.submit(running.a, MILLISECOND)):
+        with pytest.raises(EngineUnavailable, match="is hung; boot it"):
+            use()
 
 
 @pytest.mark.parametrize("fault", [Device.crash, Device.hang])
