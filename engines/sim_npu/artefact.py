@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import prod
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ProgramError
+from engines.sim_npu.header import Value, parsed
 
 MAGIC = b"SLNPU\r\n\x1a"
 VERSION = 1
@@ -28,6 +28,11 @@ TARGET = "sim-npu"
 _HEAD = struct.Struct("<8sII")
 _ALIGNMENT = 64
 _DTYPES = ("int8", "uint8", "int32", "float32")
+#: Of one tensor. It is computed here in float32 or float64, so a larger one could take this machine
+#: all its memory, whatever the profile's device has.
+MAX_ELEMENTS, MAX_AXES = 2**27, 8
+#: The smallest and largest of a tensor: float32, and no less exact than that.
+_SCALES = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +148,13 @@ def read(path: Path) -> Artefact:
         raise ProgramError(f"{path}: cannot be read: {error.strerror}") from error
     start, end = _checked(path, content)
     try:
-        return _artefact(json.loads(content[start:end]), memoryview(content)[end:-32])
-    except (KeyError, TypeError, ValueError) as error:
+        artefact = _artefact(parsed(content[start:end]), memoryview(content)[end:-32])
+        _check_order(artefact)
+    except ValueError as error:
         raise ProgramError(f"{path}: its header is not what version {VERSION} has: {error}") from (
             error
         )
+    return artefact
 
 
 def _checked(path: Path, content: bytes) -> tuple[int, int]:
@@ -166,6 +173,8 @@ def _checked(path: Path, content: bytes) -> tuple[int, int]:
         )
     if sha256(content[:-32]).digest() != content[-32:]:
         raise ProgramError(f"{path}: truncated or changed since it was compiled (SHA-256 differs)")
+    if _HEAD.size + length + 32 > len(content):
+        raise ProgramError(f"{path}: its header of {length} bytes is longer than the file")
     return _HEAD.size, _HEAD.size + length
 
 
@@ -184,11 +193,24 @@ class _Arrays:
         return {"dtype": array.dtype.name, "shape": list(array.shape), "start": start}
 
 
-def _array(place: dict[str, Any], content: memoryview) -> NDArray[Any]:
-    dtype = np.dtype(place["dtype"]).newbyteorder("<")
-    return np.frombuffer(content, dtype, prod(place["shape"]), place["start"]).reshape(
-        place["shape"]
-    )
+def _array(place: Value, content: memoryview) -> NDArray[Any]:
+    """A view of the file; nothing is allocated."""
+    name = place["dtype"].text()
+    if name not in _DTYPES:
+        raise ValueError(f"an array of {name[:40]}: expected one of {', '.join(_DTYPES)}")
+    dtype, shape = np.dtype(name).newbyteorder("<"), _shape(place["shape"], 0)
+    start = place["start"].whole(0, len(content))
+    if start + prod(shape) * dtype.itemsize > len(content):
+        raise ValueError(f"an array {list(shape)} at {start} goes beyond the file")
+    return np.frombuffer(content, dtype, prod(shape), start).reshape(shape)
+
+
+def _shape(value: Value, least: int) -> tuple[int, ...]:
+    """At least so many axes, of at least that length."""
+    shape = tuple(length.whole(least, MAX_ELEMENTS) for length in value.each(MAX_AXES, least))
+    if prod(shape) > MAX_ELEMENTS:
+        raise ValueError(f"a tensor {list(shape)}: expected at most {MAX_ELEMENTS} elements")
+    return shape
 
 
 def _header(artefact: Artefact, arrays: _Arrays) -> dict[str, Any]:
@@ -229,39 +251,65 @@ def _layer_header(layer: Layer, arrays: _Arrays) -> dict[str, Any]:
     }
 
 
-def _artefact(header: dict[str, Any], content: memoryview) -> Artefact:
+def _artefact(header: Value, content: memoryview) -> Artefact:
     return Artefact(
-        profile=header["profile"],
-        profile_sha256=header["profile_sha256"],
-        rounding=header["rounding"],
-        source_sha256=header["source_sha256"],
-        tensors={
-            name: Tensor(tuple(shape), scale, zero_point)
-            for name, (shape, scale, zero_point) in header["tensors"].items()
-        },
-        segments=tuple(_segments(header["segments"], content)),
-        inputs=tuple(header["inputs"]),
-        outputs=tuple(header["outputs"]),
-        report=header["report"],
+        profile=header["profile"].text(),
+        profile_sha256=header["profile_sha256"].text(),
+        rounding=header["rounding"].text(),
+        source_sha256=header["source_sha256"].text(),
+        tensors={name: _tensor(value) for name, value in header["tensors"].members()},
+        segments=tuple(_segment(value, content) for value in header["segments"].each()),
+        inputs=header["inputs"].texts(),
+        outputs=header["outputs"].texts(),
+        report=header["report"].plain(),
     )
 
 
-def _segments(headers: list[dict[str, Any]], content: memoryview) -> Iterator[Segment]:
-    for header in headers:
-        yield Segment(
-            tuple(header["inputs"]),
-            tuple(header["outputs"]),
-            tuple(
-                Layer(
-                    layer["name"],
-                    layer["operator"],
-                    tuple(layer["inputs"]),
-                    layer["output"],
-                    layer["attributes"],
-                    {name: _array(place, content) for name, place in layer["constants"].items()},
-                    layer["cycles"],
-                )
-                for layer in header["layers"]
-            ),
-            _array(header["network"], content).tobytes(),
-        )
+def _tensor(value: Value) -> Tensor:
+    shape, scale, zero_point = value.each(3, 3)
+    return Tensor(_shape(shape, 1), scale.number(*_SCALES), zero_point.whole(-128, 127))
+
+
+def _segment(value: Value, content: memoryview) -> Segment:
+    return Segment(
+        value["inputs"].texts(),
+        value["outputs"].texts(),
+        tuple(_layer(layer, content) for layer in value["layers"].each()),
+        _array(value["network"], content).tobytes(),
+    )
+
+
+def _layer(value: Value, content: memoryview) -> Layer:
+    return Layer(
+        value["name"].text(),
+        value["operator"].text(),
+        value["inputs"].texts(),
+        value["output"].text(),
+        {name: _attribute(one) for name, one in value["attributes"].members()},
+        {name: _array(place, content) for name, place in value["constants"].members()},
+        value["cycles"].whole(),
+    )
+
+
+def _attribute(value: Value) -> int | list[int]:
+    """Every attribute of every operator is a natural number, or several."""
+    return [one.whole() for one in value.each()] if value.is_list() else value.whole()
+
+
+def _check_order(artefact: Artefact) -> None:
+    """Raises `ValueError` where something is read that is not there yet, or made twice."""
+    known, read = set(artefact.inputs), set[str]()
+    for number, segment in enumerate(artefact.segments):
+        read.update(segment.inputs)
+        if missing := sorted(set(segment.inputs) - known):
+            raise ValueError(f"segment {number} reads {missing[0]!r}, which nothing before makes")
+        made = [layer.output for layer in segment.layers] or list(segment.outputs)
+        if missing := sorted(set(segment.outputs) - set(made)):
+            raise ValueError(f"segment {number} gives {missing[0]!r}, which it does not make")
+        if len({*known, *made}) < len(known) + len(made):
+            raise ValueError(f"segment {number} makes a tensor that is there already")
+        known.update(segment.outputs)
+    if missing := sorted({*artefact.outputs} - known.difference(artefact.inputs)):
+        raise ValueError(f"no segment makes the output {missing[0]!r}")
+    if unread := sorted({*artefact.inputs} - read):
+        raise ValueError(f"no segment reads the input {unread[0]!r}")

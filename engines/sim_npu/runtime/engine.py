@@ -94,7 +94,10 @@ class SimNpuEngine(Engine):
         _require_profile(program, self._artefact, device.profile)
         self.precision = device.profile.precision
         self._stored = {name: _stored(name, one) for name, one in self._artefact.tensors.items()}
-        self._parts = [self._part(segment) for segment in self._artefact.segments]
+        try:
+            self._parts = [self._part(segment) for segment in self._artefact.segments]
+        except ProgramError as error:
+            raise ProgramError(f"{program}: {error}") from error
         self._jobs: list[Job] = []
         size = sum(part.size for part in self._on_device())
         core = None if self.options.core == AUTO else int(self.options.core)

@@ -9,7 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from engines.sim_npu.artefact import Segment
+from engines.errors import ProgramError
+from engines.sim_npu.artefact import Layer, Segment
 from engines.sim_npu.runtime.host import HostProgram
 from engines.sim_npu.runtime.program import peak_bytes
 
@@ -35,11 +36,18 @@ class FloatProgram:
         for layer in segment.layers:
             self.cycles_by_layer[layer.name] += layer.cycles
         self.cycles = self.cycles_by_layer.total()
-        self.macs: int = sum(layer.attributes["macs"] for layer in segment.layers)
+        self.macs = sum(_count(layer, "macs") for layer in segment.layers)
         sizes = {name: spec.dtype.itemsize * prod(spec.shape) for name, spec in self.specs.items()}
-        sizes |= {layer.output: layer.attributes["bytes"] for layer in segment.layers}
+        sizes |= {layer.output: _count(layer, "bytes") for layer in segment.layers}
         self.size = len(segment.network) + peak_bytes(segment, sizes)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The segment's outputs."""
         return self._program.run(inputs)
+
+
+def _count(layer: Layer, name: str) -> int:
+    found = layer.attributes.get(name)
+    if not isinstance(found, int):
+        raise ProgramError(f"layer {layer.name!r}: {name} is {found}, expected an integer")
+    return found

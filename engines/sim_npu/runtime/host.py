@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, MutableSequence
 from typing import Any
 
 import numpy as np
@@ -30,18 +30,45 @@ class HostProgram:
 
     def __init__(self, segment: Segment, threads: int = 1) -> None:
         try:
+            _require_whole(segment.network)
             self._session = cpu_session(segment.network, threads)
         except Exception as error:
             raise ProgramError(
                 f"host segment with outputs {', '.join(segment.outputs)}: cannot be loaded: {error}"
             ) from error
         self._names = list(segment.outputs)
-        nodes = (*self._session.get_inputs(), *self._session.get_outputs())
-        self.specs = {node.name: _spec(node) for node in nodes}
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        self.specs = {node.name: _spec(node) for node in (*inputs, *outputs)}
+        given, made = {node.name for node in inputs}, {node.name for node in outputs}
+        if given != set(segment.inputs) or not made.issuperset(segment.outputs):
+            raise ProgramError(
+                f"host segment with outputs {', '.join(segment.outputs)}: its network makes "
+                f"{', '.join(sorted(made))} of {', '.join(sorted(given))}"
+            )
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The segment's outputs."""
         return dict(zip(self._names, self._session.run(self._names, dict(inputs)), strict=True))
+
+
+def _require_whole(network: bytes) -> None:
+    """Raises `ProgramError` where a tensor's numbers lie in another file of this machine."""
+    import onnx
+
+    for tensor in _tensors(onnx.load_from_string(network)):
+        if tensor.external_data or tensor.data_location == tensor.EXTERNAL:
+            raise ProgramError(f"tensor {tensor.name!r} is said to lie in another file")
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """Every `onnx.TensorProto` anywhere in a message of ONNX."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for inner in value if isinstance(value, MutableSequence) else [value]:
+                yield from _tensors(inner)
 
 
 def _spec(node: Any) -> TensorSpec:

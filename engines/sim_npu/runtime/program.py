@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from engines.errors import ProgramError, TensorError
 from engines.sim_npu.artefact import Artefact, Layer, Segment, Tensor
-from engines.sim_npu.operators import MAX_SHIFT, OPERATORS, ROUNDINGS
 from engines.sim_npu.runtime.arithmetic import step
+from engines.sim_npu.runtime.checks import check
 from engines.sim_npu.runtime.sums import Bytes
 
 Int8 = NDArray[np.int8]
@@ -40,7 +40,7 @@ class DeviceProgram:
         self._tensors = {name: artefact.tensors[name] for name in _names(artefact, segment)}
         self._inputs, self._outputs = segment.inputs, segment.outputs
         for layer in segment.layers:
-            _check(layer, artefact.rounding)
+            check(layer, self._tensors, artefact.rounding)
         self._layers = segment.layers
         self._steps = [
             step(layer, self._tensors, artefact.rounding, threads) for layer in segment.layers
@@ -53,7 +53,6 @@ class DeviceProgram:
         self.macs = sum(_macs(layer, self._tensors) for layer in segment.layers)
         sizes = {name: prod(tensor.shape) for name, tensor in self._tensors.items()}
         self.size = self._constant_bytes() + peak_bytes(segment, sizes)
-        self._rehearse()
 
     def run(self, inputs: Mapping[str, Int8]) -> dict[str, Int8]:
         """All layers once.
@@ -73,17 +72,6 @@ class DeviceProgram:
             for name in dead:
                 del alive[name]
         return {name: _flipped(alive[name]).view(np.int8) for name in self._outputs}
-
-    def _rehearse(self) -> None:
-        """Each layer once on zeros: what it makes must have the shape the artefact says."""
-        for layer, run in zip(self._layers, self._steps, strict=True):
-            zeros = [np.zeros(self._tensors[name].shape, np.uint8) for name in layer.inputs]
-            try:
-                found = run(*zeros).shape
-            except Exception as error:
-                raise ProgramError(f"layer {layer.name!r}: does not run: {error}") from error
-            if found != (wanted := self._tensors[layer.output].shape):
-                raise ProgramError(f"layer {layer.name!r}: makes {found}, expected {wanted}")
 
     def _taken(self, name: str, array: Int8) -> Bytes:
         tensor = self._tensors[name]
@@ -145,41 +133,3 @@ def _last_uses(segment: Segment) -> list[list[str]]:
         if name not in segment.outputs:
             dead[index].append(name)
     return dead
-
-
-def _check(layer: Layer, rounding: str) -> None:
-    """Raises `ProgramError` where the layer is not what its operator's row says."""
-    if rounding not in ROUNDINGS:
-        raise ProgramError(f"rounding {rounding!r}; there are {', '.join(ROUNDINGS)}")
-    row = OPERATORS.get(layer.operator)
-    if row is None:
-        raise ProgramError(
-            f"layer {layer.name!r}: the device has no operator {layer.operator!r}; it has "
-            f"{', '.join(OPERATORS)}"
-        )
-    if row.inputs and len(layer.inputs) != row.inputs:
-        raise ProgramError(
-            f"layer {layer.name!r}: {layer.operator} takes {row.inputs} inputs, not "
-            f"{len(layer.inputs)}"
-        )
-    wanted = {*row.constants, *row.rescaling(rounding)}
-    if missing := sorted(wanted - layer.constants.keys()):
-        raise ProgramError(f"layer {layer.name!r}: {layer.operator} needs {', '.join(missing)}")
-    if missing := sorted({name for name, _ in row.attributes} - layer.attributes.keys()):
-        raise ProgramError(f"layer {layer.name!r}: {layer.operator} needs {', '.join(missing)}")
-    _check_rescaling(layer, row.rescaling(rounding))
-
-
-def _check_rescaling(layer: Layer, names: tuple[str, ...]) -> None:
-    """One factor a channel, two of a sum, else one; no shift beyond what is exact."""
-    count = {"add": 2, "mul": 1, "average_pool": 1}.get(layer.operator)
-    if count is None and names:
-        count = len(layer.constants["weights"])
-    for name in names:
-        found = layer.constants[name].size
-        if found != (1 if name == "shift" and layer.operator == "add" else count):
-            raise ProgramError(
-                f"layer {layer.name!r}: {layer.operator} has {found} of {name}, expected {count}"
-            )
-    if "shift" in names and layer.constants["shift"].max() > MAX_SHIFT:
-        raise ProgramError(f"layer {layer.name!r}: shifts by more than {MAX_SHIFT}")
