@@ -260,7 +260,8 @@ def _global_average_pool(s: Step) -> list[Layer]:
 
 def _mean(s: Step, window: dict[str, Any]) -> list[Layer]:
     source = s.node.input[0]
-    ratio = s.tensor(source).scale / (s.made.scale * np.prod(window["kernel"]))
+    made, count = np.float32(s.made.scale), np.float32(np.prod(window["kernel"]))
+    ratio = np.float32(s.tensor(source).scale) / (made * count)
     constants = grid.rescaling(np.array([ratio]), s.network.rounding)
     return [s.layer("average_pool", (source,), window, constants)]
 

@@ -135,15 +135,23 @@ def pair(graph: Graph, layer: Layer) -> None:
 
 
 def average_pool(graph: Graph, layer: Layer) -> None:
-    """A convolution with ones, whose input's scale is the whole ratio."""
+    """Of the whole picture by its own kernel; else by a convolution with ones.
+
+    The convolution's input has the whole ratio for a scale, since not every ratio is that of a
+    weight's scale.
+    """
     (source,) = layer.inputs
-    channels = graph.tensors[source].shape[1]
-    weights = np.ones((channels, 1, *layer.attributes["kernel"]), np.uint8)
-    one, zero = graph.constant(np.float32(1)), graph.constant(np.uint8(0))
-    ratio = graph.constant(layer.constants["ratio"][0])
-    inputs = [source, ratio, graph.zero_point(source), graph.constant(weights), one, zero, one]
-    inputs.append(graph.zero_point(layer.output))
+    (_, channels, *lengths), kernel = graph.tensors[source].shape, layer.attributes["kernel"]
     window = {name: layer.attributes[name] for name in ("strides", "pads")}
+    if kernel == lengths and not any(window["pads"]):
+        inputs = [source, *graph.grid(source), *graph.grid(layer.output)]
+        kind = "QLinearGlobalAveragePool"
+        graph.add(kind, inputs, layer.output, domain=MICROSOFT, channels_last=0)
+        return
+    weights = graph.constant(np.ones((channels, 1, *kernel), np.uint8))
+    one, zero = graph.constant(np.float32(1)), graph.constant(np.uint8(0))
+    x = [source, graph.constant(layer.constants["ratio"][0]), graph.zero_point(source)]
+    inputs = [*x, weights, one, zero, one, graph.zero_point(layer.output)]
     graph.add("QLinearConv", inputs, layer.output, group=channels, **window)
 
 
