@@ -133,12 +133,12 @@ def _measure_here(
 ) -> Measurement:
     before_kb = _peak_kb()
     started = time.perf_counter()
-    first = _ready(subject)
+    first = ready(subject)
     load_s = time.perf_counter() - started
-    forward = _forward(first, inputs)
+    forward = forward_of(first, inputs)
     times, cpu_s = _timed(forward, seconds)
-    others = [_ready(subject) for _ in range(max(workers) - 1)]
-    forwards = [forward, *(_forward(engine, inputs) for engine in others)]
+    others = [ready(subject) for _ in range(max(workers) - 1)]
+    forwards = [forward, *(forward_of(engine, inputs) for engine in others)]
     fps = {n: _side_by_side(forwards[:n], seconds) for n in workers}
     grown_kb = _peak_kb() - before_kb
     precision = first.precision
@@ -164,14 +164,15 @@ def _peak_kb() -> int:
     return int(status.partition("VmHWM:")[2].split()[0])
 
 
-def _ready(subject: Subject) -> Engine:
+def ready(subject: Subject) -> Engine:
+    """A new engine with its program."""
     engine = subject.engine()
     engine.init()
     engine.prepare(subject.program)
     return engine
 
 
-def _forward(engine: Engine, inputs: dict[str, NDArray[Any]]) -> Callable[[], None]:
+def forward_of(engine: Engine, inputs: dict[str, NDArray[Any]]) -> Callable[[], None]:
     """Everything a stage does with an engine for one frame."""
     outputs = [spec.name for spec in engine.outputs]
 

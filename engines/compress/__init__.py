@@ -4,8 +4,8 @@ An ONNX model in, another one out with the same inputs and outputs; nothing is t
 is lost stays lost until somebody trains the result further.
 """
 
-from engines.compress.factorise import factorise
+from engines.compress.factorisation import factorise
 from engines.compress.layers import Change, Compressed
-from engines.compress.prune import prune
+from engines.compress.pruning import prune
 
 __all__ = ["Change", "Compressed", "factorise", "prune"]

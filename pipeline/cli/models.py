@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedCo
 from rich.progress import Progress as ProgressBar
 from rich.table import Column, Table
 
-from pipeline.cli import convert, sealed
+from pipeline.cli import compress, convert, sealed
 from pipeline.cli.console import console
 from pipeline.cli.options import Json
 from pipeline.models import Entry, entries, find, load_model, prove, pull
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 sealed.add_commands(app)
 app.command("convert")(convert.command)
+compress.add_commands(app)
 Name = Annotated[
     str, typer.Argument(help="A model's name, its folder, or a sealed file.", show_default=False)
 ]

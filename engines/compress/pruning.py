@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def prune(
     ratio: float | None = None,
     macs: float | None = None,
     norm: str = "l1",
+    multiple: int = 1,
     keep: Collection[str] = (),
 ) -> Compressed:
     """Takes the weakest channels out of every group of layers that share them.
@@ -50,6 +52,8 @@ def prune(
         macs: or share of the network's multiply-adds that is left, 0..1: every group loses the
             smallest same share of its channels that leads there.
         norm: one of `NORMS`.
+        multiple: each group keeps a multiple of so many channels, as many processors want it for
+            their registers; those of a group that cannot go come on top.
         keep: names of layers whose outputs stay as they are.
 
     Raises:
@@ -62,11 +66,13 @@ def prune(
     require_shares(ratio=ratio, macs=macs)
     if norm not in NORMS:
         raise OptionError(f"norm: expected one of {', '.join(NORMS)}, got {norm!r}")
+    if multiple < 1:
+        raise OptionError(f"multiple: expected 1 or more channels, got {multiple}")
     inputs = tuple(inputs)
     model, before = copied(model, inputs)
     flow = follow(model, before)
     _keep(flow, keep)
-    candidates = _Candidates(flow, NORMS[norm])
+    candidates = _Candidates(flow, NORMS[norm], multiple)
     if ratio is None:
         counts = cost.multiply_adds(before.graph)
         ratio = _ratio(lambda share: candidates.multiply_adds(share, counts), macs or 0.0)
@@ -121,13 +127,14 @@ class _Candidates:
     Args:
         flow: of the network.
         order: of the norm.
+        multiple: of channels that each group keeps.
 
     Attributes:
         unit: of each channel; those of one unit go together.
     """
 
-    def __init__(self, flow: Flow, order: int) -> None:
-        self._flow = flow
+    def __init__(self, flow: Flow, order: int, multiple: int) -> None:
+        self._flow, self._multiple = flow, multiple
         self.unit, self._reasons = flow.units()
         groups = self._groups(self._strength(order))
         free = _Free(self.unit[channels.ids] for channels in flow.channels.values())
@@ -136,7 +143,10 @@ class _Candidates:
 
     def staying(self, ratio: float) -> Keep:
         """Whether each channel stays where every group loses this share of those that can go."""
-        gone = [one for size, turn in self._turns for one in turn[: int(ratio * size)]]
+        gone = []
+        for size, turn in self._turns:
+            kept = ceil((size - int(ratio * size)) / self._multiple) * self._multiple
+            gone += turn[: max(size - kept, 0)]
         return ~np.isin(self.unit, gone)
 
     def multiply_adds(self, ratio: float, counts: Mapping[str, int]) -> float:

@@ -118,6 +118,15 @@ def test_layers_that_shall_stay_keep_their_channels() -> None:
     assert pruned.channels["t1"].sum() == 4
 
 
+@pytest.mark.parametrize(("multiple", "kept"), [(1, 5), (2, 6), (4, 8), (8, 8), (16, 10)])
+def test_groups_keep_a_multiple(multiple: int, kept: int) -> None:
+    network = Network(0)
+    network.wide(10)
+    network.wide(4)
+    pruned = prune(network.model(), INPUTS, ratio=0.5, multiple=multiple)
+    assert pruned.channels["t0"].sum() == kept
+
+
 def test_weights_that_two_layers_share_are_shared_afterwards() -> None:
     network = Network(0)
     weight, bias = network.normal(8, 4, 1, 1), network.normal(8)
@@ -153,6 +162,7 @@ def test_a_share_of_the_multiply_adds_is_found() -> None:
         ({"ratio": float("nan")}, "got nan"),
         ({"macs": -0.5}, "macs: expected a share between 0 and 1, got -0.5"),
         ({"ratio": 0.5, "norm": "l3"}, "one of l1, l2, got 'l3'"),
+        ({"ratio": 0.5, "multiple": 0}, "multiple: expected 1 or more"),
         ({"ratio": 0.5, "keep": ["t00"]}, "no layer 't00'; did you mean 't0'?"),
     ],
 )
