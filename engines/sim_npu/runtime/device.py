@@ -7,9 +7,7 @@ device, each from its own thread.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
 from threading import RLock
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 
 from engines.errors import EngineUnavailable, ForwardError, ProgramError
 from engines.sim_npu.profiles import Profile
+from engines.sim_npu.runtime.core import Core, Job, Loaded
 from engines.sim_npu.runtime.pacing import SimulatedTime, Time
 
 
@@ -31,65 +30,6 @@ class Condition(Enum):
     HUNG = "hung"
     CRASHED = "crashed"
     GONE = "gone"
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A network that was given a core.
-
-    Attributes:
-        network: its hash; tells networks apart.
-        size: bytes of its weights and tensors.
-        core: that runs it, from 0.
-        boot: the firmware's start it belongs to; a later one knows nothing of it.
-    """
-
-    network: str
-    size: int
-    core: int
-    boot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One run of a network, on its core.
-
-    Attributes:
-        loaded: the network.
-        number: of all jobs of the device, from 1.
-        asked: second at which it was submitted.
-        start: at which the core begins: its queue is done, and the network is copied.
-        end: at which it is done, unless the device hangs.
-        flips: bits of the result that will be wrong.
-    """
-
-    loaded: Loaded
-    number: int
-    asked: float
-    start: float
-    end: float
-    flips: int
-
-    @property
-    def waiting_s(self) -> float:
-        """Seconds behind other jobs, and for copying."""
-        return self.start - self.asked
-
-    @property
-    def working_s(self) -> float:
-        """Seconds that the core works on it."""
-        return self.end - self.start
-
-
-@dataclass(slots=True)
-class _Core:
-    """What a core holds and what it has to do."""
-
-    free_at: float
-    resident: str = ""
-    bytes: int = 0
-    jobs: list[Job] = field(default_factory=list)
-    users: Counter[str] = field(default_factory=Counter)  # engines, by their network
 
 
 class Device:
@@ -129,7 +69,7 @@ class Device:
         self._silent = False  # it hangs, and somebody has waited for it in vain
         self._taken = 0
         self._flips = 0
-        self._cores: list[_Core] = []
+        self._cores: list[Core] = []
 
     @property
     def now(self) -> float:
@@ -176,7 +116,7 @@ class Device:
             self.condition, self._silent = Condition.RUNNING, False
             self.boots += 1
             self._ready_at = self.now + self.profile.load_s
-            self._cores = [_Core(self._ready_at) for _ in range(self.profile.cores)]
+            self._cores = [Core(self._ready_at) for _ in range(self.profile.cores)]
 
     def wait_for_firmware(self) -> None:
         """Returns when the firmware has been loaded, whoever started it."""
@@ -206,19 +146,15 @@ class Device:
                 )
             number = self._best_core(network) if core is None else core
             loaded = Loaded(network, size, number, self.boots)
-            self._make_resident(loaded)
+            self._make_resident(loaded, self.now)
             self._cores[number].users[network] += 1
             return loaded
 
     def unload(self, loaded: Loaded) -> None:
         """One user of the network less; the last one's memory becomes free."""
         with self._lock:
-            if loaded.boot != self.boots:
-                return
-            core = self._cores[loaded.core]
-            core.users[loaded.network] -= 1
-            if not core.users[loaded.network] and core.resident == loaded.network:
-                core.resident, core.bytes = "", 0
+            if loaded.boot == self.boots:
+                self._cores[loaded.core].release(loaded.network)
 
     def require(self, loaded: Loaded) -> None:
         """That the device runs, and knows the network.
@@ -255,7 +191,7 @@ class Device:
             with self._lock:
                 self._on_call(self)
                 self.require(loaded)
-                queue = self._cores[loaded.core].jobs
+                queue = self._cores[loaded.core].queue
                 queue[:] = [job for job in queue if self._end(job) > self.now]
                 if len(queue) < self.profile.queue_depth:
                     return self._take(loaded, cycles, asked)
@@ -348,7 +284,7 @@ class Device:
 
         return min(range(len(self._cores)), key=cost)
 
-    def _make_resident(self, loaded: Loaded) -> None:
+    def _make_resident(self, loaded: Loaded, now: float) -> None:
         core = self._cores[loaded.core]
         if core.resident == loaded.network:
             return
@@ -359,24 +295,19 @@ class Device:
                 f"{self.profile.memory_bytes} are free"
             )
         self.swaps += core.resident != ""
-        core.resident, core.bytes = loaded.network, loaded.size
-        core.free_at = max(self.now, core.free_at) + loaded.size / self.profile.bandwidth
+        core.copy(loaded, now, self.profile.bandwidth)
 
     def _take(self, loaded: Loaded, cycles: int, asked: float) -> Job:
-        """The job at the end of its core's queue."""
+        """Makes a job of it."""
         if self.free_bytes < 0:
             raise ForwardError(
                 f"{self}: out of memory: {-self.free_bytes} bytes more are held than there are"
             )
-        self._make_resident(loaded)
-        core = self._cores[loaded.core]
-        start = max(self.now, core.free_at)
-        core.free_at = start + cycles * self.slowdown / self.profile.clock_hz
+        self._make_resident(loaded, asked)
         self.jobs += 1
-        job = Job(loaded, self.jobs, asked, start, core.free_at, self._flips)
-        self._flips = 0
-        core.jobs.append(job)
-        return job
+        seconds = cycles * self.slowdown / self.profile.clock_hz
+        flips, self._flips = self._flips, 0
+        return self._cores[loaded.core].take(loaded, self.jobs, asked, seconds, flips)
 
     def _end(self, job: Job) -> float:
         """Never, where the device hung before."""

@@ -17,7 +17,8 @@ from engines.program import Network, Program, Tensors
 from engines.sharing import digest
 from engines.sim_npu.artefact import Artefact, Segment, Tensor, read
 from engines.sim_npu.profiles import Profile, find
-from engines.sim_npu.runtime.device import Device, Job, Loaded
+from engines.sim_npu.runtime.core import Job, Loaded
+from engines.sim_npu.runtime.device import Device
 from engines.sim_npu.runtime.devices import DEVICES
 from engines.sim_npu.runtime.faults import FaultSchedule
 from engines.sim_npu.runtime.floating import FloatProgram

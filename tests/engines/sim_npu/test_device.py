@@ -10,7 +10,8 @@ import pytest
 
 from engines.errors import EngineUnavailable, ForwardError, ProgramError
 from engines.sim_npu.profiles import PROFILES
-from engines.sim_npu.runtime.device import Device, Loaded
+from engines.sim_npu.runtime.core import Loaded
+from engines.sim_npu.runtime.device import Device
 from engines.sim_npu.runtime.pacing import WallTime
 
 PROFILE = PROFILES["hi3559a-nnie"]
