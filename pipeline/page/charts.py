@@ -1,0 +1,128 @@
+"""Charts as inline SVG: pure functions from numbers to marked-up text.
+
+They hold no text but a title, which a screen reader reads and a pointer shows, and stretch to the
+width they are given; labels of axes are the page's. Colours are classes of ``style.css``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from markupsafe import Markup
+
+#: Height of every chart in its own units.
+_HEIGHT = 100.0
+#: Room for what is beyond either end of a histogram, in bins.
+_MARGIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One rectangle of a skyline.
+
+    Attributes:
+        start: where it begins.
+        length: how wide it is.
+        height: 0 … 1.
+        kind: class of its colour: ``first`` or ``second``.
+        title: what it is.
+    """
+
+    start: float
+    length: float
+    height: float
+    kind: str
+    title: str
+
+
+def histogram_pair(
+    first: Sequence[int], second: Sequence[int], title: str, below: int = 0, above: int = 0
+) -> Markup:
+    """Two histograms on the same bins, the first filled and the second drawn over it.
+
+    Heights are logarithms of counts: what is rare counts here.
+
+    Args:
+        first: counts.
+        second: as many.
+        title: what they are.
+        below: of the first, what is less than the lowest bin; drawn apart.
+        above: likewise, more than the highest.
+    """
+    most = np.log1p(max(1, below, above, *first, *second))
+    one, other, ends = (
+        np.log1p(np.asarray(counts)) / most for counts in (first, second, [below, above])
+    )
+    width = len(first) + 2 * _MARGIN
+    parts = [_path("first fill", _MARGIN, one), _path("second line", _MARGIN, other)]
+    parts += [
+        _path("wrong fill", start, [end])
+        for start, end in zip((0.5, width - 1.5), ends.tolist(), strict=True)
+        if end
+    ]
+    return _svg("histogram", width, title, parts)
+
+
+def bar(part: float, title: str) -> Markup:
+    """A horizontal bar, 0 … 1 of its width."""
+    content = Markup('<rect class="second fill" width="{:.4g}" height="{:g}"/>')
+    return _svg("bar", 1, title, [content.format(part, _HEIGHT)])
+
+
+def line(values: Sequence[float], title: str, limit: float | None = None) -> Markup:
+    """Values one after the other as dots that a line joins, with a limit across."""
+    lines = [*values, *([] if limit is None else [limit])]
+    low, high = min(lines), max(lines)
+    room = (high - low) or 1.0
+    heights = [0.9 * _HEIGHT - (value - low) / room * 0.8 * _HEIGHT for value in values]
+    points = [f"{place + 0.5:g} {height:.1f}" for place, height in enumerate(heights)]
+    draw = Markup('<path class="{}" d="{}"/>')
+    parts = [
+        draw.format("second line", "M" + "L".join(points)),
+        draw.format("second dots", "".join(f"M{point}h0" for point in points)),
+    ]
+    if limit is not None:
+        level = 0.9 * _HEIGHT - (limit - low) / room * 0.8 * _HEIGHT
+        parts.insert(0, draw.format("limit line", f"M0 {level:.1f}H{len(values)}"))
+    return _svg("plot", len(values), title, parts)
+
+
+def skyline(blocks: Sequence[Block], title: str) -> Markup:
+    """Rectangles side by side, on a common ground: what is done when, and how much of it."""
+    end = max((block.start + block.length for block in blocks), default=1.0)
+    scale = 1000 / end
+    rect = Markup(
+        '<rect class="{} fill" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}">'
+        "<title>{}</title></rect>"
+    )
+    parts = [
+        rect.format(
+            block.kind,
+            block.start * scale,
+            _HEIGHT * (1 - block.height),
+            block.length * scale,
+            _HEIGHT * block.height,
+            block.title,
+        )
+        for block in blocks
+    ]
+    return _svg("skyline", 1000, title, parts)
+
+
+def _path(kind: str, start: float, heights: Sequence[float] | np.ndarray) -> Markup:
+    """Steps of one unit each from the ground and back to it; equal ones are one step."""
+    levels = [round(_HEIGHT * (1 - height), 1) for height in heights]
+    steps = "".join(f"V{level:g}h{len(list(same))}" for level, same in groupby(levels))
+    return Markup('<path class="{}" d="M{:g} {:g}{}V{:g}z"/>').format(
+        kind, start, _HEIGHT, steps, _HEIGHT
+    )
+
+
+def _svg(kind: str, width: float, title: str, parts: Sequence[Markup]) -> Markup:
+    return Markup(
+        '<svg class="{}" viewBox="0 0 {:g} {:g}" preserveAspectRatio="none" role="img">'
+        "<title>{}</title>{}</svg>"
+    ).format(kind, width, _HEIGHT, title, Markup("").join(parts))

@@ -1,0 +1,97 @@
+"""Charts are read back as XML: what they draw is where the numbers say."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markupsafe import Markup
+
+from pipeline.page import charts
+
+NASTY = '</title><script>alert("1")</script>'
+
+
+def drawn(chart: Markup) -> ElementTree.Element:
+    root = ElementTree.fromstring(str(chart))
+    assert root.tag == "svg"
+    assert root.get("role") == "img"
+    assert root[0].tag == "title"
+    return root
+
+
+def steps(path: str) -> tuple[float, list[float]]:
+    """Where a path starts, and its height over each unit of width."""
+    start, heights = float(re.match(r"M(\S+) ", path)[1]), list[float]()
+    for level, width in re.findall(r"V([\d.]+)h(\d+)", path):
+        heights += [100 - float(level)] * int(width)
+    return start, heights
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), min_size=1, max_size=64))
+def test_a_pair_of_histograms_is_as_high_as_the_logarithms(pairs: list[tuple[int, int]]) -> None:
+    first, second = zip(*pairs, strict=True)
+    root = drawn(charts.histogram_pair(first, second, "both"))
+    assert [path.get("class") for path in root[1:]] == ["first fill", "second line"]
+    most = np.log1p(max(1, *first, *second))
+    for path, counts in zip(root[1:], (first, second), strict=True):
+        start, heights = steps(path.get("d"))
+        assert start == 3
+        np.testing.assert_allclose(heights, np.log1p(counts) / most * 100, atol=0.06)
+
+
+def test_what_is_beyond_a_histogram_is_drawn_apart() -> None:
+    root = drawn(charts.histogram_pair([1, 2], [2, 1], "both", below=0, above=2))
+    *_, beyond = root
+    assert beyond.get("class") == "wrong fill"
+    start, (height,) = steps(beyond.get("d"))
+    assert start > 3 + 2
+    assert height == 100
+
+
+def test_a_bar() -> None:
+    root = drawn(charts.bar(0.25, "a quarter"))
+    assert root[1].get("width") == "0.25"
+    assert root.get("viewBox").startswith("0 0 1 ")
+
+
+@pytest.mark.parametrize("limit", [None, 0.5, 2.0])
+def test_a_line_rises_with_its_values(limit: float | None) -> None:
+    root = drawn(charts.line([0.1, 0.9, 0.4], "three", limit))
+    levels = [float(y) for _, y in re.findall(r"([\d.]+) ([\d.]+)", root[-2].get("d"))]
+    assert levels[1] < levels[2] < levels[0]
+    assert all(0 <= level <= 100 for level in levels)
+    assert len(root) == (3 if limit is None else 4)
+
+
+def test_a_line_of_one_value() -> None:
+    drawn(charts.line([0.5], "one", 0.5))
+
+
+def test_a_skyline_is_as_wide_as_its_blocks() -> None:
+    blocks = [
+        charts.Block(0, 2, 0.5, "second", "a"),
+        charts.Block(2, 1, 1.0, "third", NASTY),
+        charts.Block(3, 1, 0.0, "second", "c"),
+    ]
+    _, *rects = drawn(charts.skyline(blocks, "three"))
+    assert [float(rect.get("x")) for rect in rects] == [0, 500, 750]
+    assert [float(rect.get("width")) for rect in rects] == [500, 250, 250]
+    assert [float(rect.get("height")) for rect in rects] == [50, 100, 0]
+    assert rects[1][0].text == NASTY
+    drawn(charts.skyline([], "none"))
+
+
+def test_titles_are_text_whatever_they_hold() -> None:
+    for chart in (
+        charts.histogram_pair([1], [1], NASTY),
+        charts.bar(0, NASTY),
+        charts.line([1, 2], NASTY),
+        charts.skyline([], NASTY),
+    ):
+        assert "<script" not in chart
+        assert drawn(chart)[0].text == NASTY
