@@ -45,4 +45,4 @@ class ForwardError(EngineError, RuntimeError):
 
 
 class EngineLost(EngineError, RuntimeError):  # noqa: N818 - says what is, as StopIteration
-    """An isolated engine's process died, or hung and was killed. Only a new engine helps."""
+    """Its process died or hung and was killed, or its device lost it. Only a new engine helps."""
