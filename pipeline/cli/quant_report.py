@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json as json_text
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +20,11 @@ from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
 from pipeline.evaluation.preprocess import Benchmark
 from pipeline.evaluation.report import parse_limits
+from pipeline.output.files import LineFile
 from pipeline.quantisation.figures import judge, known_limits
+from pipeline.quantisation.quant_page import quant_page
 from pipeline.quantisation.quant_report import QuantReport, quant_report
-from pipeline.quantisation.sides import Scoring, Side
+from pipeline.quantisation.sides import Scoring
 from pipeline.quantisation.truth import FileTruth, Truth, at_hand
 
 _CAMERA = "{camera}"
@@ -59,6 +62,9 @@ def command(
         list[str] | None,
         typer.Option(metavar="FIGURE=DROP", help="Exit with 1 if one drops by more: hota=1.0"),
     ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A page, HTML; readable offline.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Runs a configuration on two engines, and says what the second one costs.
@@ -75,6 +81,10 @@ def command(
     scoring = Scoring(_truths(one, truth, gt_scale), benchmark, reid)
     found = quant_report(one, other, scoring, frames)
     verdicts = judge(found.figures, limits)
+    if output is not None:
+        changed = " ".join([candidate, *(candidate_set or [])]).strip()
+        subject = f"{config.name}: {reference or 'as written'} → {changed}"
+        _write(output, quant_page(found, verdicts, subject))
     if json:
         typer.echo(json_text.dumps(found.to_json() | {"verdicts": [asdict(v) for v in verdicts]}))
     else:
@@ -100,6 +110,12 @@ def _truths(config: PipelineConfig, path: Path | None, scale: float) -> dict[str
     return {camera: FileTruth(file, scale) for camera, file in files.items()}
 
 
+def _write(path: Path, page: str) -> None:
+    with closing(LineFile(path)) as file:
+        file.write(page)
+        file.finish()
+
+
 def _print(found: QuantReport, limits: Mapping[str, float]) -> None:
     for table in (_figures(found, limits), _tensors(found), _engines(found)):
         if table.row_count:
@@ -111,7 +127,7 @@ def _print(found: QuantReport, limits: Mapping[str, float]) -> None:
         else f"{found.frames} frames; no ground truth: give --truth for AP50, rank-1, HOTA …"
     )
     for name, side in (("reference", found.reference), ("candidate", found.candidate)):
-        for line in _incidents(side):
+        for line in side.incidents:
             typer.echo(f"{name}: {line}")
 
 
@@ -142,10 +158,3 @@ def _engines(found: QuantReport) -> Table:
             facts = [str(engine.get(word, "")) for word in words]
             table.add_row(name, *facts, "" if took is None else f"{1e3 * took:.3f}")
     return table
-
-
-def _incidents(side: Side) -> Iterator[str]:
-    """What did not go well."""
-    yield from (f"{count} frames {state}" for state, count in side.states.items())
-    yield from (f"{what} {count}" for what, count in side.counts.items())
-    yield from (f"{engine}: {why}" for engine, why in side.reasons.items())

@@ -18,7 +18,7 @@ from pipeline.graph import Graph
 from pipeline.parity import require_recorded
 from pipeline.payloads import ModelInput, ModelOutput
 from pipeline.quantisation.figures import Figure
-from pipeline.quantisation.scores import figures_of, rules_of
+from pipeline.quantisation.scores import agreement_by_frame, figures_of, rules_of
 from pipeline.quantisation.sides import Collected, Scoring, Side
 from pipeline.serial import Step, run_serially
 
@@ -33,6 +33,7 @@ class QuantReport:
         tensors: the candidate's outputs against the reference's, by stage and tensor. A frame on
             which the network's inputs differ, or one side is blind, does not count.
         figures: those that could be worked out, in the order of `figures.FIGURES`.
+        agreement: of each camera's frames in turn; see `scores.agreement_by_frame`.
         reference: what ran.
         candidate: what ran.
     """
@@ -41,6 +42,7 @@ class QuantReport:
     truths: dict[str, str]
     tensors: dict[tuple[str, str], Difference]
     figures: tuple[Figure, ...]
+    agreement: dict[str, list[float]]
     reference: Side
     candidate: Side
 
@@ -53,8 +55,15 @@ class QuantReport:
         ]
         figures = [asdict(figure) | {"drop": figure.drop} for figure in self.figures]
         plain: dict[str, Any] = _finite(
-            {"frames": self.frames, "truths": self.truths, "tensors": tensors, "figures": figures}
-            | {"reference": asdict(self.reference), "candidate": asdict(self.candidate)}
+            {
+                "frames": self.frames,
+                "truths": self.truths,
+                "tensors": tensors,
+                "figures": figures,
+                "agreement": self.agreement,
+                "reference": asdict(self.reference),
+                "candidate": asdict(self.candidate),
+            }
         )
         return plain
 
@@ -92,9 +101,10 @@ def quant_report(
             _compare(one.graph, *steps, tensors)
         sides = one.side(left), other.side(right)
     figures = tuple(figures_of(one, other, rules, scoring.truths))
+    agreed = agreement_by_frame(one, other)
     truths = {camera: truth.source for camera, truth in scoring.truths.items()}
     count = sum(map(len, one.frames.values()))
-    return QuantReport(count, truths, dict(tensors), figures, *sides)
+    return QuantReport(count, truths, dict(tensors), figures, agreed, *sides)
 
 
 def _compare(

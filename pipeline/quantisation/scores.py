@@ -12,6 +12,7 @@ from pipeline.errors import DataError
 from pipeline.evaluation import detection_ap
 from pipeline.evaluation.evaluate import Rules, combine, evaluate
 from pipeline.evaluation.mot_files import MotTable, one_after_another
+from pipeline.evaluation.overlap import best_matches, iou_xywh, reaching
 from pipeline.parity import agreement
 from pipeline.planning import Planner
 from pipeline.quantisation.figures import FIGURES, Figure
@@ -74,6 +75,25 @@ def figures_of(
     if there and one.results.tracker:
         found = [_track_scores(_pairs(expected, side.tracks()), rules) for side in sides]
         yield from _side_by_side(*found)
+
+
+def agreement_by_frame(one: Collected, other: Collected) -> dict[str, list[float]]:
+    """Of each camera's frames in turn, how far both sides' detections are the same, 0..1.
+
+    Twice the pairs that overlap by half or more, over the detections of both: their F1 score.
+    Empty where no stage gives detections.
+    """
+    theirs = other.results.detections()
+    return {
+        camera: [_f1(ours, theirs[camera], index + 1) for index in one.frames[camera]]
+        for camera, ours in one.results.detections().items()
+    }
+
+
+def _f1(one: MotTable, other: MotTable, frame: int) -> float:
+    a, b = (table.boxes_xywh[table.frames == frame] for table in (one, other))
+    pairs, _ = best_matches(reaching(iou_xywh(a, b), 0.5))
+    return 2 * len(pairs) / (len(a) + len(b)) if len(a) + len(b) else 1.0
 
 
 def _side_by_side(one: Mapping[str, float], other: Mapping[str, float]) -> Iterator[Figure]:

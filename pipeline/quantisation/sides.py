@@ -68,6 +68,15 @@ class Side:
     counts: dict[str, int]
     reasons: dict[str, str]
 
+    @property
+    def incidents(self) -> tuple[str, ...]:
+        """What did not go well, in words."""
+        return (
+            *(f"frames {state}: {count}" for state, count in self.states.items()),
+            *(f"{what} {count}" for what, count in self.counts.items()),
+            *(f"{engine}: {why}" for engine, why in self.reasons.items()),
+        )
+
 
 class Collected:
     """What a side gives, collected step by step.

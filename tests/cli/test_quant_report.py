@@ -31,11 +31,15 @@ def street(tmp_path: Path) -> Path:
 
 
 def test_tables_for_people(sightline: Command, street: Path) -> None:
-    found = sightline("quant-report", street, *BF16, "--frames", "6", "--max-drop", "hota=50")
+    options = ("--frames", "6", "--max-drop", "hota=50", "-o", "page/report.html")
+    found = sightline("quant-report", street, *BF16, *options)
     assert (found.code, found.err) == (0, "")
     for text in ("AP50-95", "HOTA", "SNR dB", "bf16", f"6 frames; ground truth: {DAY}"):
         assert text in found.out
     assert not Path("out.jsonl").exists()
+    page = Path("page/report.html").read_text()
+    assert "street.yaml: as written → openvino engines.openvino.precision=bf16" in page
+    assert "The gate holds" in page
 
 
 def test_json_and_a_gate_that_fails(sightline: Command, street: Path) -> None:
