@@ -111,7 +111,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     kept = len(choice["keep_float"])
     facts = []
     if quality:
-        facts.append(("Quality kept", f"{quality['value']:.1%}"))
+        facts.append(("Quality kept", share(quality["value"])))
     facts += [
         ("Device time, one run", quantity(report["device_s"], "s")),
         ("Of a core's peak", share(report["attained"])),
@@ -122,10 +122,13 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("Rounding", choice["rounding"]),
         ("Kept in float", f"{kept} nodes" if kept else "none"),
         ("Copied, one run", f"{quantity(report['bytes_copied'], 'B')} in {len(changes)} cuts"),
-        ("Cuts into int8", f"{changes.count('quantise')}, and {changes.count('dequantise')} back"),
+        (
+            "Quantised at cuts",
+            f"{changes.count('quantise')}, back at {changes.count('dequantise')}",
+        ),
     ]
     if quality:
-        facts += [("Asked for", f"{report['min_quality']:.1%}"), ("Measured by", report["measure"])]
+        facts += [("Asked for", share(report["min_quality"])), ("Measured by", report["measure"])]
     if "calibrated_on" in report:
         facts.append(("Calibrated on", report["calibrated_on"]))
     return facts

@@ -71,8 +71,8 @@ def page(report: dict[str, Any]) -> Page:
 def test_it_begins_with_what_matters(page: Page) -> None:
     assert page.text("h1") == "street-pico.onnx on hi3559a-nnie"
     facts = dict(zip(page.listed("dt"), page.listed("dd"), strict=False))
-    assert facts["Quality kept"] == "98.4%"
-    assert facts["Asked for"] == "97.0%"
+    assert facts["Quality kept"] == "98.4 %"
+    assert facts["Asked for"] == "97.0 %"
     assert facts["Calibration"] == "min-max"
     assert facts["Calibrated on"] == "one picture"
     assert page.text("strong") == "good enough"
