@@ -22,7 +22,6 @@ from pipeline.cli.console import console, numbers
 from pipeline.cli.options import Json
 from pipeline.models.subject import subject
 from pipeline.quantisation.compilation import (
-    MIN_QUALITY,
     Compilation,
     Listener,
     Wishes,
@@ -30,6 +29,7 @@ from pipeline.quantisation.compilation import (
     spoken,
 )
 from pipeline.quantisation.inputs import FRAMES, Request
+from pipeline.quantisation.quality import DetectorJudge, EmbedderJudge, TensorJudge
 
 _AUTO = "auto"
 _WORST, _FIGURES = 3, 4  # so many are shown
@@ -91,9 +91,15 @@ def command(
         str, typer.Option(help="Layers that stay on the host, such as Conv_0,Conv_7.")
     ] = "",
     min_quality: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="Share of its quality that the network must keep."),
-    ] = MIN_QUALITY,
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Share of its quality that the network must keep; if not given, "
+            f"{DetectorJudge.gate} of a detector's, {EmbedderJudge.gate} where it embeds, else "
+            f"{TensorJudge.gate}.",
+        ),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Another file instead of the model's network.")
     ] = None,
@@ -123,7 +129,7 @@ def command(
     with _progress() as listener:
         made = compile_model(subject(model, weights), profile, request, wishes, out, listener)
     if json:
-        facts = made.report | {"path": str(made.path)}
+        facts = made.report | {"path": str(made.path), "page": str(made.page)}
         typer.echo(json_text.dumps(facts, ensure_ascii=False))
     else:
         _show(made)
@@ -176,6 +182,7 @@ def _show(made: Compilation) -> None:
     )
     if worst := [f"{one['layer']} {one['share']:.0%}" for one in report["blame"][:_WORST]]:
         typer.echo(f"most of the loss: {', '.join(worst)}")
+    typer.echo(f"report: {made.page}")
     value, gate = report["quality"]["value"], report["min_quality"]
     if made.passed:
         typer.echo(f"compiled: {made.path} keeps {value:.1%}")

@@ -29,14 +29,15 @@ from pipeline.models.converted import REPORT, converted_folder, identity
 from pipeline.models.subject import Subject
 from pipeline.models.workshop import REJECTED, facts, put, require_free, versions, workshop
 from pipeline.quantisation.inputs import Request, gather
+from pipeline.quantisation.page import compile_page
 from pipeline.quantisation.quality import judge_of, on_device
 from pipeline.quantisation.search import Trial, best, choices, search
 
-#: Lowest share of its quality that a network must keep.
-MIN_QUALITY = 0.97
 #: Held-out samples that the loss of each layer is told of.
 PROBES = 2
 SUFFIX = ".slnpu"
+#: Beside ``report.json``, for people; beside an artefact of one's own it has that one's name.
+PAGE = "report.html"
 _PASSED = "good enough"
 Listener = Callable[[str], None]
 
@@ -51,7 +52,8 @@ class Wishes:
         rounding: one of `operators.ROUNDINGS`.
         keep_float: layers that stay on the host.
         classes: of a detector, those its quality is measured on; None for all.
-        min_quality: lowest share of its quality that the network must keep.
+        min_quality: lowest share of its quality that the network must keep; None for what the
+            judge of such networks asks for.
     """
 
     method: str | None = None
@@ -59,7 +61,7 @@ class Wishes:
     rounding: str = "fixed"
     keep_float: frozenset[str] = frozenset()
     classes: tuple[str, ...] | None = None
-    min_quality: float = MIN_QUALITY
+    min_quality: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,14 @@ class Compilation:
 
     Attributes:
         path: of the artefact.
+        page: of the report, for people.
         passed: whether it is good enough.
         trials: all that was tried.
         report: what is written in ``report.json``.
     """
 
     path: Path
+    page: Path
     passed: bool
     trials: tuple[Trial, ...]
     report: dict[str, Any]
@@ -94,7 +98,7 @@ class Bench:
         prepared: the network.
         device: the profile.
         told_of: the samples it is calibrated with and measured on, in words.
-        measure: what its quality is, in words.
+        judge: says how good an artefact is.
 
     Raises:
         EngineError: the network cannot be read or run.
@@ -119,8 +123,7 @@ class Bench:
         inputs = [sample.tensors for sample in material.held_out]
         self._probes = inputs[:PROBES]
         expected = run(natural_engine(network), network, inputs)
-        self._judge = judge_of(subject.manifest, material, expected, classes)
-        self.measure = self._judge.measure
+        self.judge = judge_of(subject.manifest, material, expected, classes)
         self.prepared = prepare(network.path, (sample.tensors for sample in material.calibration))
 
     def choices(self, wishes: Wishes) -> list[Choice]:
@@ -135,7 +138,7 @@ class Bench:
         self._hear(f"trying {spoken(told(self.prepared, self.device, choice))}")
         artefact = finish(self.prepared, self.device, choice)
         found = on_device(artefact, self._profile, self._held_out)
-        return Trial.of(choice, artefact, self._judge(found))
+        return Trial.of(choice, artefact, self.judge(found))
 
     def blame(self, choice: Choice) -> list[Blame]:
         """What each layer costs, the worst first; nothing on a device that computes in floats."""
@@ -183,13 +186,14 @@ def compile_model(
     place = _place(subject, profiles.find(profile), out)
     bench = Bench(declared(network), subject, profile, request, wishes.classes, listener)
     prepared_s = time.monotonic() - begun
-    first, gate = bench.choices(wishes), wishes.min_quality
+    gate = bench.judge.gate if wishes.min_quality is None else wishes.min_quality
+    first = bench.choices(wishes)
     trials = search(bench.prepared, first, bench.attempt, bench.suspects, gate)
     taken = best(trials, gate)
     artefact = bench.artefact(taken.choice)
     found = artefact.report | {
         "calibrated_on": bench.told_of,
-        "measure": bench.measure,
+        "measure": bench.judge.measure,
         "min_quality": gate,
         "quality": taken.to_json()["quality"],
         "trials": [trial.to_json() for trial in trials],
@@ -209,7 +213,8 @@ def compile_model(
     }
     # What is in the artefact itself depends on its inputs alone: the same give the same bytes.
     path = _put_down(replace(artefact, report=found), report, place, out is not None)
-    return Compilation(path, taken.quality.value >= gate, tuple(trials), report)
+    page = path.with_name(PAGE) if out is None else path.with_suffix(".html")
+    return Compilation(path, page, taken.quality.value >= gate, tuple(trials), report)
 
 
 def spoken(choice: Mapping[str, Any]) -> str:
@@ -269,8 +274,10 @@ def _put_down(artefact: Artefact, report: dict[str, Any], place: Path, single: b
             target=artefact.profile,
         )
         report["network"] = facts(network, [path])
+        (part / PAGE).write_text(compile_page(report), encoding="utf-8")
         if single:
             place = place if passed else place.with_name(f"{stem}.{REJECTED}{SUFFIX}")
+            (part / PAGE).replace(place.with_suffix(".html"))
             path.replace(place)
             return place
         text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)

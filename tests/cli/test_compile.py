@@ -65,10 +65,12 @@ def test_what_was_tried_and_what_came_of_it_is_shown(sightline: Command, tmp_pat
         "3 layers on the device, 1 nodes on the host; 3 cuts",
         "1 times quantised and 1 back",
         "ms on one core of hi3559a-nnie",
+        "report: out/net.html",
         "compiled: out/net.slnpu keeps 9",
     ):
         assert words in result.out
     assert artefact.read(tmp_path / "out" / "net.slnpu").profile == "hi3559a-nnie"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["net.html", "net.slnpu"]
 
 
 def test_json_has_the_report(sightline: Command) -> None:
@@ -81,7 +83,8 @@ def test_json_has_the_report(sightline: Command) -> None:
     }  # fmt: skip
     assert facts["profile"]["name"] == facts["network"]["target"] == "atlas500"
     kept = json.loads(Path(facts["path"]).with_name("report.json").read_text())
-    assert kept == {key: value for key, value in facts.items() if key != "path"}
+    assert facts == kept | {"path": facts["path"], "page": facts["page"]}
+    assert Path(facts["page"]).read_text().startswith("<!doctype html>")
 
 
 def test_not_good_enough_ends_with_1(sightline: Command, tmp_path: Path) -> None:

@@ -56,8 +56,12 @@ def test_a_detector_keeps_what_it_is_sure_of(manifest: Manifest) -> None:
         0.66, abs=0.02
     )
     assert judge([EXACT[0], _found()]).value == pytest.approx(0.5, abs=0.01)
-    moved = judge([_found((1.5, 0, 0.9)), EXACT[1]])
-    assert (moved.value, moved.finer) == (1, pytest.approx(0.25, abs=0.01))
+    moved = judge([_found((1.5, 0, 0.9)), EXACT[1]])  # overlaps by 0.68
+    assert list(moved.figures.values()) == [1, pytest.approx(0.25, abs=0.01)]
+    assert moved.value == pytest.approx(0.625, abs=0.01)
+    nudged, further = (judge([_found((left, 0, 0.9)), EXACT[1]]) for left in (0.1, 0.5))
+    assert nudged.value == further.value == 1
+    assert nudged.finer > further.finer
 
 
 def test_a_detector_is_held_against_the_truth_as_well(manifest: Manifest, tmp_path: Path) -> None:
@@ -68,7 +72,7 @@ def test_a_detector_is_held_against_the_truth_as_well(manifest: Manifest, tmp_pa
     # It is as right as before about the first, which is all float32 had right.
     worse = judge([EXACT[0], _found()])
     assert worse.value == pytest.approx(0.5, abs=0.01)
-    assert worse.figures["AP50"] == worse.figures["AP50 in float32"] == pytest.approx(0.5, abs=0.01)
+    assert worse.figures["AP"] == worse.figures["AP in float32"] == pytest.approx(0.5, abs=0.01)
     assert judge([_found(), EXACT[1]]).value == 0
 
 
