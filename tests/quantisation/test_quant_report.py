@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ import pipeline
 from pipeline.errors import DataError, GraphError
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.mot_files import read_mot
+from pipeline.models.subject import subject
+from pipeline.quantisation.compilation import Wishes, compile_model
+from pipeline.quantisation.inputs import Request
 from pipeline.quantisation.quant_report import QuantReport, quant_report
 from pipeline.quantisation.sides import Scoring
 from pipeline.quantisation.truth import FileTruth
@@ -32,7 +36,6 @@ stages:
   detect: {{model: street-pico, engine: cpu0}}
   track: {{measured_share: 0.8}}
 """
-REID = ["stages.embed={model: reid-pico}"]
 
 
 def config(*changes: str) -> pipeline.config.PipelineConfig:
@@ -60,13 +63,20 @@ class Pictures(CalibrationDataReader):
         return None if tensor is None else {"images": tensor}
 
 
-@pytest.fixture(scope="module")
-def int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def by_onnxruntime(folder: Path) -> list[str]:
     """The shipped detector in eight bits, as ONNX Runtime's own tool makes it."""
-    path = tmp_path_factory.mktemp("int8") / "street-pico.onnx"
+    path = folder / "street-pico.onnx"
     source = shipped("models") / "street-pico" / "street-pico.onnx"
     quantize_static(source, path, Pictures(3), quant_format=QuantFormat.QDQ, per_channel=True)
-    return path
+    return [f"stages.detect.weights={path}"]
+
+
+def by_our_compiler(folder: Path) -> list[str]:
+    """The same for the simulated device."""
+    request, wishes = Request(f"{DAY}.mp4", 4), Wishes("percentile", per_channel=True)
+    path = folder / "street-pico.slnpu"
+    compile_model(subject("street-pico"), "hi3559a-nnie", request, wishes, path)
+    return ["engines.cpu0={backend: sim-npu}", f"stages.detect.weights={path}"]
 
 
 @pytest.fixture
@@ -93,18 +103,19 @@ def test_the_same_binding_costs_nothing() -> None:
 
 def test_the_figures_are_those_of_a_run_that_is_evaluated(tmp_path: Path) -> None:
     path = tmp_path / "tracks.txt"
-    output = f"outputs=[{{file: {{path: {path}, format: mot}}}}]"
-    assert pipeline.run(pipeline.build(config(output))).exit_code == 0
-    truth = FileTruth(DAY)
-    expected = evaluate(truth.over(range(FRAMES)), read_mot(path)).summary()
-    found = figures(report())
+    changes = f"outputs=[{{file: {{path: {path}, format: mot}}}}]", "cameras[0].end_s=0.6"
+    short, truth = config(*changes), FileTruth(DAY)
+    assert pipeline.run(pipeline.build(short)).exit_code == 0
+    expected = evaluate(truth.over(range(15)), read_mot(path)).summary()
+    found = figures(quant_report(short, short, Scoring({"street": truth})))
     for name in ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "IDSW"):
         assert found[name][0] == pytest.approx(expected[name], abs=0.02)
     assert expected["HOTA"] > 50
 
 
-def test_eight_bits_cost_something(int8: Path) -> None:
-    found = report(f"stages.detect.weights={int8}", frames=16)
+@pytest.mark.parametrize("made", [by_onnxruntime, by_our_compiler])
+def test_eight_bits_cost_something(made: Callable[[Path], list[str]], tmp_path: Path) -> None:
+    found = report(*made(tmp_path), frames=12)
     error = found.tensors["detect", "output"]
     assert 0 < error.relative < 1
     assert 5 < error.snr_db < 60
@@ -113,7 +124,9 @@ def test_eight_bits_cost_something(int8: Path) -> None:
     assert [side.engines[0]["precision"] for side in (found.reference, found.candidate)] == [
         "fp32", "int8",
     ]  # fmt: skip
-    assert found.candidate.engines[0]["stage"] == "detect"
+    told = found.candidate.engines[0]
+    assert told["stage"] == "detect"
+    assert (told.get("device_s", 0) > 0) == (told["backend"] == "sim-npu")
 
 
 def test_frames_that_fail_are_told_and_cost(orders: Path) -> None:
@@ -132,15 +145,20 @@ def test_frames_that_fail_are_told_and_cost(orders: Path) -> None:
 
 def test_a_reid_network_is_judged_on_the_truth() -> None:
     change = "engines.cpu0={backend: openvino, precision: bf16}"
-    for changes in ([], REID):
-        scoring = Scoring({"street": FileTruth(DAY)}, reid="" if changes else "reid-pico")
-        found = quant_report(config(*changes), config(*changes, change), scoring)
-        names = figures(found)
-        assert 0.5 < names["rank-1"][0] <= 1
-        assert 0.99 < names["cosine"][1] < 1
-        stages = [engine["stage"] for engine in found.candidate.engines]
-        assert stages == ["detect", "embed of ground truth", *(["embed"] if changes else [])]
-        assert {engine["precision"] for engine in found.candidate.engines} == {"bf16"}
+    found = report(change, scoring=Scoring({"street": FileTruth(DAY)}, reid="reid-pico"))
+    assert 0.5 < figures(found)["rank-1"][0] <= 1
+    assert 0.99 < figures(found)["cosine"][1] < 1
+    stages = {engine["stage"]: engine["precision"] for engine in found.candidate.engines}
+    assert stages == {"detect": "bf16", "embed of ground truth": "bf16"}
+
+
+def test_the_reid_network_of_the_configuration_needs_no_naming() -> None:
+    embed = config("stages.embed={model: reid-pico}")
+    found = quant_report(embed, embed, Scoring({"street": FileTruth(DAY)}), 1)
+    assert figures(found)["cosine"][1] == pytest.approx(1)
+    assert isnan(figures(found)["rank-1"][0])  # nobody is seen again in one frame
+    stages = [engine["stage"] for engine in found.candidate.engines]
+    assert stages == ["detect", "embed of ground truth", "embed"]
 
 
 def test_without_ground_truth_nothing_is_made_up() -> None:
@@ -190,9 +208,9 @@ def test_only_the_classes_that_are_asked_for_are_scored() -> None:
 def test_cameras_are_scored_apart_and_summed_up() -> None:
     cameras = ", ".join(f"{{id: {name}, uri: '{DAY}.mp4'}}" for name in ("one", "other"))
     both, truth = config(f"cameras=[{cameras}]"), FileTruth(DAY)
-    found = quant_report(both, both, Scoring({"one": truth, "other": truth}), 16)
-    alone = quant_report(both, both, Scoring({"other": truth}), 16)
-    assert found.frames == alone.frames == 16
+    found = quant_report(both, both, Scoring({"one": truth, "other": truth}), 12)
+    alone = quant_report(both, both, Scoring({"other": truth}), 12)
+    assert found.frames == alone.frames == 12
     for name in ("HOTA", "MOTA", "IDF1"):
         assert figures(found)[name] == pytest.approx(figures(alone)[name])
     assert figures(found)["AP50"] == pytest.approx(figures(alone)["AP50"], abs=0.02)
