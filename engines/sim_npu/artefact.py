@@ -31,6 +31,8 @@ _DTYPES = ("int8", "uint8", "int32", "float32")
 #: Of one tensor. It is computed here in float32 or float64, so a larger one could take this machine
 #: all its memory, whatever the profile's device has.
 MAX_ELEMENTS, MAX_AXES = 2**27, 8
+#: Of one layer: about a minute of a fast device, which real pacing would wait for.
+_MAX_CYCLES = 2**36
 #: The smallest and largest of a tensor: float32, and no less exact than that.
 _SCALES = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
@@ -287,7 +289,7 @@ def _layer(value: Value, content: memoryview) -> Layer:
         value["output"].text(),
         {name: _attribute(one) for name, one in value["attributes"].members()},
         {name: _array(place, content) for name, place in value["constants"].members()},
-        value["cycles"].whole(),
+        value["cycles"].whole(0, _MAX_CYCLES),
     )
 
 

@@ -101,11 +101,15 @@ def _constant(layer: Layer, name: str, dtype: str, shape: Sequence[int | None]) 
     return found
 
 
-def _whole(layer: Layer, name: str, count: int, low: int) -> list[int]:
-    """An attribute of so many integers."""
+def _whole(layer: Layer, name: str, count: int | None, low: int) -> list[int]:
+    """An attribute of so many integers; None stands for any number of them."""
     found = layer.attributes[name]
-    if not isinstance(found, Sequence) or len(found) != count or min(found) < low:
-        raise ValueError(f"{name} are {found}, expected {count} integers ≥ {low}")
+    if (
+        not isinstance(found, Sequence)
+        or count not in (None, len(found))
+        or min(found, default=low) < low
+    ):
+        raise ValueError(f"{name} are {found}, expected {count or 'any'} integers ≥ {low}")
     return list(found)
 
 
@@ -195,8 +199,8 @@ def _transpose(layer: Layer, x: Shape) -> Shape:
 
 
 def _reshape(layer: Layer, x: Shape) -> Shape:
-    shape = tuple(layer.attributes["shape"])
-    if prod(shape) != prod(x) or min(shape, default=1) < 1:
+    shape = tuple(_whole(layer, "shape", None, 1))
+    if prod(shape) != prod(x):
         raise ValueError(f"{x} cannot become {shape}")
     return shape
 

@@ -16,4 +16,7 @@ def cpu_session(network: bytes, threads: int) -> Any:
     settings.inter_op_num_threads = 1
     settings.log_severity_level = _ERRORS_ONLY
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(network, settings, providers=["CPUExecutionProvider"])
+    # Without `enable_fallback=0` it prints a failure to stdout and tries the same once more.
+    return ort.InferenceSession(
+        network, settings, providers=["CPUExecutionProvider"], enable_fallback=0
+    )
