@@ -22,8 +22,9 @@ from engines.measure import Subject, forward_of, ready
 
 #: A turn is at least so long, seconds, and there are at least so many of each.
 _TURN_S, _TURNS = 0.02, 15
-#: Of the standard normal distribution, for an interval of 95 %.
-_DEVIATIONS = 1.96
+#: Of the standard normal distribution, for an interval of 99 %: load comes in bursts, so that turns
+#: tell less than as many independent values would.
+_DEVIATIONS = 2.576
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Pair:
         before_ms: median time of one forward of the first.
         after_ms: of the second.
         speedup: median of the first's time over the second's: above 1 where the second is faster.
-        low: lower end of its 95 % confidence interval.
+        low: lower end of its 99 % confidence interval.
         high: upper end.
         turns: pairs that were compared.
     """

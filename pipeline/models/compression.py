@@ -21,16 +21,19 @@ from engines.compress.timing import seconds_by_tensor
 from engines.convert import graph as onnx_graph
 from engines.difference import Difference
 from engines.paired import Pair
+from engines.program import Tensors
 from pipeline.errors import ModelError
 from pipeline.models.comparison import declared, run
 from pipeline.models.subject import Subject
 from pipeline.models.workshop import facts, versions, workshop
 from pipeline.quantisation.inputs import Material, Request, gather
-from pipeline.quantisation.quality import Outputs, judge_of
+from pipeline.quantisation.quality import Outputs, Quality, judge_of
 from pipeline.resources import shipped
 
 #: Share of its quality that a network must keep for more speed to count as help.
 GOOD = 0.95
+#: A speed-up below is not worth the name, and what is measured beyond it is noise.
+NOTICED = 1.05
 #: What both networks run on.
 BACKEND = "onnxruntime"
 SUFFIX, REPORT = ".onnx", ".report.json"
@@ -105,23 +108,16 @@ def compress(
     _require_place(path, source)
     request = Request(pictures or str(shipped("sample_videos") / "day.mp4"))
     material = gather(source.inputs, subject.manifest, request)
-    first = material.held_out[0].tensors
-    model = onnx_graph.load(source.path)
-    specs = tuple(replace(spec, shape=first[spec.name].shape) for spec in source.inputs)
-    try:
-        done = wish.method(model, specs)
-    except ProgramError as error:
-        raise ProgramError(f"{source.path}: {error}") from error
-    report = _sizes(wish, source, done)
-    if not done.changes:
+    done, bound = _made(source, wish, material.held_out[0].tensors)
+    report = _sizes(wish, source, done) | {"compared_on": material.told}
+    if bound is None:
         return Compression(None, report | {"verdict": "changes nothing"})
-    bound = _bound(done, seconds_by_tensor(model, first))
     try:
         with workshop(path) as part:
             network = replace(source, path=part / path.name, sha256=None, answer=None)
             network.path.write_bytes(done.model.SerializeToString())
-            report |= _measured(subject, wish, (source, network), material, seconds)
-            report |= {"bound": _plain(asdict(bound)), "network": facts(network, [network.path])}
+            found = _measured(subject, source, network, material, seconds)
+            report |= _told(found, bound, wish) | {"network": facts(network, [network.path])}
             told = part / path.with_suffix(REPORT).name
             told.write_text(json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False))
             told.replace(path.with_suffix(REPORT))
@@ -131,11 +127,12 @@ def compress(
     return Compression(path, report)
 
 
-def verdict(found: Pair, kept: float, why_slower: str) -> str:
+def verdict(found: Pair, bound: Bound, kept: float, why_slower: str) -> str:
     """Whether a smaller network helps, in words.
 
     Args:
         found: how fast it is.
+        bound: how fast it could be.
         kept: share of its quality.
         why_slower: what makes such a network slower.
     """
@@ -145,6 +142,11 @@ def verdict(found: Pair, kept: float, why_slower: str) -> str:
         return f"does not help: {speed}, as {why_slower}; it keeps {quality}"
     if found.low <= 1:
         return f"does not help: {speed} cannot be told from noise; it keeps {quality}"
+    if bound.at_best < NOTICED:
+        return (
+            f"does not help: what changed takes {bound.share:.1%} of the time, so that "
+            f"{bound.at_best:.2f}x is the most to be won; it keeps {quality}"
+        )
     if kept < GOOD:
         return f"does not help as it is: {speed}, but keeps only {quality}; train it further"
     return f"helps: {speed}, and keeps {quality}"
@@ -194,27 +196,56 @@ def _sizes(wish: Wish, source: Network, done: Compressed) -> dict[str, Any]:
     }
 
 
+def _made(source: Network, wish: Wish, first: Tensors) -> tuple[Compressed, Bound | None]:
+    """The smaller network, and what it could bring on such input; None where nothing changed."""
+    model = onnx_graph.load(source.path)
+    specs = tuple(replace(spec, shape=first[spec.name].shape) for spec in source.inputs)
+    try:
+        done = wish.method(model, specs)
+    except ProgramError as error:
+        raise ProgramError(f"{source.path}: {error}") from error
+    return done, _bound(done, seconds_by_tensor(model, first)) if done.changes else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What was measured of two networks.
+
+    Attributes:
+        time: of a forward.
+        quality: that the new one keeps.
+        measure: what that is, for people.
+        outputs: how far each is away, in plain values.
+    """
+
+    time: Pair
+    quality: Quality
+    measure: str
+    outputs: list[dict[str, Any]]
+
+
 def _measured(
-    subject: Subject,
-    wish: Wish,
-    pair: tuple[Network, Network],
-    material: Material,
-    seconds: float,
-) -> dict[str, Any]:
-    """How fast, and how near in what they compute, two networks are."""
+    subject: Subject, source: Network, network: Network, material: Material, seconds: float
+) -> _Findings:
     inputs = [sample.tensors for sample in material.held_out]
-    expected, found = (run(engines.create("compress", BACKEND), one, inputs) for one in pair)
+    expected, found = (
+        run(engines.create("compress", BACKEND), one, inputs) for one in (source, network)
+    )
     judge = judge_of(subject.manifest, material, expected)
-    quality = judge(found)
-    before, after = (measure.Subject(BACKEND, one) for one in pair)
+    before, after = (measure.Subject(BACKEND, one) for one in (source, network))
     time = paired.pair(before, after, inputs[0], seconds)
+    return _Findings(time, judge(found), judge.measure, _differences(expected, found))
+
+
+def _told(found: _Findings, bound: Bound, wish: Wish) -> dict[str, Any]:
+    """What is known after both have run."""
     return {
-        "verdict": verdict(time, quality.value, wish.why_slower),
-        "compared_on": material.told,
+        "verdict": verdict(found.time, bound, found.quality.value, wish.why_slower),
         "engine": f"{BACKEND} {engines.engine_class(BACKEND).describe().version}, one thread",
-        "time": asdict(time),
-        "quality": {"measure": judge.measure, **asdict(quality)},
-        "outputs": _differences(expected, found),
+        "time": asdict(found.time),
+        "bound": _plain(asdict(bound)),
+        "quality": {"measure": found.measure, **asdict(found.quality)},
+        "outputs": found.outputs,
     }
 
 

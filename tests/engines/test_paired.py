@@ -23,20 +23,20 @@ def test_the_median_of_the_ratios_counts() -> None:
 
 
 def test_the_interval_is_that_of_the_median() -> None:
-    """By the theorem's ranks: of 10 values the first and the last, of 100 the 40th and the 61st."""
+    """By the theorem's ranks: of 10 values the first and the last, of 100 the 37th and the 64th."""
     ten = summed([(float(n), 1.0) for n in range(1, 11)])
     assert (ten.low, ten.speedup, ten.high) == (1, 5.5, 10)
     hundred = summed([(float(n), 1.0) for n in range(1, 101)])
-    assert (hundred.low, hundred.speedup, hundred.high) == (40, 50.5, 61)
+    assert (hundred.low, hundred.speedup, hundred.high) == (37, 50.5, 64)
 
 
-def test_the_interval_holds_the_true_median_nineteen_times_of_twenty() -> None:
+def test_the_interval_holds_the_true_median_99_times_of_100() -> None:
     chance = np.random.default_rng(0)
     inside = 0
     for _ in range(400):
         found = summed([(float(x), 1.0) for x in chance.lognormal(size=30)])
         inside += found.low <= 1 <= found.high
-    assert inside >= 0.94 * 400
+    assert inside >= 0.98 * 400
 
 
 def test_more_work_is_slower(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from engines.compress import factorise, prune
 from engines.paired import Pair
 from pipeline.errors import DataError, ModelError
 from pipeline.models import compression, load_model
-from pipeline.models.compression import Wish, compress, verdict
+from pipeline.models.compression import Bound, Wish, compress, verdict
 from pipeline.models.subject import Subject, subject
 
 TENTH = Wish("prune", {"ratio": 0.1}, lambda *given: prune(*given, ratio=0.1), "it is thin")
@@ -179,18 +179,21 @@ def test_pictures_that_show_nothing_are_refused(network: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("speed", "kept", "words"),
+    ("speed", "share", "kept", "words"),
     [
-        ((1.31, 1.27, 1.35), 0.97, "helps: 1.31x as fast (1.27 to 1.35), and keeps 0.970"),
-        ((1.31, 1.27, 1.35), 0.12, "does not help as it is: 1.31x as fast (1.27 to 1.35), but"),
-        ((1.01, 0.98, 1.04), 1.0, "does not help: 1.01x as fast (0.98 to 1.04) cannot be told"),
-        ((0.9, 0.88, 0.93), 1.0, "does not help: 0.90x as fast (0.88 to 0.93), as two small"),
+        ((1.31, 1.27, 1.35), 0.9, 0.97, "helps: 1.31x as fast (1.27 to 1.35), and keeps 0.970"),
+        ((1.31, 1.27, 1.35), 0.9, 0.12, "does not help as it is: 1.31x as fast (1.27 to 1.35), b"),
+        ((1.31, 1.27, 1.35), 0.02, 1.0, "does not help: what changed takes 2.0% of the time"),
+        ((1.01, 0.98, 1.04), 0.9, 1.0, "does not help: 1.01x as fast (0.98 to 1.04) cannot be to"),
+        ((0.9, 0.88, 0.93), 0.9, 1.0, "does not help: 0.90x as fast (0.88 to 0.93), as two small"),
     ],
 )
 def test_the_verdict_follows_the_numbers(
-    speed: tuple[float, float, float], kept: float, words: str
+    speed: tuple[float, float, float], share: float, kept: float, words: str
 ) -> None:
-    assert verdict(Pair(2.0, 1.0, *speed, 50), kept, "two small layers cost").startswith(words)
+    bound = Bound(share, 1 / (1 - share), 1.1)
+    found = verdict(Pair(2.0, 1.0, *speed, 50), bound, kept, "two small layers cost")
+    assert found.startswith(words)
 
 
 @pytest.mark.assets

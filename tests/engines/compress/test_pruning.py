@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -140,6 +142,31 @@ def test_weights_that_two_layers_share_are_shared_afterwards() -> None:
     pruned = prune(network.model(), INPUTS, ratio=0.5)
     first, _, second, *_ = pruned.model.graph.node
     assert list(first.input[1:]) == list(second.input[1:])
+
+
+@pytest.mark.assets
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("yolox_nano/yolox_nano_opencv_zoo.onnx", (1, 3, 416, 416)),
+        ("nanodet_m/nanodet_m_416.onnx", (1, 3, 416, 416)),
+        ("d2go/d2go_frcnn_stage1_fp32.onnx", (1, 3, 192, 256)),
+        ("d2go/d2go_frcnn_stage2_fp32.onnx", (2, 112, 6, 6)),
+        ("reid/osnet_x0_25_msmt17.onnx", (1, 3, 256, 128)),
+        ("reid/person-reidentification-retail-0248.onnx", (1, 256, 128, 3)),
+    ],
+)
+def test_real_networks_compute_what_zeroed_ones_do(
+    assets: Path, path: str, shape: tuple[int, ...]
+) -> None:
+    model = onnx_graph.load(assets / "models" / path)
+    (value,) = onnx_graph.inputs(model.graph)
+    pruned = prune(model, [TensorSpec(value.name, shape, np.dtype(np.float32))], ratio=0.4)
+    assert pruned.multiply_adds[1] < 0.7 * pruned.multiply_adds[0]
+    values = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+    expected = Reference(zeroed(model, pruned)).run({value.name: values})
+    for name, found in Reference(pruned.model).run({value.name: values}).items():
+        assert difference(found, expected[name]) <= EQUAL
 
 
 def test_a_share_of_the_multiply_adds_is_found() -> None:
