@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from onnx import NodeProto
 
 from engines.convert import graph as onnx_graph
+from engines.program import Network as Program
+from engines.registry import create
 from engines.sim_npu import operators, profiles
 from engines.sim_npu.artefact import Artefact, Layer, Segment, write
 from engines.sim_npu.compiler.calibration import METHODS
@@ -131,3 +133,23 @@ def test_nothing_depends_on_chance(folder: Path, network: Network, choice: Choic
         one, two = (watched(artefact, segment, threads) for threads in (1, 2))
         for inputs, _ in fed(artefact, segment, network.seed):
             assert_same(one.run(inputs), two.run(inputs))
+
+
+def test_an_engine_of_its_own_process_gives_the_same(folder: Path) -> None:
+    """And one of two threads."""
+    network = Network(4, image=(2, 4, 12, 12))
+    for name in ("convolution", "gate", "branches", "on_the_host", "residual", "given_out"):
+        getattr(network, name)()
+    artefact = finish(prepared(network, 1.0, folder), NNIE, Choice())
+    write(artefact, folder / "network.npu")
+    image = numbers(np.random.default_rng(2), network.image)
+    found = []
+    for isolate, threads in ((False, 1), (False, 2), (True, 1)):
+        with create("npu0", "sim-npu", isolate=isolate, threads=threads) as engine:
+            engine.init()
+            engine.prepare(Program(folder / "network.npu", "sim-npu"))
+            engine.set_tensor("image", image)
+            engine.forward()
+            found.append({name: engine.get_tensor(name) for name in artefact.outputs})
+    assert_same(found[1], found[0])
+    assert_same(found[2], found[0])
