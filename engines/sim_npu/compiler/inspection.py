@@ -34,10 +34,11 @@ def inspect(quantised: Quantised, probes: Iterable[Tensors]) -> list[dict[str, A
     Returns:
         For each tensor plain values, as JSON has them: ``tensor`` (its name), ``shape``, ``lowest``
         and ``highest`` of its values in float32; ``snr_db`` and ``cosine`` of what int8 makes of
-        all layers so far (`engines.difference`; None where equal). Of a tensor in int8 also its
-        ``scale`` and ``zero_point``; ``float32`` and ``int8``, counts of values in `BINS` bins over
-        its grid; and ``below`` and ``above``, how many in float32 are beyond it. They are None in
-        an output that is float32.
+        all layers so far (`engines.difference`). Of a tensor in int8 also its ``scale`` and
+        ``zero_point``; ``float32`` and ``int8``, counts of values in `BINS` bins over its grid; and
+        ``below`` and ``above``, how many in float32 are beyond it. They are None in an output of
+        the host. None stands for what is not finite, too, and for a cosine of tensors that never
+        had one shape.
     """
     model = quantised.model
     made = [layer.output for layers in quantised.layers.values() for layer in layers]
@@ -67,8 +68,9 @@ class _Seen:
     def add(self, expected: NDArray[Any], found: NDArray[Any]) -> None:
         """Counts the values of one probe."""
         self.shape = expected.shape
-        self.lowest = min(self.lowest, float(expected.min(initial=inf)))
-        self.highest = max(self.highest, float(expected.max(initial=-inf)))
+        if expected.size:
+            self.lowest = min(self.lowest, float(expected.min()))
+            self.highest = max(self.highest, float(expected.max()))
         self.difference.add(expected, found)
         if self.grid is not None:
             self.exact += _counts(expected, self.grid)
@@ -81,7 +83,7 @@ class _Seen:
             "lowest": _finite(self.lowest),
             "highest": _finite(self.highest),
             "snr_db": _finite(self.difference.snr_db),
-            "cosine": self.difference.cosine,
+            "cosine": self.difference.cosine if self.difference.runs else None,
         }
         if self.grid is None:
             return told | dict.fromkeys(

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,10 @@ def made(*layers: str, keep_float: tuple[str, ...] = ()) -> Quantised:
     network = drawn.Drawing(1)
     for name in layers:
         getattr(network, name)()
-    model = network.model()
+    return calibrated(network.model(), keep_float)
+
+
+def calibrated(model: onnx.ModelProto, keep_float: tuple[str, ...] = ()) -> Quantised:
     passes.run(model, drawn.image())
     ranges = calibration.ranges(calibration.collect(model, [drawn.image()]), "min-max")
     return quantise(model, ranges, keep_float=keep_float)
@@ -84,6 +88,24 @@ def test_an_output_of_the_host_has_no_grid() -> None:
     assert row["tensor"] == "t2"
     assert row["snr_db"] > 20
     assert row["scale"] is row["float32"] is row["above"] is None
+
+
+def test_outputs_of_any_shape_and_type() -> None:
+    network = drawn.Drawing(1)
+    network.conv()
+    conv = network.last
+    none = network.add("NonZero", network.add("Greater", conv, np.float32(1e9)))
+    network.add("Cast", none, to=onnx.TensorProto.FLOAT)
+    model = network.model()
+    whole = onnx.helper.make_tensor_value_info(none, onnx.TensorProto.INT64, None)
+    model.graph.output.append(whole)
+    *_, last, other = inspect(calibrated(model), [drawn.image()])
+    assert {last["tensor"], other["tensor"]} == {none, network.last}
+    assert last["lowest"] is other["lowest"] is None
+    spread = network.add("NonZero", conv)
+    network.add("Cast", spread, to=onnx.TensorProto.FLOAT)
+    *_, row = inspect(calibrated(network.model()), [drawn.image()])
+    assert (row["tensor"], row["cosine"]) == (network.last, None)
 
 
 def test_equal_tensors_and_no_probes_are_told_without_infinity() -> None:
