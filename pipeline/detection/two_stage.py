@@ -82,13 +82,13 @@ class TwoStage:
         places, _ = propose(self.spec.proposals, [objectness], [deltas], width, height)
         if not len(places):
             return Detections.empty()
-        box_deltas, cls_logits = self.second(self.pooled(features, places))
+        box_deltas, cls_logits = self.second(pooled(self.spec.pooling, features, places))
         return objects(self.spec.head, places, box_deltas, cls_logits, width, height)
 
-    def pooled(self, features: Floats, places_xyxy: Floats) -> Floats:
-        """What the second network sees of proposals (N, 4): (N, C, rows, columns)."""
-        how = self.spec.pooling
-        return roi_align(features, places_xyxy, how.rows, how.columns, how.scale, how.sampling)
+
+def pooled(how: Pooling, features: Floats, places_xyxy: Floats) -> Floats:
+    """What the second network sees of proposals (N, 4): (N, C, rows, columns)."""
+    return roi_align(features, places_xyxy, how.rows, how.columns, how.scale, how.sampling)
 
 
 def in_batches(stage: SecondStage, batch: int) -> SecondStage:
