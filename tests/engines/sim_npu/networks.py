@@ -88,7 +88,8 @@ class Network(Drawing):
         elif number == -1:
             self.add("Clip", self.last, np.float32(0), np.float32(6))
         elif number == -2:
-            self.add("PRelu", self.last, np.float32(0.25))
+            each = (self.shape[1], 1, 1) if len(self.shape) == 4 and self.chance(0.5) else ()
+            self.add("PRelu", self.last, np.asarray(self.random.uniform(-1, 2, each), np.float32))
         else:
             (self.silu, self.hard_swish_gate, self.hard_swish_divided)[number + 5]()
 
@@ -220,6 +221,7 @@ class Network(Drawing):
         size = int(np.prod(self.shape[1:]))
         weight, bias = self.extreme(size, 6), self.extreme(6)
         self.add("Gemm", self.last, weight.T.copy(), bias, transB=1, alpha=0.5, beta=2.0)
+        self.shape = (self.shape[0], 6)
         if self.chance(0.5):
             self.activation()
             self.add("MatMul", self.last, self.extreme(6, 3))

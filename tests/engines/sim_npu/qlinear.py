@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from engines.sim_npu.artefact import Layer, Tensor
 
@@ -68,8 +68,11 @@ class Graph:
         graph = helper.make_graph(
             self.nodes,
             "expected",
-            [helper.make_tensor_value_info(n, 2, array.shape) for n, array in fed.items()],
-            [helper.make_tensor_value_info(name, 2, None) for name in outputs],
+            [
+                helper.make_tensor_value_info(n, TensorProto.UINT8, array.shape)
+                for n, array in fed.items()
+            ],
+            [helper.make_tensor_value_info(name, TensorProto.UINT8, None) for name in outputs],
             [numpy_helper.from_array(array, name) for name, array in self.constants.items()],
         )
         opsets = [helper.make_opsetid("", 17), helper.make_opsetid(MICROSOFT, 1)]
@@ -135,22 +138,23 @@ def pair(graph: Graph, layer: Layer) -> None:
 
 
 def average_pool(graph: Graph, layer: Layer) -> None:
-    """Of the whole picture by its own kernel; else by a convolution with ones.
+    """Of the whole picture by its own kernel, which takes some ratios; else by one of ones.
 
-    The convolution's input has the whole ratio for a scale, since not every ratio is that of a
-    weight's scale.
+    That is a convolution, whose input has the whole ratio for a scale, since not every ratio is
+    that of a weight's scale.
     """
     (source,) = layer.inputs
     (_, channels, *lengths), kernel = graph.tensors[source].shape, layer.attributes["kernel"]
     window = {name: layer.attributes[name] for name in ("strides", "pads")}
-    if kernel == lengths and not any(window["pads"]):
+    ratio = layer.constants["ratio"][0]
+    if kernel == lengths and not any(window["pads"]) and 2.0**-32 < ratio < 256:
         inputs = [source, *graph.grid(source), *graph.grid(layer.output)]
         kind = "QLinearGlobalAveragePool"
         graph.add(kind, inputs, layer.output, domain=MICROSOFT, channels_last=0)
         return
     weights = graph.constant(np.ones((channels, 1, *kernel), np.uint8))
     one, zero = graph.constant(np.float32(1)), graph.constant(np.uint8(0))
-    x = [source, graph.constant(layer.constants["ratio"][0]), graph.zero_point(source)]
+    x = [source, graph.constant(ratio), graph.zero_point(source)]
     inputs = [*x, weights, one, zero, one, graph.zero_point(layer.output)]
     graph.add("QLinearConv", inputs, layer.output, group=channels, **window)
 
@@ -162,13 +166,15 @@ def max_pool(graph: Graph, layer: Layer) -> None:
     )
 
 
-def look_up(graph: Graph, source: str, table: Int8, output: str) -> str:
-    place = graph.add("Cast", [source], f"place {len(graph.nodes)}", to=6)
-    return graph.add("Gather", [graph.constant(table.view(np.uint8) ^ 128), place], output)
-
-
 def lookup(graph: Graph, layer: Layer) -> None:
-    look_up(graph, layer.inputs[0], layer.constants["table"], layer.output)
+    """In one table, or in that of each channel, one after the other."""
+    table = layer.constants["table"].view(np.uint8) ^ 128
+    place = graph.add("Cast", layer.inputs, f"place {len(graph.nodes)}", to=TensorProto.INT32)
+    if table.ndim > 1:
+        inner = len(graph.tensors[layer.output].shape) - 2
+        starts = np.arange(0, table.size, 256, np.int32).reshape(-1, *[1] * inner)
+        place = graph.add("Add", [place, graph.constant(starts)], f"in all {len(graph.nodes)}")
+    graph.add("Gather", [graph.constant(table.ravel()), place], layer.output)
 
 
 def concat(graph: Graph, layer: Layer) -> None:

@@ -158,7 +158,9 @@ def max_pool(work: Work, place: Place) -> int:
 
 
 def lookup(work: Work, place: Place) -> int:
-    return int(work.layer.constants["table"][int(work.inputs[0][tuple(place)]) + 128])
+    table = work.layer.constants["table"]
+    own = table if table.ndim == 1 else table[place[1]]
+    return int(own[int(work.inputs[0][tuple(place)]) + 128])
 
 
 def concat(work: Work, place: Place) -> int:
