@@ -17,7 +17,7 @@ from engines.program import Tensors
 from pipeline.config import CameraConfig
 from pipeline.errors import DataError
 from pipeline.media.geometry import Placement
-from pipeline.media.picture import Picture
+from pipeline.media.picture import BgrPicture, Picture
 from pipeline.media.preprocess import Preprocessor
 from pipeline.models.manifest import Manifest
 from pipeline.models.samples import NO_MANIFEST, frames, picture_input, preprocessor
@@ -27,9 +27,12 @@ from pipeline.quantisation.truth import FileTruth, Truth, at_hand
 from pipeline.recording.file import Recording
 
 #: Pictures that are taken from a source, of which every third is held out.
-FRAMES, HELD_OUT = 48, 3
+FRAMES, HELD_OUT = 24, 3
 #: Of one picture.
-MOST_CROPS = 4
+MOST_CROPS = 8
+#: Whole pictures are also taken enlarged, their middle only: what a network will see may be nearer
+#: than what it is calibrated with, and a range that cuts that off must not win.
+ZOOMS = (1, 2, 4)
 #: A picture whose values lie this near together shows nothing.
 _FLAT = 8
 
@@ -66,12 +69,14 @@ class Sample:
         tensors: every input by name.
         frame: index of the picture in its source.
         placement: how the picture lies in the input; None where that is a crop or no picture.
+        zoom: 1 for the whole picture, else how much its middle is enlarged.
         identity: of the object in a crop; -1 where unknown.
     """
 
     tensors: Tensors
     frame: int = 0
     placement: Placement | None = None
+    zoom: int = 1
     identity: int = -1
 
 
@@ -140,7 +145,8 @@ def gather(specs: Sequence[TensorSpec], manifest: Manifest | None, request: Requ
         samples = list(_crops(spec.name, prepare, scenes, known))
         _require(bool(samples), f"{known and known.source}: no box in any of the {told}")
         return _split(samples, None, f"{len(samples)} crops of {told}")
-    samples = [_whole(spec, prepare, scene) for scene in scenes]
+    samples = [_view(spec, prepare, scene, zoom) for scene in scenes for zoom in ZOOMS]
+    told += f", each also enlarged {' and '.join(map(str, ZOOMS[1:]))} times"
     return _split(samples, known, told if manifest else f"{told}; {NO_MANIFEST}")
 
 
@@ -154,7 +160,8 @@ def _split(samples: list[Sample], truth: Truth | None, told: str) -> Material:
         tuple(s for s, place in zip(samples, places, strict=True) if (place == HELD_OUT - 1) is out)
         for out in (False, True)
     )
-    return Material(rest, held_out, truth, f"{told}, {len(held_out)} of them held out to judge on")
+    out = len({sample.frame for sample in held_out})
+    return Material(rest, held_out, truth, f"{told}; {out} of {len(order)} held out to judge on")
 
 
 def _scenes(request: Request) -> Iterator[_Scene]:
@@ -206,10 +213,16 @@ def _preprocessor(
     return prepare
 
 
-def _whole(spec: TensorSpec, prepare: Preprocessor, scene: _Scene) -> Sample:
-    tensor, placement = prepare(scene.picture)
+def _view(spec: TensorSpec, prepare: Preprocessor, scene: _Scene, zoom: int) -> Sample:
+    """The picture, or its middle enlarged."""
+    picture = scene.picture
+    if zoom > 1:
+        width, height = max(picture.width // zoom, 1), max(picture.height // zoom, 1)
+        left, top = (picture.width - width) // 2, (picture.height - height) // 2
+        picture = BgrPicture(picture.crop_bgr(left, top, left + width, top + height))
+    tensor, placement = prepare(picture)
     batch = np.repeat(tensor, max(spec.shape[0], 1), axis=0)
-    return Sample({spec.name: batch}, scene.index, placement)
+    return Sample({spec.name: batch}, scene.index, placement, zoom)
 
 
 def _crops(

@@ -7,7 +7,7 @@ device makes of them. Quality is the share that is kept, 1 where nothing is lost
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -22,6 +22,7 @@ from engines.difference import Difference
 from engines.sim_npu import artefact as artefacts
 from engines.sim_npu.artefact import Artefact
 from engines.sim_npu.profiles import find
+from pipeline.detection.detections import Detections
 from pipeline.detection.postprocess import Postprocessor
 from pipeline.errors import DataError
 from pipeline.evaluation.detection_ap import average_precisions
@@ -117,8 +118,7 @@ class DetectorJudge(Judge):
         labels = manifest.class_names
         self._decode = Postprocessor(manifest.head, labels, score=FAINT, classes=classes)
         self._samples = material.held_out
-        self._own = np.arange(1, len(labels) + 1)
-        exact = self._table(expected, self._own)
+        exact = self._table(expected)
         self._sure = replace(exact, scores=np.asarray(exact.scores >= SURE, np.float64))
         if not self._sure.scores.any():
             raise DataError(
@@ -128,35 +128,47 @@ class DetectorJudge(Judge):
         self.measure, self._base = "mean of AP50 and AP75 against float32's detections", 0.0
         if truth := material.truth:
             named, wanted = truth.numbers, classes or labels
-            self._theirs = np.array([named.get(label, 0) for label in labels]) if named else None
+            self._numbers = np.array([named.get(label, 0) for label in labels]) if named else None
             rows = truth.over({sample.frame for sample in self._samples})
             self._truth = of_classes(rows, [named[name] for name in wanted if name in named])
-            self._base = _precision(self._truth, self._table(expected, self._theirs))
+            self._base = _precision(self._truth, self._whole(expected))
         if self._base > 0:
             self.measure += f" and, as a share of float32's, against {truth and truth.source}"
 
     def __call__(self, found: Outputs) -> Quality:
-        table = self._table(found, self._own)
+        table = self._table(found)
         agreed = {iou: _mean_ap(self._sure, table, iou) for iou in OVERLAPS}
         finer = float(np.mean([_mean_ap(self._sure, table, iou) for iou in FINER]))
         figures = {f"AP{100 * iou:g} of float32's": value for iou, value in agreed.items()}
         value = float(np.mean(list(agreed.values())))
         if self._base > 0:
-            right = _precision(self._truth, self._table(found, self._theirs))
+            right = _precision(self._truth, self._whole(found))
             figures |= {"AP": right, "AP in float32": self._base}
             value = min(value, right / self._base)
         return Quality(value, finer, figures)
 
-    def _table(self, outputs: Outputs, numbers: NDArray[np.int64] | None) -> MotTable:
-        """The detections with the class number of each label, or without classes."""
+    def _table(self, outputs: Outputs) -> MotTable:
+        """All detections, sample by sample; classes count from 1."""
         rows = [np.empty((0, 8))]
-        for sample, tensors in zip(self._samples, outputs, strict=True):
-            assert sample.placement is not None  # a detector sees whole pictures
-            found = self._decode(tensors, sample.placement)
-            classes = ANY_CLASS if numbers is None else numbers[found.labels]
-            boxes = found.boxes_xyxy
-            rows.append(rows_of_frame(sample.frame, -1, boxes, found.scores, classes))
+        for place, found in enumerate(self._detections(outputs)):
+            boxes, labels = found.boxes_xyxy, found.labels + 1
+            rows.append(rows_of_frame(place, -1, boxes, found.scores, labels))
         return table_from_rows(np.concatenate(rows), "detections")
+
+    def _whole(self, outputs: Outputs) -> MotTable:
+        """The detections in whole pictures, by frame, with the ground truth's classes."""
+        rows = [np.empty((0, 8))]
+        for sample, found in zip(self._samples, self._detections(outputs), strict=True):
+            if sample.zoom == 1:
+                numbers = ANY_CLASS if self._numbers is None else self._numbers[found.labels]
+                boxes = found.boxes_xyxy
+                rows.append(rows_of_frame(sample.frame, -1, boxes, found.scores, numbers))
+        return table_from_rows(np.concatenate(rows), "detections")
+
+    def _detections(self, outputs: Outputs) -> Iterator[Detections]:
+        for sample, tensors in zip(self._samples, outputs, strict=True):
+            assert sample.placement is not None  # a detector sees pictures
+            yield self._decode(tensors, sample.placement)
 
 
 class EmbedderJudge(Judge):

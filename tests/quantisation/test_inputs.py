@@ -17,7 +17,7 @@ from pipeline.media.picture import BgrPicture
 from pipeline.models.manifest import Manifest, read_manifest
 from pipeline.packet import FrameInfo, Packet
 from pipeline.payloads import Detected
-from pipeline.quantisation.inputs import MOST_CROPS, Request, gather
+from pipeline.quantisation.inputs import MOST_CROPS, ZOOMS, Request, gather
 from pipeline.recording.file import About, RecordingWriter
 
 PICTURE = TensorSpec("images", (-1, 3, 32, 48), np.dtype("float32"), "nchw")
@@ -47,30 +47,45 @@ def folder(tmp_path: Path) -> Path:
 
 def test_every_third_picture_is_held_out(folder: Path, detector: Manifest) -> None:
     found = gather([PICTURE], detector, Request(str(folder)))
-    assert [sample.frame for sample in found.calibration] == [0, 1, 3, 4, 6]
-    assert [sample.frame for sample in found.held_out] == [2, 5]
-    [sample] = {s.frame: s for s in found.held_out if s.frame == 2}.values()
-    assert sample.tensors["images"].shape == (1, 3, 32, 48)
-    assert sample.tensors["images"].max() == 80
-    assert sample.placement is not None
+    assert [(s.frame, s.zoom) for s in found.held_out] == [
+        (frame, zoom) for frame in (2, 5) for zoom in ZOOMS
+    ]
+    assert [s.frame for s in found.calibration if s.zoom == 1] == [0, 1, 3, 4, 6]
+    whole, middle, _ = (sample.tensors["images"] for sample in found.held_out[:3])
+    assert whole.shape == middle.shape == (1, 3, 32, 48)
+    assert whole.max() == middle.max() == 80
+    assert found.held_out[0].placement is not None
     assert found.truth is None
-    assert found.told == f"7 pictures of {folder}, 2 of them held out to judge on"
+    assert found.told == (
+        f"7 pictures of {folder}, each also enlarged 2 and 4 times; 2 of 7 held out to judge on"
+    )
+
+
+def test_the_middle_is_enlarged(tmp_path: Path) -> None:
+    image = np.zeros((32, 48, 3), np.uint8)
+    image[8:24, 12:36] = 100  # the middle half
+    image[12:20, 18:30] = 200  # the middle quarter
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    whole, half, quarter = gather([PICTURE], None, Request(str(tmp_path))).held_out
+    assert [np.unique(s.tensors["images"]).tolist() for s in (whole, quarter)] == [
+        [0, 100, 200], [200]
+    ]  # fmt: skip
+    assert half.tensors["images"].min() == 100
 
 
 def test_two_pictures_are_too_few_for_both(folder: Path, detector: Manifest) -> None:
     found = gather([PICTURE], detector, Request(str(folder), frames=2))
     assert found.calibration == found.held_out
-    assert [sample.frame for sample in found.held_out] == [0, 3]  # spread over the folder
+    assert {sample.frame for sample in found.held_out} == {0, 3}  # spread over the folder
     assert "judged on the same" in found.told
 
 
 def test_without_a_manifest_any_size_is_the_pictures_own(folder: Path) -> None:
     anything = replace(PICTURE, shape=(1, 3, -1, -1))
     one = Request(str(folder / "1.png"))
-    [sample] = gather([anything], None, one).calibration
-    assert sample.tensors["images"].shape == (1, 3, 24, 36)
-    [sample] = gather([anything], None, replace(one, size=(64, 32))).calibration
-    assert sample.tensors["images"].shape == (1, 3, 32, 64)
+    for size, shape in ((None, (1, 3, 24, 36)), ((64, 32), (1, 3, 32, 64))):
+        found = gather([anything], None, replace(one, size=size)).calibration
+        assert {sample.tensors["images"].shape for sample in found} == {shape}
     with pytest.raises(DataError, match="--size: the network takes 48x32 only"):
         gather([PICTURE], None, replace(one, size=(64, 32)))
 

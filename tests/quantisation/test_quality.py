@@ -76,6 +76,18 @@ def test_a_detector_is_held_against_the_truth_as_well(manifest: Manifest, tmp_pa
     assert judge([_found(), EXACT[1]]).value == 0
 
 
+def test_an_enlarged_picture_is_not_held_against_the_truth(
+    manifest: Manifest, tmp_path: Path
+) -> None:
+    (tmp_path / "gt.txt").write_text("1,1,1,1,8,8,1\n")
+    samples = (Sample({}, 0, WHOLE), Sample({}, 0, WHOLE, zoom=2))
+    material = Material((), samples, FileTruth(tmp_path / "gt.txt"), "four walls")
+    judge = judge_of(manifest, material, EXACT)
+    found = judge([EXACT[0], _found()])
+    assert found.value == pytest.approx(0.5, abs=0.01)
+    assert found.figures["AP"] == found.figures["AP in float32"] == 1
+
+
 def test_classes_that_do_not_count_are_left_out(manifest: Manifest) -> None:
     shape = {"name": "kinds", "shape": (1, -1), "dtype": "float32"}
     known = manifest.model_dump(by_alias=True)
