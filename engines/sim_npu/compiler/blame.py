@@ -55,7 +55,7 @@ def blame(quantised: Quantised, probes: Iterable[Tensors]) -> list[Blame]:
 
     An output that is joined from parts, as a detector's boxes and scores are, counts part by part:
     of each the error's share of all that arrives, error / (error + signal), and of these the mean.
-    One whose shape depends on the data counts as what it is made from.
+    One whose shape depends on the data counts as what the device gives for it.
 
     Args:
         quantised: the network.
@@ -63,7 +63,7 @@ def blame(quantised: Quantised, probes: Iterable[Tensors]) -> list[Blame]:
             layer is to blame.
     """
     model = quantised.model
-    parts = _parts(model.graph)
+    parts = _parts(quantised)
     layers = [layer for made in quantised.layers.values() for layer in made if _rounds(layer)]
     network, rounded = Stepwise.of(model), Stepwise.of(fake_quantised(quantised))
     exact = Reference(model, [name for step in network.steps for name in step.node.output])
@@ -117,21 +117,25 @@ def _readers(links: Links, quantised: Quantised, name: str) -> Iterator[Any]:
                     yield from _readers(links, quantised, layer.output)
 
 
-def _parts(graph: Any) -> list[str]:
+def _parts(quantised: Quantised) -> list[str]:
     """The tensors the outputs are joined from."""
+    graph = quantised.model.graph
     links, shapes, known = Links.of(graph), onnx_graph.shapes(graph), onnx_graph.constants(graph)
+    seen = set[str]()
 
-    def parts(name: str) -> Iterator[str]:
-        node = links.makers.get(name)
-        whole = -1 not in shapes.get(name, (-1,))
-        if node is None or (whole and node.op_type not in _JOINING):
-            yield name
+    def parts(name: str, varies: bool = False) -> Iterator[str]:
+        if name in seen or name in known or not name:
             return
-        for source in node.input:
-            if source and source not in known:
-                yield from parts(source)
+        seen.add(name)
+        node, varies = links.makers.get(name), varies or -1 in shapes.get(name, (-1,))
+        joined = node is not None and node.op_type in _JOINING
+        if node is not None and (name not in quantised.tensors if varies else joined):
+            for source in node.input:
+                yield from parts(source, varies)
+        else:
+            yield name
 
-    return list(dict.fromkeys(part for value in graph.output for part in parts(value.name)))
+    return [part for value in graph.output for part in parts(value.name)]
 
 
 def _apart(found: NDArray[Any], expected: NDArray[Any] | float) -> float:
