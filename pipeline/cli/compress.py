@@ -79,7 +79,9 @@ def prune_command(
         "multiple": multiple,
         "keep": names,
     }
-    why = "fewer channels fill the processor's registers worse"
+    why = "fewer channels make worse use of the processor"
+    if multiple == 1:
+        why = "it computes channels in blocks that are no longer whole; try --multiple 16"
     wish = Wish("prune", wishes, partial(prune, **wishes), why)
     _run(wish, model, out, weights, pictures, seconds, json)
 

@@ -196,6 +196,25 @@ def test_the_verdict_follows_the_numbers(
     assert found.startswith(words)
 
 
+def test_a_wide_layer_of_low_rank_is_worth_splitting(network: Path, pictures: str) -> None:
+    chance = np.random.default_rng(0)
+    model = onnx.load(network)
+    weights = [chance.normal(size=shape) for shape in ((384, 3), (384, 8), (8, 384))]
+    arrays = {"first": weights[0], "second": weights[1] @ weights[2]}
+    del model.graph.initializer[:]
+    for name, array in arrays.items():
+        kernel = array.astype(np.float32)[:, :, None, None]
+        model.graph.initializer.append(numpy_helper.from_array(kernel, name))
+    found = helper.make_tensor_value_info("found", TensorProto.FLOAT, ["batch", 384, 24, 32])
+    model.graph.output[0].CopyFrom(found)
+    onnx.save(model, network)
+    out = network.parent / "split.onnx"
+    report = compress(subject(str(network)), FULL, out, pictures, seconds=0.0).report
+    assert report["layers"][-1]["after"] == ((8, 384, 1, 1), (384, 8, 1, 1))
+    assert report["verdict"].startswith("helps: ")
+    assert report["quality"]["value"] > 0.999
+
+
 @pytest.mark.assets
 def test_a_real_network_split_in_two(assets: Path, tmp_path: Path) -> None:
     path = assets / "models/reid/osnet_x0_25_msmt17.onnx"
