@@ -111,8 +111,11 @@ def search(
 
     def enough(count: int) -> bool:
         kept = together(prepared.model, start.choice.keep_float.union(*ranked[:count]))
-        trials.append(attempt(replace(start.choice, keep_float=kept)))
-        return trials[-1].quality.value >= gate
+        choice = replace(start.choice, keep_float=kept)
+        known = next((trial for trial in trials if trial.choice == choice), None)
+        if known is None:  # one layer may have gone with another before its turn
+            trials.append(known := attempt(choice))
+        return known.quality.value >= gate
 
     low, high = 0, 1
     while high <= len(ranked) * _MOST:

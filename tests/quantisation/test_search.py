@@ -75,6 +75,16 @@ def test_no_more_layers_than_needed_stay_in_float(
     assert taken.intersection(worst) == guilty
 
 
+def test_nothing_is_tried_twice(prepared: Prepared) -> None:
+    first, second, *others = _convs(prepared)
+    attempt = _attempt(lambda choice: 1.0 if others[0] in choice.keep_float else 0.5)
+    ranked = [[first], [first, second], [second], *([name] for name in others)]
+    trials = search(prepared, [Choice()], attempt, lambda _: ranked, 0.97)
+    sets = [trial.choice.keep_float for trial in trials]
+    assert len(set(sets)) == len(sets) == 4  # none; 1; 2 and 3 alike; 4
+    assert best(trials, 0.97) is trials[-1]
+
+
 def test_half_of_the_layers_is_the_most(prepared: Prepared) -> None:
     worst = _convs(prepared)
     trials = search(
