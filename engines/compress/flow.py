@@ -9,7 +9,7 @@ reads stay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +122,7 @@ class Flow:
     def refuse(self, node: Any, reason: str) -> None:
         """Lets the channels stay that a node reads."""
         self.refused[name_of(node)] = reason
-        for name in (*node.input, *_read_inside(node)):
+        for name in onnx_graph.reads(node):
             if name in self.channels:
                 self.fix(self.channels[name].ids, f"{node.op_type} {name_of(node)} {reason}")
 
@@ -190,11 +190,3 @@ class Flow:
             tensor = numpy_helper.from_array(self.known[name], name)
             self.model.graph.initializer.append(tensor)
         node.input[place] = name
-
-
-def _read_inside(node: Any) -> Iterable[str]:
-    """Tensors that the branches of a conditional, or the body of a loop, may read."""
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            for inner in graph.node:
-                yield from (*inner.input, *_read_inside(inner))

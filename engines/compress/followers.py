@@ -153,12 +153,14 @@ def _resize(flow: Flow, node: Any) -> None:
     _retell(flow, node, 3, axes.index(source.axis), source.ids)
 
 
-def _retell(flow: Flow, node: Any, place: int, row: int, ids: Ids) -> None:
-    """A constant input of a node says in one row how many of these channels there are."""
+def _retell(
+    flow: Flow, node: Any, place: int, row: int, ids: Ids, bound: int | None = None
+) -> None:
+    """A constant input of a node says in one row how many of the first channels there are."""
 
     def retell(keep: Keep) -> None:
         told = flow.known[node.input[place]].copy()
-        told[row] = keep.sum()
+        told[row] = keep[:bound].sum()
         flow.write(node, place, told)
 
     flow.edit(ids, retell)
@@ -237,7 +239,7 @@ def _slice(flow: Flow, node: Any) -> None:
     start, stop, _ = slice(cuts[row].start, cuts[row].stop).indices(len(source.ids))
     flow.channels[node.output[0]] = Channels(source.axis, source.ids[start:stop])
     for place, bound in ((1, start), (2, stop)):
-        _retell(flow, node, place, row, source.ids[:bound])
+        _retell(flow, node, place, row, source.ids, bound)
 
 
 def _transpose(flow: Flow, node: Any) -> None:
@@ -256,9 +258,9 @@ def _view(flow: Flow, node: Any) -> None:
     ids = np.repeat(source.ids, new[axis] // old[source.axis])
     if node.op_type == "Reshape":
         target = flow.values.get(node.input[1])
-        if target is None or (target[axis] > 0 and node.input[1] not in flow.known):
+        if target is None or (target[axis] >= 0 and node.input[1] not in flow.known):
             raise NotFollowedError("is told a shape that is not constant")
-        if target[axis] > 0:
+        if target[axis] >= 0:
             _retell(flow, node, 1, axis, ids)
     flow.channels[node.output[0]] = Channels(axis, ids)
 

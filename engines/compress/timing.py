@@ -20,8 +20,8 @@ from engines.program import Tensors
 
 _RUNS = 7
 _ERRORS_ONLY = 3
-#: How ONNX Runtime's profile ends the name of a node.
-_ENDING = "_kernel_time"
+#: How ONNX Runtime's profile ends the name of a node, and begins that of some merged ones.
+_ENDING, _MERGED = "_kernel_time", "fused "
 
 
 def seconds_by_tensor(model: Any, feeds: Tensors) -> dict[str, float]:
@@ -67,7 +67,7 @@ def _profile(model: Any, feeds: Tensors) -> list[tuple[str, str, float]]:
     times = defaultdict[tuple[str, str], list[float]](list)
     for event in events:
         if event["cat"] == "Node" and event["name"].endswith(_ENDING):
-            name = event["name"].removesuffix(_ENDING)
+            name = event["name"].removesuffix(_ENDING).removeprefix(_MERGED)
             times[name, event["args"]["op_name"]].append(event["dur"] / 1e6)
     return [(*key, median(taken)) for key, taken in times.items()]
 

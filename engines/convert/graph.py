@@ -103,7 +103,8 @@ def _following(model: Any, keep: Container[str]) -> Constants:
         shape = told.get(node.input[0], (-1,)) if node.op_type == "Shape" else (-1,)
         if -1 not in shape:
             feeds[node.input[0]] = np.empty(shape, np.float32)
-        if feeds and node.op_type not in keep and all(name in feeds for name in node.input if name):
+        needed = [name for name in reads(node) if name]
+        if feeds and node.op_type not in keep and all(name in feeds for name in needed):
             arrays = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)
             found.update(zip(node.output, map(np.asarray, arrays), strict=True))
             known.update(found)
@@ -178,9 +179,15 @@ def shapes(graph: Any) -> dict[str, tuple[int, ...]]:
     return {value.name: _shape(value) for value in told}
 
 
+def reads(node: Any) -> list[str]:
+    """The tensors a node reads, its branches and loop bodies included."""
+    inner = [graph for entry in node.attribute for graph in (entry.g, *entry.graphs)]
+    return [*node.input, *(name for graph in inner for one in graph.node for name in reads(one))]
+
+
 def uses(graph: Any) -> Counter[str]:
-    """How often each tensor is read, as an input of a node or as an output of the graph."""
-    read = Counter(name for node in graph.node for name in node.input)
+    """How often each tensor is read, by a node or as an output of the graph."""
+    read = Counter(name for node in graph.node for name in reads(node))
     return read + Counter(value.name for value in graph.output)
 
 
@@ -189,7 +196,7 @@ def drop_unread(graph: Any) -> None:
     read = uses(graph)
     for node in reversed(list(graph.node)):
         if not any(read[name] for name in node.output):
-            read.subtract(node.input)
+            read.subtract(reads(node))
             graph.node.remove(node)
     unread = {tensor.name for tensor in graph.initializer if read[tensor.name] < 1}
     for field in (graph.initializer, graph.input):  # old models list their weights as inputs too

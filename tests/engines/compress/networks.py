@@ -17,7 +17,17 @@ INPUTS = (TensorSpec("image", SHAPE, np.dtype(np.float32)),)
 #: What may follow: every entry is a method of `Network`.
 LAYERS = (
     *("wide", "depthwise", "normalised", "scaled", "relu", "silu", "prelu", "pool", "padded"),
-    *("residual", "gate", "branches", "split", "sliced", "transposed", "resized", "viewed"),
+    *(
+        "residual",
+        "gate",
+        "dense_gate",
+        "branches",
+        "split",
+        "sliced",
+        "transposed",
+        "resized",
+        "viewed",
+    ),
     *("grouped", "shuffled", "reduced"),
 )
 
@@ -72,6 +82,16 @@ class Network(Drawing):
         self.add("Mul", self.add("Sigmoid", self.last), x)
         self.shape = shape
 
+    def dense_gate(self) -> None:
+        """The same with dense layers, there and back."""
+        x, channels = self.last, self.shape[1]
+        self.add("Flatten", self.add("GlobalAveragePool", x))
+        self.add("Gemm", self.last, self.normal(channels, 4), self.normal(4))
+        self.relu()
+        self.add("Gemm", self.last, self.normal(channels, 4), self.normal(channels), transB=1)
+        self.add("Reshape", self.add("Sigmoid", self.last), np.array([0, channels, 1, 1]))
+        self.add("Mul", x, self.last)
+
     def branches(self) -> None:
         x, shape = self.last, self.shape
         one, first = self.wide(), self.shape[1]
@@ -88,10 +108,13 @@ class Network(Drawing):
         self.add("Concat", f"{self.last}.more", self.last, axis=1)
 
     def sliced(self) -> None:
-        start = int(self.random.integers(0, self.shape[1] - 1))
-        one = np.array([1])
-        self.add("Slice", self.last, np.array([start]), np.array([2**40]), one, one)
-        self.shape = (1, self.shape[1] - start, *self.shape[2:])
+        """Some channels, counted from the front or from the back."""
+        channels, one = self.shape[1], np.array([1])
+        start, stop = sorted(self.random.choice(channels + 1, 2, replace=False).tolist())
+        bounds = [n - channels * int(self.random.integers(2)) for n in (start, stop)]
+        bounds[1] = stop if stop == channels else bounds[1]
+        self.add("Slice", self.last, np.array(bounds[:1]), np.array(bounds[1:]), one, one)
+        self.shape = (1, stop - start, *self.shape[2:])
 
     def resized(self) -> None:
         sizes = np.array([*self.shape[:2], 9, 9])

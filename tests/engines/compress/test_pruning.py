@@ -9,7 +9,7 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from engines.compress import Compressed, prune
 from engines.convert import graph as onnx_graph
@@ -66,6 +66,23 @@ def test_what_is_not_understood_is_left_alone_and_named(layer: str, reason: str)
     assert pruned.channels["t0"].all()
     assert reason in pruned.left["t0"]
     assert len(pruned.changes) == 2  # the last but one, and what reads it
+
+
+def test_what_a_branch_reads_stays() -> None:
+    network = Network(0)
+    network.wide(8)
+    network.weights["offset"] = network.normal(8, 1, 1)
+    shown = helper.make_tensor_value_info("shown", onnx.TensorProto.FLOAT, None)
+    node = helper.make_node("Add", [network.last, "offset"], ["shown"])
+    branch = helper.make_graph([node], "branch", [], [shown])
+    network.wide(4)
+    network.outputs = [network.wide(4)]
+    network.add("If", np.array(True), then_branch=branch, else_branch=branch)
+    model = network.model()
+    pruned = prune(model, INPUTS, ratio=0.5)
+    assert pruned.left["t0"] == "If t3 is not understood"
+    assert pruned.channels["t1"].sum() == 2
+    require_equal(model, pruned)
 
 
 def test_the_weakest_filters_go() -> None:
