@@ -1,6 +1,6 @@
 """How good a network in eight bits is, by what it is for: detections, embeddings, or tensors.
 
-A judge has seen what the network makes of the held-out samples in float32, and is shown what the
+A judge has seen what the source network makes of the held-out samples, and is shown what the
 device makes of them. Quality is the share that is kept, 1 where nothing is lost.
 """
 
@@ -87,8 +87,8 @@ class Judge(ABC):
 class DetectorJudge(Judge):
     """Average precision of the detections: the mean of those at overlaps of 0.5 and of 0.75.
 
-    What the network is sure of in float32 has to be found; what it is less sure of is neither
-    demanded nor counted as wrong. Where ground truth is known, the precision against that must not
+    What the source network is sure of has to be found; what it is less sure of is neither demanded
+    nor counted as wrong. Where ground truth is known, the precision against that must not
     drop either: the lesser share counts.
 
     At 0.5 alone boxes may move far: a YOLOX-nano that kept 97 % of that lost 10 points of HOTA on
@@ -97,7 +97,7 @@ class DetectorJudge(Judge):
     Args:
         manifest: of the detector.
         material: with the held-out samples.
-        expected: the network's outputs in float32.
+        expected: the source network's outputs.
         classes: names of those that count; None for all.
 
     Raises:
@@ -125,7 +125,10 @@ class DetectorJudge(Judge):
                 f"{material.told}: the network finds nothing there; calibrate with pictures of "
                 f"what it is for: {', '.join(classes or labels)[:60]} …"
             )
-        self.measure, self._base = "mean of AP50 and AP75 against float32's detections", 0.0
+        self.measure, self._base = (
+            "mean of AP50 and AP75 against what the source network finds",
+            0.0,
+        )
         if truth := material.truth:
             named, wanted = truth.numbers, classes or labels
             self._numbers = np.array([named.get(label, 0) for label in labels]) if named else None
@@ -133,17 +136,17 @@ class DetectorJudge(Judge):
             self._truth = of_classes(rows, [named[name] for name in wanted if name in named])
             self._base = _precision(self._truth, self._whole(expected))
         if self._base > 0:
-            self.measure += f" and, as a share of float32's, against {truth and truth.source}"
+            self.measure += f" and, as a share of its own, against {truth and truth.source}"
 
     def __call__(self, found: Outputs) -> Quality:
         table = self._table(found)
         agreed = {iou: _mean_ap(self._sure, table, iou) for iou in OVERLAPS}
         finer = float(np.mean([_mean_ap(self._sure, table, iou) for iou in FINER]))
-        figures = {f"AP{100 * iou:g} of float32's": value for iou, value in agreed.items()}
+        figures = {f"AP{100 * iou:g} agreement": value for iou, value in agreed.items()}
         value = float(np.mean(list(agreed.values())))
         if self._base > 0:
             right = _precision(self._truth, self._whole(found))
-            figures |= {"AP": right, "AP in float32": self._base}
+            figures |= {"AP": right, "AP of source": self._base}
             value = min(value, right / self._base)
         return Quality(value, finer, figures)
 
@@ -176,10 +179,10 @@ class EmbedderJudge(Judge):
 
     Args:
         samples: the held-out crops.
-        expected: their embeddings in float32.
+        expected: what the source network makes of them.
     """
 
-    measure = "the lesser of mean cosine and rank-1, against float32"
+    measure = "the lesser of mean cosine and rank-1, against the source network"
     gate = 0.97
 
     def __init__(self, samples: Sequence[Sample], expected: Outputs) -> None:
@@ -197,7 +200,7 @@ class EmbedderJudge(Judge):
         return Quality(
             min(cosine, right / self._base),
             cosine,
-            {"cosine": cosine, "rank-1": right, "rank-1 in float32": self._base},
+            {"cosine": cosine, "rank-1": right, "rank-1 of source": self._base},
         )
 
     def _rank_one(self, embeddings: NDArray[np.float32]) -> float | None:
@@ -217,10 +220,10 @@ class TensorJudge(Judge):
     """The direction of the worst output, of a network nobody says more of.
 
     Args:
-        expected: outputs in float32.
+        expected: the source network's outputs.
     """
 
-    measure = "cosine of the worst output, against float32"
+    measure = "cosine of the worst output, against the source network"
     gate = 0.99
 
     def __init__(self, expected: Outputs) -> None:
@@ -248,7 +251,7 @@ def judge_of(
     Args:
         manifest: of its model; None where there is none.
         material: with the held-out samples.
-        expected: what the network makes of these in float32.
+        expected: what the source network makes of these.
         classes: of a detector, those that count; None for all.
 
     Raises:

@@ -60,7 +60,7 @@ def test_what_was_tried_and_what_came_of_it_is_shown(sightline: Command, tmp_pat
     for words in (
         "calibrated on 3 pictures of pictures",
         "BGR 0..255, stretched, as there is no manifest",
-        "quality: cosine of the worst output, against float32",
+        "quality: cosine of the worst output, against the source network",
         "entropy, weights by layer",
         "Softmax",
         "the device has no such operator",

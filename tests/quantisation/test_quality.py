@@ -72,7 +72,7 @@ def test_a_detector_is_held_against_the_truth_as_well(manifest: Manifest, tmp_pa
     # It is as right as before about the first, which is all float32 had right.
     worse = judge([EXACT[0], _found()])
     assert worse.value == pytest.approx(0.5, abs=0.01)
-    assert worse.figures["AP"] == worse.figures["AP in float32"] == pytest.approx(0.5, abs=0.01)
+    assert worse.figures["AP"] == worse.figures["AP of source"] == pytest.approx(0.5, abs=0.01)
     assert judge([_found(), EXACT[1]]).value == 0
 
 
@@ -85,7 +85,7 @@ def test_an_enlarged_picture_is_not_held_against_the_truth(
     judge = judge_of(manifest, material, EXACT)
     found = judge([EXACT[0], _found()])
     assert found.value == pytest.approx(0.5, abs=0.01)
-    assert found.figures["AP"] == found.figures["AP in float32"] == 1
+    assert found.figures["AP"] == found.figures["AP of source"] == 1
 
 
 def test_classes_that_do_not_count_are_left_out(manifest: Manifest) -> None:
@@ -121,7 +121,7 @@ def test_an_embedder_points_where_it_did_and_finds_the_same(mean_color: Path) ->
     assert isinstance(judge, EmbedderJudge)
     same = judge(exact)
     assert same.value == pytest.approx(1)
-    assert (same.figures["rank-1"], same.figures["rank-1 in float32"]) == (1, 1)
+    assert (same.figures["rank-1"], same.figures["rank-1 of source"]) == (1, 1)
     # Length is nothing, direction all; the last two of the other frame now look like each other.
     assert judge(_vectors((1, 0), (0, 1), (10, 1), (1, 10), (-3, 0))).value == pytest.approx(1)
     confused = judge(_vectors((2, 0), (0, 2), (0.1, 1), (1, 0.1), (-1, 0)))
