@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from pipeline.graph import SOURCES, Graph, Node
+from pipeline.graph import SOURCES, Camera, Graph, Node
 from pipeline.ledger import Ledger
-from pipeline.media.source import Source
+from pipeline.media.sampling import FrameSampler
+from pipeline.media.source import Source, SourceFrame
 from pipeline.packet import FrameInfo, Packet
 from pipeline.payloads import Decoded
 from pipeline.stage import Join, Run, Stage
@@ -53,12 +54,18 @@ def run_serially(graph: Graph) -> Iterator[SerialRun]:
         for _, stage in stages:
             stack.callback(stage.close)
             stage.open()
-        yield SerialRun({node.name: stage for node, stage in stages}, _steps(sources, stages))
+        frames = {camera.id: _taken(camera, sources[camera.id]) for camera in graph.cameras}
+        yield SerialRun({node.name: stage for node, stage in stages}, _steps(frames, stages))
 
 
-def _steps(sources: Mapping[str, Source], stages: _Stages) -> Iterator[Step]:
+def _taken(camera: Camera, source: Source) -> Iterator[SourceFrame]:
+    """The frames that are not left at the entrance."""
+    sampler = FrameSampler(camera.max_fps, camera.every)
+    return (frame for frame in source.frames() if sampler.take(frame.index, frame.pts_ns))
+
+
+def _steps(frames: dict[str, Iterator[SourceFrame]], stages: _Stages) -> Iterator[Step]:
     ledger = Ledger()
-    frames = {camera: iter(source.frames()) for camera, source in sources.items()}
     sequence = 0
     while frames:
         for camera in list(frames):

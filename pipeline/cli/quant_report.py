@@ -57,7 +57,9 @@ def command(
     reid: Annotated[
         str, typer.Option(help="A ReID model to judge too; else that of the configuration.")
     ] = "",
-    frames: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="At most so many, over all cameras.")
+    ] = None,
     max_drop: Annotated[
         list[str] | None,
         typer.Option(metavar="FIGURE=DROP", help="Exit with 1 if one drops by more: hota=1.0"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from math import isfinite
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from engines.difference import Difference
-from pipeline.config import PipelineConfig
+from pipeline.config import CameraConfig, PipelineConfig
 from pipeline.errors import DataError
 from pipeline.graph import Graph
+from pipeline.media.uri import scheme_of
 from pipeline.parity import require_recorded
 from pipeline.payloads import ModelInput, ModelOutput
 from pipeline.quantisation.figures import Figure
@@ -84,12 +85,15 @@ def quant_report(
 
     Raises:
         ConfigError: a model or an engine of either is not there.
-        DataError: the ground truth does not fit, or the sides have other cameras.
+        DataError: the ground truth does not fit, the sides have other cameras, or one of
+            these never ends and `frames` is None.
         GraphError: a camera is live.
         SourceError, StageError: a camera or a stage of either does not open.
     """
     if reference.cameras != candidate.cameras:
         raise DataError("the reference and the candidate have other cameras: see --candidate-set")
+    if frames is None:
+        _require_ends(reference.cameras)
     rules = rules_of(reference, scoring)
     one, other = Collected(reference, scoring), Collected(candidate, scoring)
     require_recorded(one.graph)
@@ -105,6 +109,14 @@ def quant_report(
     truths = {camera: truth.source for camera, truth in scoring.truths.items()}
     count = sum(map(len, one.frames.values()))
     return QuantReport(count, truths, dict(tensors), figures, agreed, *sides)
+
+
+def _require_ends(cameras: Iterable[CameraConfig]) -> None:
+    """Raises `DataError` for a camera that would never stop giving frames."""
+    for camera in cameras:
+        rendered = scheme_of(camera.uri) == "rendered" and "seconds=" not in camera.uri
+        if camera.loop or rendered:
+            raise DataError(f"camera {camera.id!r} never ends; say how many frames: --frames 500")
 
 
 def _compare(

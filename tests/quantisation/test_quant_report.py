@@ -184,6 +184,20 @@ def test_sides_that_see_something_else_are_refused() -> None:
         report("cameras[0].end_s=1")
 
 
+def test_frames_that_are_left_at_the_entrance_are_not_missed() -> None:
+    half, truth = config("cameras[0].every=2", "cameras[0].end_s=0.5"), FileTruth(DAY)
+    found = quant_report(half, half, Scoring({"street": truth}))
+    assert found.frames == 7  # of 13
+    assert figures(found)["AP50"][0] > 0.8
+
+
+@pytest.mark.parametrize("change", ["cameras[0].loop=true", "cameras[0].uri='rendered:day'"])
+def test_a_camera_that_never_ends_needs_a_limit(change: str) -> None:
+    endless = config(change, "cameras[0].end_s=null")
+    with pytest.raises(DataError, match="'street' never ends"):
+        quant_report(endless, endless, Scoring())
+
+
 def test_a_live_camera_is_refused() -> None:
     live = config("cameras[0].uri=rtsp://10.0.0.5/stream", "cameras[0].end_s=null")
     with pytest.raises(GraphError, match="'street' is live"):
