@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from engines.convert import graph as onnx_graph
 from engines.convert.graph import Constants
+from engines.errors import ProgramError
 from engines.sim_npu.artefact import Layer, Tensor
 from engines.sim_npu.compiler import grid
 from engines.sim_npu.compiler.passes.affine import affine
@@ -126,7 +127,10 @@ def lower(network: Network, node: Any, output: str = "") -> list[Layer]:
         raise Unsupported("its shape is known at run time only")
     if node.op_type not in LOWERED:
         raise Unsupported("the device has no such operator")
-    return LOWERED[node.op_type](step)
+    try:
+        return LOWERED[node.op_type](step)
+    except ProgramError as error:
+        raise Unsupported(str(error)) from None
 
 
 def _conv(s: Step) -> list[Layer]:
