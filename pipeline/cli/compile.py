@@ -21,13 +21,8 @@ from engines.sim_npu.operators import ROUNDINGS
 from pipeline.cli.console import console, numbers
 from pipeline.cli.options import Json
 from pipeline.models.subject import subject
-from pipeline.quantisation.compilation import (
-    Compilation,
-    Listener,
-    Wishes,
-    compile_model,
-    spoken,
-)
+from pipeline.quantisation.bench import Listener, spoken
+from pipeline.quantisation.compilation import Compilation, Wishes, compile_model
 from pipeline.quantisation.inputs import FRAMES, Request
 from pipeline.quantisation.quality import DetectorJudge, EmbedderJudge, TensorJudge
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from math import isfinite
@@ -19,27 +19,22 @@ from engines import Network
 from engines.sim_npu import artefact as artefacts
 from engines.sim_npu import profiles
 from engines.sim_npu.artefact import Artefact
-from engines.sim_npu.compiler.blame import Blame, blame
-from engines.sim_npu.compiler.compile import Choice, finish, prepare, quantised, told
-from engines.sim_npu.compiler.inspection import inspect
+from engines.sim_npu.compiler.blame import Blame
+from engines.sim_npu.compiler.compile import Choice
 from engines.sim_npu.profiles import Profile
 from pipeline.errors import ModelError
-from pipeline.models.comparison import declared, natural_engine, run
+from pipeline.models.comparison import declared
 from pipeline.models.converted import REPORT, converted_folder, identity
 from pipeline.models.subject import Subject
 from pipeline.models.workshop import REJECTED, facts, put, require_free, versions, workshop
-from pipeline.quantisation.inputs import Request, gather
+from pipeline.quantisation.bench import Bench, Listener
+from pipeline.quantisation.inputs import Request
 from pipeline.quantisation.page import compile_page
-from pipeline.quantisation.quality import judge_of, on_device
-from pipeline.quantisation.search import Trial, best, choices, search
+from pipeline.quantisation.search import Trial, best, search
 
-#: Held-out samples that the loss of each layer is told of.
-PROBES = 2
 SUFFIX = ".slnpu"
 #: Beside ``report.json``, for people; beside an artefact of one's own it has that one's name.
 PAGE = "report.html"
-_PASSED = "good enough"
-Listener = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,82 +78,6 @@ class Compilation:
     report: dict[str, Any]
 
 
-class Bench:
-    """One network and one device: makes artefacts, and measures them.
-
-    Args:
-        network: ONNX, with declared tensors.
-        subject: that it is a variant of.
-        profile: name of a device profile, or a YAML file with one.
-        request: what it is calibrated with.
-        classes: see `Wishes`.
-        listener: hears what is being done.
-
-    Attributes:
-        prepared: the network.
-        device: the profile.
-        told_of: the samples it is calibrated with and measured on, in words.
-        judge: says how good an artefact is.
-
-    Raises:
-        EngineError: the network cannot be read or run.
-        DataError, SourceError: the calibration is of no use.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        subject: Subject,
-        profile: str,
-        request: Request,
-        classes: Sequence[str] | None,
-        listener: Listener,
-    ) -> None:
-        self.device, self._profile, self._hear = profiles.find(profile), profile, listener
-        listener(f"reading {request.source}")
-        material = gather(network.inputs, subject.manifest, request)
-        self._integers = self.device.precision == "int8"
-        self._held_out, self.told_of = material.held_out, material.told
-        listener(f"running the network over {material.told}")
-        inputs = [sample.tensors for sample in material.held_out]
-        self._probes = inputs[:PROBES]
-        expected = run(natural_engine(network), network, inputs)
-        self.judge = judge_of(subject.manifest, material, expected, classes)
-        self.prepared = prepare(network.path, (sample.tensors for sample in material.calibration))
-
-    def choices(self, wishes: Wishes) -> list[Choice]:
-        """What is tried first; where no ranges are needed there is nothing to choose."""
-        base = Choice(rounding=wishes.rounding, keep_float=wishes.keep_float)
-        if self.prepared.given is not None or not self._integers:
-            return [base]
-        return choices(base, wishes.method, wishes.per_channel)
-
-    def attempt(self, choice: Choice) -> Trial:
-        """An artefact made in this way, as measured on the device."""
-        self._hear(f"trying {spoken(told(self.prepared, self.device, choice))}")
-        artefact = finish(self.prepared, self.device, choice)
-        found = on_device(artefact, self._profile, self._held_out)
-        return Trial.of(choice, artefact, self.judge(found))
-
-    def blame(self, choice: Choice) -> list[Blame]:
-        """What each layer costs, the worst first; nothing on a device that computes in floats."""
-        self._hear("looking for the layers to blame")
-        return blame(quantised(self.prepared, choice), self._probes) if self._integers else []
-
-    def inspect(self, choice: Choice) -> list[dict[str, Any]]:
-        """What every tensor holds in float32 and in int8."""
-        return inspect(quantised(self.prepared, choice), self._probes) if self._integers else []
-
-    def suspects(self, choice: Choice) -> list[tuple[str, ...]]:
-        """The nodes that go to the host with each layer, the costliest first."""
-        return [one.keep for one in self.blame(choice)]
-
-    def artefact(self, choice: Choice) -> Artefact:
-        """An artefact that also reports the loss at every tensor."""
-        self._hear(f"taking {spoken(told(self.prepared, self.device, choice))}")
-        return finish(self.prepared, self.device, choice, self._probes)
-
-
 def compile_model(
     subject: Subject,
     profile: str,
@@ -185,13 +104,34 @@ def compile_model(
     begun, network = time.monotonic(), _onnx(subject)
     place = _place(subject, profiles.find(profile), out)
     bench = Bench(declared(network), subject, profile, request, wishes.classes, listener)
-    prepared_s = time.monotonic() - begun
     gate = bench.judge.gate if wishes.min_quality is None else wishes.min_quality
-    first = bench.choices(wishes)
+    base = Choice(rounding=wishes.rounding, keep_float=wishes.keep_float)
+    first = bench.choices(base, wishes.method, wishes.per_channel)
     trials = search(bench.prepared, first, bench.attempt, bench.suspects, gate)
     taken = best(trials, gate)
-    artefact = bench.artefact(taken.choice)
-    found = artefact.report | {
+    passed = taken.quality.value >= gate
+    made = bench.artefact(taken.choice)
+    # What is in the artefact depends on its inputs alone: the same give the same bytes.
+    inside = made.report | _findings(bench, trials, taken, gate)
+    report = {
+        "schema": 1,
+        "verdict": "good enough" if passed else "not good enough",
+        "source": facts(network, [network.path]),
+        "profile": asdict(bench.device),
+        **inside,
+        "tensors": bench.inspect(taken.choice),
+        "versions": versions(),
+        "seconds": round(time.monotonic() - begun, 2),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    put_it = _put_folder if out is None else _put_file
+    path, page = put_it(replace(made, report=inside), report, place, passed)
+    return Compilation(path, page, passed, tuple(trials), report)
+
+
+def _findings(bench: Bench, trials: Sequence[Trial], taken: Trial, gate: float) -> dict[str, Any]:
+    """What the search found, in plain values."""
+    return {
         "calibrated_on": bench.told_of,
         "measure": bench.judge.measure,
         "min_quality": gate,
@@ -199,32 +139,6 @@ def compile_model(
         "trials": [trial.to_json() for trial in trials],
         "blame": [_plain(one) for one in bench.blame(taken.choice)],
     }
-    seconds = {"prepare": prepared_s, "search": time.monotonic() - begun - prepared_s}
-    report = {
-        "schema": 1,
-        "verdict": _PASSED if taken.quality.value >= gate else "not good enough",
-        "source": facts(network, [network.path]),
-        "profile": asdict(bench.device),
-        **found,
-        "tensors": bench.inspect(taken.choice),
-        "versions": versions(),
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    # What is in the artefact itself depends on its inputs alone: the same give the same bytes.
-    path = _put_down(replace(artefact, report=found), report, place, out is not None)
-    page = path.with_name(PAGE) if out is None else path.with_suffix(".html")
-    return Compilation(path, page, taken.quality.value >= gate, tuple(trials), report)
-
-
-def spoken(choice: Mapping[str, Any]) -> str:
-    """A choice, as reports have it, in a few words."""
-    words = [choice["method"]]
-    if choice["per_channel"] is not None:
-        words.append(f"weights by {'channel' if choice['per_channel'] else 'layer'}")
-    if kept := len(choice["keep_float"]):
-        words.append(f"{kept} nodes in float")
-    return ", ".join(words)
 
 
 def _onnx(subject: Subject) -> Network:
@@ -260,31 +174,39 @@ def _place(subject: Subject, device: Profile, out: Path | None) -> Path:
     return out
 
 
-def _put_down(artefact: Artefact, report: dict[str, Any], place: Path, single: bool) -> Path:
-    """Writes artefact and report to their place, or to that of the rejected."""
-    passed = report["verdict"] == _PASSED
-    stem = place.stem if single else Path(report["source"]["file"]).stem
+def _put_folder(
+    artefact: Artefact, report: dict[str, Any], place: Path, passed: bool
+) -> tuple[Path, Path]:
+    """Artefact, report and page in a folder of their own, or in one for the rejected."""
     with workshop(place) as part:
-        path = part / f"{stem}{SUFFIX}"
-        artefacts.write(artefact, path)
-        network = Network(
-            path,
-            artefacts.TARGET,
-            precision=report["profile"]["precision"],
-            target=artefact.profile,
-        )
-        report["network"] = facts(network, [path])
-        (part / PAGE).write_text(compile_page(report), encoding="utf-8")
-        if single:
-            place = place if passed else place.with_name(f"{stem}.{REJECTED}{SUFFIX}")
-            (part / PAGE).replace(place.with_suffix(".html"))
-            path.replace(place)
-            return place
+        path = _write(artefact, report, part / f"{Path(report['source']['file']).stem}{SUFFIX}")
         text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
         (part / REPORT).write_text(text, encoding="utf-8")
         place = place if passed else place.parent / REJECTED / place.name
         put(part, place)
-        return place / path.name
+    return place / path.name, place / PAGE
+
+
+def _put_file(
+    artefact: Artefact, report: dict[str, Any], place: Path, passed: bool
+) -> tuple[Path, Path]:
+    """The artefact and its page under a name that was asked for, or one for the rejected."""
+    place = place if passed else place.with_name(f"{place.stem}.{REJECTED}{SUFFIX}")
+    with workshop(place) as part:
+        path, page = _write(artefact, report, part / place.name), place.with_suffix(".html")
+        (part / PAGE).replace(page)
+        path.replace(place)
+    return place, page
+
+
+def _write(artefact: Artefact, report: dict[str, Any], path: Path) -> Path:
+    """Writes an artefact, adds it to its report, and writes the page beside it."""
+    artefacts.write(artefact, path)
+    precision = report["profile"]["precision"]
+    network = Network(path, artefacts.TARGET, precision=precision, target=artefact.profile)
+    report["network"] = facts(network, [path])
+    path.with_name(PAGE).write_text(compile_page(report), encoding="utf-8")
+    return path
 
 
 def _plain(one: Blame) -> dict[str, Any]:
