@@ -16,7 +16,7 @@ from engines.convert import graph as onnx_graph
 from engines.program import Network as Program
 from engines.registry import create
 from engines.sim_npu import operators, profiles
-from engines.sim_npu.artefact import Artefact, Layer, Segment, write
+from engines.sim_npu.artefact import Artefact, Layer, Segment, read, write
 from engines.sim_npu.compiler.calibration import METHODS
 from engines.sim_npu.compiler.compile import Choice, Prepared, finish, prepare, quantised
 from engines.sim_npu.runtime.program import DeviceProgram
@@ -71,7 +71,8 @@ def test_random_networks(
 ) -> None:
     ready = prepared(network, scale, folder)
     for choice in (fixed, as_onnx):
-        artefact = finish(ready, NNIE, choice)
+        write(finish(ready, NNIE, choice), folder / "network.npu")
+        artefact = read(folder / "network.npu")
         for segment in [segment for segment in artefact.segments if segment.on_device]:
             program, usual = watched(artefact, segment), DeviceProgram(artefact, segment)
             for inputs, most in fed(artefact, segment, network.seed):

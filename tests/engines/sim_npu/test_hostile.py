@@ -179,6 +179,12 @@ def field(name: str, value: Any) -> Callable[[Header], None]:
     return change
 
 
+def uneven(header: Header) -> None:
+    layer = layer_of(header, "conv")
+    layer["attributes"]["groups"] = 2
+    layer["constants"]["weights"]["shape"] = [3, 2, 1, 1]
+
+
 def in_a_circle(header: Header) -> None:
     first, *_, last = header["segments"]
     first["inputs"].append(last["outputs"][0])
@@ -217,6 +223,7 @@ def swapped(header: Header) -> None:
         (attribute("conv", "pads", [2**26] * 4), "a padded picture of .* is too large"),
         (attribute("conv", "groups", 3), "channels of weights in groups of 3 do not fit"),
         (attribute("conv", "groups", [1]), r"in groups of \[1\] do not fit"),
+        (uneven, "3 x 2 channels of weights in groups of 2 do not fit 4"),
         (attribute("max_pool", "kernel", [2**26, 1]), "does not fit a padded picture"),
         (attribute("resize_nearest", "factors", [2**40, 2**13]), r"makes \(.*, expected \("),
         (attribute("concat", "axis", 7), "axis 7 is none of 4"),
