@@ -171,7 +171,7 @@ def _show_measured(report: dict[str, Any]) -> None:
     )
     figures = ", ".join(f"{name} {value:.3f}" for name, value in quality["figures"].items())
     typer.echo(f"compared on {report['compared_on']}")
-    typer.echo(f"quality, float32 being the old network: {quality['measure']}: {figures}")
+    typer.echo(f"quality: {quality['measure']}: {figures}")
     for one in report["outputs"]:
         noise = "equal" if one["snr_db"] is None else f"{one['snr_db']:.1f} dB"
         typer.echo(f"output {one['name']}: {noise}, cosine {one['cosine']:.5f}")

@@ -19,6 +19,7 @@ from engines import Network, ProgramError, TensorSpec, measure, paired
 from engines.compress import Compressed
 from engines.compress.timing import seconds_by_tensor
 from engines.convert import graph as onnx_graph
+from engines.convert import targets
 from engines.difference import Difference
 from engines.paired import Pair
 from engines.program import Tensors
@@ -160,10 +161,11 @@ def _onnx(subject: Subject) -> Network:
         )
     found = [one for one in subject.variants if one.format == "onnx"]
     if not found:
-        raise ModelError(
-            f"{subject.network}: expected a network in ONNX, it is {subject.network.format}; "
-            "convert it first: sightline models convert … --to onnx"
-        )
+        network = subject.network
+        remedy = "start from the ONNX network that it was made from"
+        if "onnx" in targets(network.format):
+            remedy = f"convert it first: sightline models convert {network.path} --to onnx"
+        raise ModelError(f"{network}: expected a network in ONNX, it is {network.format}; {remedy}")
     exact = [one for one in found if one.precision != "int8"]
     if not exact:
         raise ModelError(
