@@ -10,7 +10,6 @@ from engines.sim_npu import profiles
 from engines.sim_npu.artefact import Artefact
 from engines.sim_npu.compiler.blame import Blame, blame
 from engines.sim_npu.compiler.compile import Choice, finish, prepare, quantised, told
-from engines.sim_npu.compiler.inspection import inspect
 from pipeline.models.comparison import natural_engine, run
 from pipeline.models.subject import Subject
 from pipeline.quantisation.inputs import Request, gather
@@ -84,16 +83,12 @@ class Bench:
         self._hear("looking for the layers to blame")
         return blame(quantised(self.prepared, choice), self._probes) if self._integers else []
 
-    def inspect(self, choice: Choice) -> list[dict[str, Any]]:
-        """What every tensor holds in float32 and in int8."""
-        return inspect(quantised(self.prepared, choice), self._probes) if self._integers else []
-
     def suspects(self, choice: Choice) -> list[tuple[str, ...]]:
         """The nodes that go to the host with each layer, the costliest first."""
         return [one.keep for one in self.blame(choice)]
 
     def artefact(self, choice: Choice) -> Artefact:
-        """An artefact that also reports the loss at every tensor."""
+        """An artefact that also reports what every tensor holds."""
         self._hear(f"taking {spoken(told(self.prepared, self.device, choice))}")
         return finish(self.prepared, self.device, choice, self._probes)
 

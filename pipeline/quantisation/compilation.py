@@ -111,19 +111,20 @@ def compile_model(
     taken = best(trials, gate)
     passed = taken.quality.value >= gate
     made = bench.artefact(taken.choice)
-    # What is in the artefact depends on its inputs alone: the same give the same bytes.
-    inside = made.report | _findings(bench, trials, taken, gate)
+    found = made.report | _findings(bench, trials, taken, gate)
     report = {
         "schema": 1,
         "verdict": "good enough" if passed else "not good enough",
         "source": facts(network, [network.path]),
         "profile": asdict(bench.device),
-        **inside,
-        "tensors": bench.inspect(taken.choice),
+        **found,
         "versions": versions(),
         "seconds": round(time.monotonic() - begun, 2),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    # What is in the artefact depends on its inputs alone: the same give the same bytes. Histograms
+    # of every tensor are for people, and would be as large as a small network.
+    inside = {key: value for key, value in found.items() if key != "inspection"}
     put_it = _put_folder if out is None else _put_file
     path, page = put_it(replace(made, report=inside), report, place, passed)
     return Compilation(path, page, passed, tuple(trials), report)
