@@ -54,7 +54,7 @@ class Bench:
         listener: Listener,
     ) -> None:
         self.device, self._profile, self._hear = profiles.find(profile), profile, listener
-        listener(f"reading {request.source}")
+        listener(f"reading {request.name}")
         material = gather(network.inputs, subject.manifest, request)
         self._integers = self.device.precision == "int8"
         self._held_out, self.told_of = material.held_out, material.told

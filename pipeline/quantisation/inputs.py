@@ -19,6 +19,7 @@ from pipeline.errors import DataError
 from pipeline.media.geometry import Placement
 from pipeline.media.picture import BgrPicture, Picture
 from pipeline.media.preprocess import Preprocessor
+from pipeline.media.uri import redact
 from pipeline.models.manifest import Manifest
 from pipeline.models.samples import NO_MANIFEST, frames, picture_input, preprocessor
 from pipeline.payloads import Detected, Tracked
@@ -59,6 +60,11 @@ class Request:
     scale: float = 1.0
     size: tuple[int, int] | None = None
     batch: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the source, for messages and reports: without secrets."""
+        return redact(self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +139,14 @@ def gather(specs: Sequence[TensorSpec], manifest: Manifest | None, request: Requ
         runs = recorded(files, specs, request.batch)[: request.frames]
         samples = [Sample(tensors, number) for number, tensors in enumerate(runs)]
         _require_content((s.tensors[spec.name] for s in samples for spec in specs), 0, request)
-        return _split(samples, None, f"{len(samples)} recorded inputs of {request.source}")
+        return _split(samples, None, f"{len(samples)} recorded inputs of {request.name}")
     spec = _picture_spec(specs, request)
     _require(request.batch is None, "--batch goes with recorded tensors; pictures go one by one")
     known = _truth(request) if task else None
     scenes = list(_scenes(request))
     _require_content((scene.picture.bgr() for scene in scenes), _FLAT, request)
     prepare = _preprocessor(spec, manifest, scenes[0].picture, request)
-    told = f"{len(scenes)} pictures of {request.source}"
+    told = f"{len(scenes)} pictures of {request.name}"
     if task == "embed":
         samples = list(_crops(spec.name, prepare, scenes, known))
         _require(bool(samples), f"{known and known.source}: no box in any of the {told}")
@@ -197,7 +203,7 @@ def _picture_spec(specs: Sequence[TensorSpec], request: Request) -> TensorSpec:
     if spec is None or len(specs) > 1:
         names = ", ".join(map(str, specs))
         raise DataError(
-            f"{request.source}: the network takes {names}, which no picture makes; give a folder "
+            f"{request.name}: the network takes {names}, which no picture makes; give a folder "
             f"of .npz files with arrays of these names"
         )
     return spec
@@ -259,10 +265,10 @@ def _require(held: bool, complaint: str) -> None:
 def _require_content(arrays: Iterable[NDArray[Any]], flat: int, request: Request) -> None:
     """Raises `DataError` where there is nothing, or every array is of one value."""
     spread = [(float(np.ptp(array)), float(array.max(initial=0))) for array in arrays if array.size]
-    _require(bool(spread), f"{request.source}: there is nothing in it; record a real scene")
+    _require(bool(spread), f"{request.name}: there is nothing in it; record a real scene")
     if all(width <= flat for width, _ in spread):
         what = "black" if all(most <= flat for _, most in spread) else "of one colour"
         raise DataError(
-            f"{request.source}: all {len(spread)} are {what}; ranges cannot be told from that: "
+            f"{request.name}: all {len(spread)} are {what}; ranges cannot be told from that: "
             "record a real scene"
         )

@@ -150,6 +150,10 @@ def test_recorded_tensors(tmp_path: Path) -> None:
     assert one.told == f"1 recorded inputs of {tmp_path / 'b.npy'}; judged on the same"
 
 
+def test_a_password_is_not_told() -> None:
+    assert Request("rtsp://viewer:secret@gate/1").name == "rtsp://***@gate/1"
+
+
 def test_what_is_of_no_use_is_refused(
     tmp_path: Path, folder: Path, detector: Manifest, embedder: Manifest
 ) -> None:
