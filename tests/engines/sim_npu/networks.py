@@ -141,9 +141,11 @@ class Network(Drawing):
         self.nodes.append(
             helper.make_node("Split", [self.last, f"{names[1]}.sizes"], names, axis=axis)
         )
-        self.last = names[1]
+        self.last, shape = names[1], self.shape
+        self.resized(axis, int(sizes[1]))
         self.activation()
         self.add("Concat", self.last, names[0], axis=axis)
+        self.shape = shape
 
     def cut(self) -> None:
         axis = self.between(1, 3)
