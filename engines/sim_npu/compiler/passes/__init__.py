@@ -18,7 +18,9 @@ from engines.sim_npu.compiler.passes.constants import fold_constants
 from engines.sim_npu.compiler.passes.dead import drop_dead
 from engines.sim_npu.compiler.passes.focus import fold_focus
 from engines.sim_npu.compiler.passes.gemm import fuse_gemm
+from engines.sim_npu.compiler.passes.general import replace_general
 from engines.sim_npu.compiler.passes.layout import settle_layout
+from engines.sim_npu.compiler.passes.padding import fold_padding
 from engines.sim_npu.compiler.passes.scale import fold_scale
 from engines.sim_npu.compiler.reference import Reference, difference
 
@@ -27,6 +29,8 @@ Pass = Callable[[Any], None]
 PASSES: tuple[Pass, ...] = (
     fold_constants,
     drop_dead,
+    replace_general,
+    fold_padding,
     fold_focus,
     fold_affine,
     fold_scale,

@@ -83,6 +83,48 @@ def test_a_factor_ahead_goes_into_the_weights_and_an_offset_stays() -> None:
     assert kinds(model) == {"Sub": 1, "Conv": 1}
 
 
+@pytest.mark.parametrize("reader", ["conv", "average", "max"])
+@pytest.mark.parametrize("value", [0, 1])
+def test_padding_goes_to_what_reads_it(reader: str, value: int) -> None:
+    drawing = drawn.Drawing(0)
+    drawing.add("Pad", "image", np.array([0, 0, 1, 2, 0, 0, 3, 0]), np.float32(value))
+    if reader == "conv":
+        drawing.conv()
+    else:
+        kind = "AveragePool" if reader == "average" else "MaxPool"
+        drawing.add(kind, drawing.last, kernel_shape=[4, 4])
+    model = drawing.model()
+    assert passes.run(model, drawn.image())[-1].max_difference <= EQUAL
+    assert ("Pad" in kinds(model)) == (value == 1 or reader == "max")
+
+
+def test_an_average_that_does_not_count_its_own_padding_keeps_the_other() -> None:
+    drawing = drawn.Drawing(0)
+    drawing.add("Pad", "image", np.array([0, 0, 1, 1, 0, 0, 1, 1]))
+    drawing.add("AveragePool", drawing.last, kernel_shape=[3, 3], pads=[1] * 4)
+    model = drawing.model()
+    assert passes.run(model, drawn.image())[-1].max_difference <= EQUAL
+    assert kinds(model) == {"Pad": 1, "AveragePool": 1}
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_a_mean_over_rows_and_columns_is_a_pooling(keepdims: int) -> None:
+    drawing = drawn.Drawing(0)
+    drawing.add("ReduceMean", "image", axes=[2, -1], keepdims=keepdims)
+    model = drawing.model()
+    assert passes.run(model, drawn.image())[-1].max_difference <= EQUAL
+    assert kinds(model) == Counter(["GlobalAveragePool"] + ["Reshape"] * (1 - keepdims))
+
+
+@pytest.mark.parametrize("index", [np.array(1), np.array([-1]), np.array([[2]])])
+def test_gathering_one_index_is_a_slice(index: np.ndarray) -> None:
+    drawing = drawn.Drawing(0)
+    drawing.add("Gather", "image", index, axis=1)
+    model = drawing.model()
+    assert passes.run(model, drawn.image())[-1].max_difference <= EQUAL
+    assert kinds(model) == Counter(["Slice"] + ["Reshape"] * (index.ndim != 1))
+
+
 def test_quantised_weights_stay_integers() -> None:
     weight = numpy_helper.from_array(np.ones((2, 4, 1, 1), np.int8), "w")
     scale = numpy_helper.from_array(np.float32(0.5), "s")
