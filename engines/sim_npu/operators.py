@@ -64,7 +64,7 @@ OPERATORS: dict[str, Operator] = {
     "conv": Operator(
         1,
         "sum of (x - zero point) · weight over the window, plus bias; rescaled per output channel",
-        # weights int8 [O, C / groups, kh, kw] in -127 … 127, bias int32 [O]; rescaling [O]
+        # weights int8 [O, C / groups, kh, kw], bias int32 [O]; rescaling [O]
         ("weights", "bias"),
         True,
         (*_WINDOW, ("dilations", "two integers ≥ 1"), ("groups", "integer ≥ 1")),
@@ -99,7 +99,9 @@ OPERATORS: dict[str, Operator] = {
         attributes=(("kernel", "two integers ≥ 1"), *_WINDOW),
     ),
     "lookup": Operator(
-        1, "table[x + 128], table int8 [256]: any function of one tensor", ("table",)
+        1,
+        "table[x + 128]: any function of one tensor; table int8 [256], or [C, 256]: one a channel",
+        ("table",),
     ),
     # average_pool and mul: multiplier, shift or ratio [1].
     # tables int8 [inputs, 256]: one rescaling each, worked out by the compiler.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from engines.sharing import file_sha256
 from engines.sim_npu.artefact import Artefact, Segment
 from engines.sim_npu.compiler import calibration, passes, qdq
 from engines.sim_npu.compiler.calibration import Range
+from engines.sim_npu.compiler.correction import correct_biases
+from engines.sim_npu.compiler.equalise import equalise
 from engines.sim_npu.compiler.floating import in_floats
 from engines.sim_npu.compiler.histogram import Histogram
 from engines.sim_npu.compiler.inspection import inspect
@@ -35,6 +36,8 @@ from engines.tensor import TensorSpec
 _INTEGERS = "int8"
 #: Instead of a method, in the report of a network that came quantised.
 _GIVEN = "as given"
+#: Recorded inputs, evenly chosen, that channels are equalised and biases are corrected with.
+_FEW = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,13 @@ class Prepared:
 
     Attributes:
         path: of the ONNX file.
-        model: an `onnx.ModelProto` in float32, after the passes, with all shapes known.
+        model: an `onnx.ModelProto` in float32, after the passes and, where it was not quantised,
+            with equalised channels; all shapes known.
         changes: what the passes did.
         histograms: of every float tensor over the recorded inputs; empty where `given`.
         given: what a network that came quantised says of its numbers; None for one in float32.
+        fitted: ranges that equalisation has settled.
+        few: of the recorded inputs.
     """
 
     path: Path
@@ -71,12 +77,14 @@ class Prepared:
     changes: tuple[PassReport, ...]
     histograms: dict[str, Histogram]
     given: Given | None
+    fitted: dict[str, Range]
+    few: list[Tensors] = field(repr=False)
     _ranges: dict[str, dict[str, Range]] = field(default_factory=dict, init=False, repr=False)
 
     def ranges(self, method: str) -> dict[str, Range]:
         """Of every float tensor by this method, worked out once. Raises `OptionError`."""
         if method not in self._ranges:
-            self._ranges[method] = calibration.ranges(self.histograms, method)
+            self._ranges[method] = calibration.ranges(self.histograms, method) | self.fitted
         return self._ranges[method]
 
 
@@ -117,22 +125,24 @@ def prepare(path: Path, inputs: Iterable[Tensors]) -> Prepared:
 
     Args:
         path: ONNX, in float32 or quantised as QDQ.
-        inputs: recorded, float32, of the lengths the network shall have on the device; read once.
-            Of a network that is quantised already only the first is used.
+        inputs: recorded, float32, of the lengths the network shall have on the device; read once
+            and held. Of a network that is quantised already only the first is used.
 
     Raises:
         ProgramError: the network cannot be read.
         TensorError: the inputs are of no use, or do not fit the network.
     """
-    model, recorded = onnx_graph.load(path), iter(inputs)
-    first = next(recorded, None)
-    if first is None:
+    model, recorded = onnx_graph.load(path), list(inputs)
+    if not recorded:
         raise TensorError("calibration: expected recorded inputs, there are none")
-    _pin(model, first, path)
-    changes = tuple(passes.run(model, first))
-    given = qdq.strip(model) if qdq.is_quantised(model) else None
-    histograms = {} if given is not None else calibration.collect(model, chain([first], recorded))
-    return Prepared(path, model, changes, histograms, given)
+    _pin(model, recorded[0], path)
+    changes = tuple(passes.run(model, recorded[0]))
+    if qdq.is_quantised(model):
+        return Prepared(path, model, changes, {}, qdq.strip(model), {}, recorded[:1])
+    few = recorded[:: -(-len(recorded) // _FEW)]
+    fitted = equalise(model, few)
+    histograms = calibration.collect(model, recorded)
+    return Prepared(path, model, changes, histograms, None, fitted, few)
 
 
 def quantised(prepared: Prepared, choice: Choice) -> Quantised:
@@ -146,6 +156,8 @@ def quantised(prepared: Prepared, choice: Choice) -> Quantised:
     ranges = {} if given is not None else prepared.ranges(choice.method)
     how = choice.rounding, choice.keep_float, choice.per_channel
     network = consolidate(quantise(prepared.model, ranges, given, *how))
+    if given is None:
+        network = correct_biases(network, prepared.few)
     if not network.layers:
         reasons = "\n".join(f"  {refusal}" for refusal in network.refusals.values())
         raise ProgramError(f"{prepared.path}: no layer of it can run on the device:\n{reasons}")

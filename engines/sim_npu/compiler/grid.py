@@ -63,6 +63,13 @@ def weight_scales(
     return scales if per_channel else np.full_like(scales, scales.max())
 
 
+def largest_sums(weights: NDArray[Any], bias: NDArray[Any], zero_point: int) -> NDArray[Any]:
+    """The largest magnitude any input can give the sum of each output channel, with its bias."""
+    reach = max(HIGHEST - zero_point, zero_point - LOWEST)
+    taps = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(1)
+    return np.asarray(reach * taps + np.abs(bias))
+
+
 def rescaling(ratios: NDArray[Any], rounding: str) -> dict[str, NDArray[Any]]:
     """The constants that stand for positive ratios.
 

@@ -18,9 +18,14 @@ from engines.convert.graph import Constants
 from engines.errors import ProgramError
 from engines.sim_npu.artefact import Layer, Tensor
 from engines.sim_npu.compiler import grid
-from engines.sim_npu.compiler.passes.affine import affine
+from engines.sim_npu.compiler.equalise import FUNCTIONS
+from engines.sim_npu.compiler.passes.affine import affine, per_channel
 from engines.sim_npu.compiler.reference import Reference
 from engines.sim_npu.operators import MAX_SUM
+
+#: Of an output's step: what a bias may lose for its sum to fit, where a dead channel has a tiny
+#: scale and so a bias of nearly 32 bits.
+_UNSEEN = 1 / 256
 
 
 class Unsupported(Exception):  # noqa: N818 - says what is, as StopIteration
@@ -176,13 +181,14 @@ def _weighted(
     stored = np.clip(np.rint(weight / across), lowest, grid.HIGHEST).astype(np.int8)
     steps = np.float32(x.scale) * across.ravel()
     sums = np.rint(bias / steps.astype(np.float64))
-    reach = max(grid.HIGHEST - x.zero_point, x.zero_point - grid.LOWEST)
-    most = reach * np.abs(stored.astype(np.int64)).reshape(len(stored), -1).sum(1) + np.abs(sums)
-    if most.max() >= MAX_SUM:
-        raise Unsupported(f"its sums may reach {most.max():.3g}, more than 32 bits hold")
+    ratios = steps / np.float32(y.scale)
+    over = np.maximum(grid.largest_sums(stored, sums, x.zero_point) - (MAX_SUM - 1), 0)
+    if (over > np.minimum(np.abs(sums), _UNSEEN / ratios)).any():
+        most = over.max() + MAX_SUM
+        raise Unsupported(f"its sums may reach {most:.3g}, more than 32 bits hold")
+    sums -= np.sign(sums) * over
     s.network.weight_scales[s.output] = across
     constants = {"weights": stored, "bias": sums.astype(np.int32)}
-    ratios = steps / np.float32(y.scale)
     constants |= grid.rescaling(ratios, s.network.rounding)
     return s.layer(operator, (source,), attributes, constants)
 
@@ -219,20 +225,27 @@ def _with_constant(s: Step, source: str) -> list[Layer]:
 
 
 def _lookup(s: Step) -> list[Layer]:
-    """A function of one tensor, tabulated by running the node itself on all 256 values."""
+    """A function of one tensor, tabulated by running the node itself on all 256 values.
+
+    Constants of one number make one table, constants of one number a channel as many tables.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
     model, known = s.network.model, s.network.known
     (source,) = (name for name in s.node.input if name and name not in known)
-    if any(known[name].size != 1 for name in s.node.input if name in known):
-        raise Unsupported("it differs from channel to channel")
+    shape, arrays = s.network.shapes[source], [known[n] for n in s.node.input if n in known]
+    channels = 1 if all(array.size == 1 for array in arrays) else shape[1]
+    if any(per_channel(array, channels, image=shape[3:] != ()) is None for array in arrays):
+        raise Unsupported("its constants are neither one number nor one a channel")
     values = grid.levels(s.tensor(source)).astype(np.float32)
+    if channels > 1:
+        values = np.tile(values, (channels, 1))[None, :, :, None]
     value_infos = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
         for name in (source, s.node.output[0])
     ]
     constants = [
-        numpy_helper.from_array(known[name].reshape(()), name)
+        numpy_helper.from_array(known[name].reshape(()) if channels == 1 else known[name], name)
         for name in s.node.input
         if name in known
     ]
@@ -241,7 +254,8 @@ def _lookup(s: Step) -> list[Layer]:
     del single.opset_import[:]
     single.opset_import.extend(model.opset_import)
     (results,) = Reference(single).run({source: values}).values()
-    table = grid.quantise(np.nan_to_num(results), s.made)
+    table = grid.quantise(np.nan_to_num(results), s.made).reshape(-1, 256)
+    table = table[0] if len(table) == 1 else table
     return [s.layer("lookup", (source,), {}, {"table": table})]
 
 
@@ -348,6 +362,7 @@ LOWERED: dict[str, Lowering] = {
     "Gemm": _gemm,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _binary),
     **dict.fromkeys(("Relu", "LeakyRelu", "PRelu", "Clip", "Elu", "Softplus", "Tanh"), _lookup),
+    **dict.fromkeys(FUNCTIONS.values(), _lookup),
     **dict.fromkeys(("Sigmoid", "HardSigmoid", "Silu", "HardSwish", "Neg", "Abs"), _lookup),
     "MaxPool": _max_pool,
     "AveragePool": _average_pool,

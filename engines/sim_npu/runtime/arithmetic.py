@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engines.sim_npu.artefact import Layer, Tensor
 from engines.sim_npu.runtime.rescaling import RESCALINGS, rescale, to_bytes
-from engines.sim_npu.runtime.sums import Bytes, Convolution, centred, look_up
+from engines.sim_npu.runtime.sums import Bytes, Convolution, centred, look_up, look_up_channels
 
 #: Takes a layer's inputs in order, gives its output; may share memory with an input.
 Step = Callable[..., Bytes]
@@ -138,7 +138,7 @@ def _as_bytes(table: NDArray[np.int8]) -> Bytes:
 
 def _lookup(layer: Layer, *_: Any) -> Step:
     table = _as_bytes(layer.constants["table"])
-    return lambda values: look_up(values, table)
+    return lambda values: (look_up if table.ndim == 1 else look_up_channels)(values, table)
 
 
 def _concat(layer: Layer, *_: Any) -> Step:

@@ -171,7 +171,8 @@ def _pair(_: Layer, a: Shape, b: Shape) -> Shape:
 
 
 def _lookup(layer: Layer, x: Shape) -> Shape:
-    _constant(layer, "table", "int8", [256])
+    tables = [x[1]] if layer.constants["table"].ndim > 1 and len(x) > 1 else []
+    _constant(layer, "table", "int8", [*tables, 256])
     return x
 
 

@@ -13,6 +13,7 @@ every element is an index into a table.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import cv2
@@ -26,6 +27,8 @@ from engines.sim_npu.runtime.session import cpu_session
 _EXACT = 2.0**24
 #: Bits of a weight's digits, tried in this order: whole weights first.
 _DIGITS = (8, 4, 2)
+#: Elements of a channel; below it a call for each costs more than indices do.
+_SMALL_PLANE = 512
 
 Bytes = NDArray[np.uint8]
 
@@ -39,6 +42,22 @@ def look_up(values: Bytes, table: NDArray[Any]) -> NDArray[Any]:
     """table[u] for each u: the same shape, the table's type."""
     rows = np.ascontiguousarray(values).reshape(-1, values.shape[-1])
     return cv2.LUT(rows, table).reshape(values.shape)
+
+
+def look_up_channels(values: Bytes, tables: NDArray[Any]) -> NDArray[Any]:
+    """tables[c, u] for each u of channel c: x is [N, C, …], the tables [C, 256].
+
+    Small planes are looked up at once, by indices; large ones faster one by one.
+    """
+    planes = np.ascontiguousarray(values).reshape(-1, len(tables), prod(values.shape[2:]))
+    if planes.shape[2] < _SMALL_PLANE:
+        starts = np.arange(0, tables.size, tables.shape[1])[:, None]
+        return np.take(tables, planes + starts).reshape(values.shape)
+    out = np.empty(planes.shape, tables.dtype)
+    for picture, made in zip(planes, out, strict=True):
+        for plane, table, result in zip(picture, tables, made, strict=True):
+            cv2.LUT(plane, table, result)
+    return out.reshape(values.shape)
 
 
 class Convolution:

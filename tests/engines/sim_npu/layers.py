@@ -156,7 +156,7 @@ def pools(draw: st.DrawFn, operators: tuple[str, ...] = ("average_pool", "max_po
     return Case(layer, tensor, [numbers(rng, shape)])
 
 
-MOVES = ("lookup", "concat", "resize_nearest", "transpose", "reshape", "slice")
+MOVES = ("lookup", "lookup_channels", "concat", "resize_nearest", "transpose", "reshape", "slice")
 
 
 @st.composite
@@ -178,6 +178,7 @@ def moves(draw: st.DrawFn, operators: tuple[str, ...] = MOVES) -> Case:
     operator = draw(st.sampled_from(operators))
     possible: dict[str, Any] = {
         "lookup": ({}, {"table": table[0]}, shape, [x]),
+        "lookup_channels": ({}, {"table": numbers(rng, (shape[1], 256))}, shape, [x]),
         "concat": ({"axis": axis}, {"tables": table}, joined, [x, y]),
         "resize_nearest": ({"factors": [down, across]}, {}, larger, [x]),
         "transpose": ({"axes": list(axes)}, {}, turned, [x]),
@@ -185,6 +186,7 @@ def moves(draw: st.DrawFn, operators: tuple[str, ...] = MOVES) -> Case:
         "slice": (cut, {}, taken, [x]),
     }
     attributes, constants, result, inputs = possible[operator]
+    operator = operator.removesuffix("_channels")
     names = ("x", "z")[: len(inputs)]
     tensor = {name: Tensor(shape, 0.1, 0) for name in names} | {"y": Tensor(result, 0.1, 0)}
     return Case(Layer("layer", operator, names, "y", attributes, constants), tensor, inputs)

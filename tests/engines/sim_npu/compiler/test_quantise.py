@@ -82,6 +82,23 @@ def test_a_channel_of_tiny_weights_and_a_large_bias_fits() -> None:
     assert 100 / (scale * 0.01) <= 2**30 * (1 + 1e-6)
 
 
+@pytest.mark.parametrize(("weight_scale", "runs"), [(1e-7, True), (1e-3, False)])
+def test_a_bias_of_32_bits_gives_way_where_nobody_sees_it(weight_scale: float, runs: bool) -> None:
+    model = drawing("conv").model()
+    conv, steps = model.graph.node[0], np.float32(weight_scale) * np.float32(0.05)
+    stored = np.array(numpy_helper.to_array(model.graph.initializer[0]) > 0, np.float32)
+    bias = np.full(len(stored), -(2.0**31) * steps, np.float32)
+    for entry, array in zip(model.graph.initializer, (stored * weight_scale, bias), strict=True):
+        entry.CopyFrom(numpy_helper.from_array(array.astype(np.float32), entry.name))
+    scales = {conv.input[1]: np.full(len(stored), weight_scale, np.float32)}
+    tensors = {"image": Tensor(drawn.SHAPE, 0.05, 0), conv.output[0]: Tensor((), 0.2, 0)}
+    found = quantise.quantise(model, {}, qdq.Given(tensors, scales))
+    assert bool(found.layers) == runs
+    for (layer,) in found.layers.values():
+        sums = grid.largest_sums(layer.constants["weights"], layer.constants["bias"], 0)
+        assert sums.max() < operators.MAX_SUM
+
+
 @pytest.mark.parametrize("factor", [0, 1e-42])
 def test_a_channel_that_does_nothing_does_nothing(factor: float) -> None:
     network = drawing("conv")
