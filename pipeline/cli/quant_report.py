@@ -101,7 +101,7 @@ def command(
 def _truths(config: PipelineConfig, path: Path | None, scale: float) -> dict[str, Truth]:
     """The ground truth of each camera that has one."""
     if path is None:
-        found = {camera.id: at_hand(camera) for camera in config.cameras}
+        found = {camera.id: at_hand(camera.uri) for camera in config.cameras}
         return {camera: truth for camera, truth in found.items() if truth is not None}
     if len(config.cameras) > 1 and _CAMERA not in str(path):
         raise DataError(

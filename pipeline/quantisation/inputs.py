@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from engines import TensorSpec
 from engines.program import Tensors
-from pipeline.config import CameraConfig
 from pipeline.errors import DataError
 from pipeline.media.geometry import Placement
 from pipeline.media.picture import BgrPicture, Picture
@@ -195,7 +194,7 @@ def _truth(request: Request) -> Truth | None:
     """What the user says, else what is known of the source anyway; None where nothing is."""
     if path := request.boxes or request.truth:
         return FileTruth(path, request.scale)
-    return at_hand(CameraConfig(id="calibration", uri=request.source))
+    return at_hand(request.source)
 
 
 def _picture_spec(specs: Sequence[TensorSpec], request: Request) -> TensorSpec:
@@ -247,14 +246,11 @@ def _crops(
 
 
 def _in_boxes(scene: _Scene, boxes: Truth | None) -> _Scene:
-    """The scene with what is known to be in it; pixels count from 1 there."""
+    """The scene with what is known to be in it."""
     if boxes is None or scene.boxes_xyxy is not None:
         return scene
-    rows = boxes.over([scene.index])
-    here = rows.take(rows.scores != 0)
-    low = here.boxes_xywh[:, :2] - 1
-    corners = np.hstack([low, low + here.boxes_xywh[:, 2:]]).astype(np.float32)
-    return replace(scene, boxes_xyxy=corners, ids=here.ids)
+    here = boxes.objects(scene.index)
+    return replace(scene, boxes_xyxy=here.boxes_xyxy, ids=here.ids)
 
 
 def _require(held: bool, complaint: str) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import CameraConfig
 from pipeline.errors import DataError
 from pipeline.evaluation.mot_files import MotTable, read_mot, rows_of_frame, table_from_rows
 from pipeline.media.rendered import RenderedSource
@@ -84,8 +83,11 @@ class WorldTruth(Truth):
         return table_from_rows(np.concatenate([nothing, *rows]), self.source)
 
 
-def at_hand(camera: CameraConfig) -> Truth | None:
+def at_hand(uri: str) -> Truth | None:
     """The exact ground truth that lies beside a clip, as beside the sample videos, or is rendered.
+
+    Args:
+        uri: of the source.
 
     Returns:
         None where there is none.
@@ -94,11 +96,11 @@ def at_hand(camera: CameraConfig) -> Truth | None:
         DataError: the file is malformed.
         SourceError: the world cannot be made.
     """
-    scheme = scheme_of(camera.uri)
+    scheme = scheme_of(uri)
     if scheme == "rendered":
-        source = open_source(camera.uri)
+        source = open_source(uri)
         return WorldTruth(source.world) if isinstance(source, RenderedSource) else None
-    beside = Path(path_of(camera.uri)).with_suffix("") / "gt" / "gt.txt"
+    beside = Path(path_of(uri)).with_suffix("") / "gt" / "gt.txt"
     return FileTruth(beside) if scheme in ("", "file") and beside.is_file() else None
 
 

@@ -7,17 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import CameraConfig
 from pipeline.errors import DataError
 from pipeline.quantisation.truth import FileTruth, WorldTruth, at_hand
 from pipeline.resources import shipped
 from pipeline.world import World
 
 DAY = shipped("sample_videos") / "day"
-
-
-def camera(uri: str) -> CameraConfig:
-    return CameraConfig(id="cam", uri=uri)
 
 
 def test_a_world_knows_what_lies_beside_its_clip() -> None:
@@ -42,14 +37,14 @@ def test_a_world_knows_what_lies_beside_its_clip() -> None:
     ],
 )
 def test_it_is_at_hand(uri: str, source: str) -> None:
-    truth = at_hand(camera(uri))
+    truth = at_hand(uri)
     assert truth is not None
     assert truth.source == source
 
 
 @pytest.mark.parametrize("uri", ["elsewhere.mp4", "rtsp://10.0.0.5/stream", "webcam:0"])
 def test_elsewhere_there_is_none(uri: str) -> None:
-    assert at_hand(camera(uri)) is None
+    assert at_hand(uri) is None
 
 
 def test_a_file_of_a_resized_video(tmp_path: Path) -> None:
