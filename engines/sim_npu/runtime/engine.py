@@ -95,15 +95,15 @@ class SimNpuEngine(Engine):
         _require_profile(program, self._artefact, device.profile)
         self.precision = device.profile.precision
         self._stored = {name: _stored(name, one) for name, one in self._artefact.tensors.items()}
+        self._jobs: list[Job] = []
+        core = None if self.options.core == AUTO else int(self.options.core)
         try:
             self._parts = [self._part(segment) for segment in self._artefact.segments]
+            size = sum(part.size for part in self._on_device())
+            # All device segments are one network to the device: none pushes another out.
+            self._loaded = device.load(digest(program), size, core)
         except ProgramError as error:
             raise ProgramError(f"{program}: {error}") from error
-        self._jobs: list[Job] = []
-        size = sum(part.size for part in self._on_device())
-        core = None if self.options.core == AUTO else int(self.options.core)
-        # All device segments are one network to the device: none pushes another out.
-        self._loaded = device.load(digest(program), size, core)
         return self._borders()
 
     def _forward(self, inputs: Tensors) -> Mapping[str, NDArray[Any]]:
