@@ -74,13 +74,11 @@ class Look:
     """A way to look at a picture, by which nothing in it becomes another.
 
     Attributes:
-        right: that the picture is moved, its edge repeated, in pixels of the image.
-        down: likewise.
+        moved: to the right and down, the edge repeated, in pixels of the image.
         mirrored: left and right change places.
     """
 
-    right: int = 0
-    down: int = 0
+    moved: int = 0
     mirrored: bool = False
 
 
@@ -181,13 +179,13 @@ def compiled(
 
 def found(detect: TwoStage, frame: Frame, look: Look) -> Detections:
     """The objects in a frame, in its own pixels, however the detector looks at it."""
-    image = np.pad(frame.image, ((0, 0), (0, 0), (look.down, 0), (look.right, 0)), "edge")
-    image = image[:, :, :HEIGHT, :WIDTH]
+    edge = (look.moved, 0)
+    image = np.pad(frame.image, ((0, 0), (0, 0), edge, edge), "edge")[:, :, :HEIGHT, :WIDTH]
     objects = detect(np.ascontiguousarray(image[..., ::-1]) if look.mirrored else image)
     x1, y1, x2, y2 = objects.boxes_xyxy.T
     if look.mirrored:
         x1, x2 = WIDTH - x2, WIDTH - x1
-    boxes = np.column_stack([x1 - look.right, y1 - look.down, x2 - look.right, y2 - look.down])
+    boxes = np.column_stack([x1, y1, x2, y2]) - look.moved
     return Detections(frame.placement.to_source(boxes), objects.scores, objects.labels)
 
 
