@@ -19,7 +19,6 @@ from engines import Network, ProgramError, TensorSpec, measure, paired
 from engines.compress import Compressed
 from engines.compress.timing import seconds_by_tensor
 from engines.convert import graph as onnx_graph
-from engines.convert import targets
 from engines.difference import Difference
 from engines.paired import Pair
 from engines.program import Tensors
@@ -105,7 +104,7 @@ def compress(
         EngineError: the wish cannot be fulfilled, or one of the networks does not run.
         DataError, SourceError: the pictures are of no use.
     """
-    source = declared(_onnx(subject))
+    source = declared(_exact(subject))
     _require_place(path, source)
     request = Request(pictures or str(shipped("sample_videos") / "day.mp4"))
     material = gather(source.inputs, subject.manifest, request)
@@ -153,25 +152,15 @@ def verdict(found: Pair, bound: Bound, kept: float, why_slower: str) -> str:
     return f"helps: {speed}, and keeps {quality}"
 
 
-def _onnx(subject: Subject) -> Network:
-    """The variant to start from. Raises `ModelError` with the remedy where there is none."""
-    if subject.network.content is not None:
-        raise ModelError(
-            f"{subject.network}: a sealed model is not made smaller: it would lie open on the disk"
-        )
-    found = [one for one in subject.variants if one.format == "onnx"]
-    if not found:
-        network = subject.network
-        remedy = "start from the ONNX network that it was made from"
-        if "onnx" in targets(network.format):
-            remedy = f"convert it first: sightline models convert {network.path} --to onnx"
-        raise ModelError(f"{network}: expected a network in ONNX, it is {network.format}; {remedy}")
-    exact = [one for one in found if one.precision != "int8"]
-    if not exact:
-        raise ModelError(
-            f"{found[0]}: it is quantised; compress the network in fp32 and quantise the result"
-        )
-    return exact[0]
+def _exact(subject: Subject) -> Network:
+    """The variant to start from. Raises `ModelError` where it is quantised."""
+    found = subject.in_onnx("made smaller")
+    for network in found:
+        if network.precision != "int8":
+            return network
+    raise ModelError(
+        f"{found[0]}: it is quantised; compress the network in fp32 and quantise the result"
+    )
 
 
 def _require_place(path: Path, source: Network) -> None:

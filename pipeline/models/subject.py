@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines import Network
+from engines.convert import targets
 from engines.convert.caffe import described
 from engines.convert.precision import told_precision
 from pipeline.errors import ModelError
@@ -29,6 +30,31 @@ class Subject:
     def network(self) -> Network:
         """The default variant."""
         return self.variants[0]
+
+    def in_onnx(self, done: str) -> tuple[Network, ...]:
+        """Its variants in ONNX, the default first; at least one.
+
+        Args:
+            done: what is done to it, for the message, such as ``compiled``.
+
+        Raises:
+            ModelError: it is sealed, or there is none; with the remedy.
+        """
+        network = self.network
+        if network.content is not None:
+            raise ModelError(
+                f"{network}: a sealed model is not {done}: it would lie open on the disk"
+            )
+        found = tuple(one for one in self.variants if one.format == "onnx")
+        if not found:
+            remedy = "start from the ONNX network that it was made from"
+            if "onnx" in targets(network.format):
+                name = self.manifest.name if self.manifest else network.path
+                remedy = f"convert it first: sightline models convert {name} --to onnx"
+            raise ModelError(
+                f"{network}: what can be {done} is ONNX, and it is {network.format}; {remedy}"
+            )
+        return found
 
 
 def subject(model: str, weights: Path | None = None, outputs: tuple[str, ...] = ()) -> Subject:

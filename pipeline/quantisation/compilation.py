@@ -101,7 +101,7 @@ def compile_model(
         EngineError: it cannot be compiled for the profile; says what and why.
         DataError, SourceError: the calibration is of no use.
     """
-    begun, network = time.monotonic(), _onnx(subject)
+    begun, network = time.monotonic(), subject.in_onnx("compiled")[0]
     place = _place(subject, profiles.find(profile), out)
     bench = Bench(declared(network), subject, profile, request, wishes.classes, listener)
     gate = bench.judge.gate if wishes.min_quality is None else wishes.min_quality
@@ -140,23 +140,6 @@ def _findings(bench: Bench, trials: Sequence[Trial], taken: Trial, gate: float) 
         "trials": [trial.to_json() for trial in trials],
         "blame": [_plain(one) for one in bench.blame(taken.choice)],
     }
-
-
-def _onnx(subject: Subject) -> Network:
-    """The variant that can be compiled. Raises `ModelError` with the remedy where none can."""
-    network = subject.network
-    if network.content is not None:
-        raise ModelError(
-            f"{network}: a sealed model is not compiled: it would lie open on the disk"
-        )
-    found = next((one for one in subject.variants if one.format == "onnx"), None)
-    if found is None:
-        name = subject.manifest.name if subject.manifest else network.path
-        raise ModelError(
-            f"{network}: it is {network.format}, and the compiler reads ONNX; convert it first: "
-            f"sightline models convert {name} --to onnx"
-        )
-    return found
 
 
 def _place(subject: Subject, device: Profile, out: Path | None) -> Path:

@@ -135,7 +135,7 @@ def mean_cosine(one: Looks, other: Looks) -> float:
 def _cosines(one: Crops, other: Crops) -> NDArray[np.float64]:
     if one.embeddings is None or other.embeddings is None:
         return np.zeros(len(one.ids))
-    return np.sum(one.embeddings * other.embeddings, axis=1, dtype=np.float64)
+    return np.asarray((one.embeddings * other.embeddings).sum(1, np.float64))
 
 
 def _answers(query: Crops, gallery: Crops) -> list[bool]:

@@ -106,7 +106,7 @@ def test_not_good_enough_ends_with_1(sightline: Command, tmp_path: Path) -> None
         ("net.onnx", "none.mp4", "", "none.mp4: there is no such file"),
         ("net.onnx", "net.onnx", "", "net.onnx: cannot be opened"),
         ("broken.onnx", "pictures", "", "broken.onnx"),
-        ("net.tflite", "pictures", "", "it is tflite, and the compiler reads ONNX; convert it"),
+        ("net.tflite", "pictures", "", "compiled is ONNX, and it is tflite; start from"),
         ("no-such", "pictures", "", "no model 'no-such'"),
         ("hog-people", "pictures", "", "is built into an engine"),
         ("net.onnx", "pictures", "--target vpu", "--target: expected sim-npu, got 'vpu'"),

@@ -147,7 +147,7 @@ def test_a_place_that_will_not_do_is_refused(
 def test_what_cannot_be_made_smaller_is_refused(network: Path, pictures: str) -> None:
     out, plain = network.parent / "new.onnx", Network(network, "onnx")
     for variant, complaint in (
-        (replace(plain, format="tflite"), "expected a network in ONNX, it is tflite; start from"),
+        (replace(plain, format="tflite"), "made smaller is ONNX, and it is tflite; start from"),
         (replace(plain, format="torchscript"), "it is torchscript; convert it first: sightline"),
         (replace(plain, precision="int8"), "it is quantised; compress the network in fp32"),
         (replace(plain, content=b"secret"), "a sealed model is not made smaller"),

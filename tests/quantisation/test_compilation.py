@@ -216,7 +216,7 @@ def test_a_profile_of_ones_own(network: Subject, request_: Request, tmp_path: Pa
 
 def test_what_cannot_be_compiled(network: Subject, request_: Request, tmp_path: Path) -> None:
     source = network.network
-    with pytest.raises(ModelError, match=r"it is tflite, and the compiler reads ONNX; convert it"):
+    with pytest.raises(ModelError, match=r"compiled is ONNX, and it is tflite; start from"):
         compile_model(Subject((replace(source, format="tflite"),)), NNIE, request_, ONE_WAY)
     with pytest.raises(ModelError, match="a sealed model is not compiled"):
         compile_model(Subject((replace(source, content=b"x"),)), NNIE, request_, ONE_WAY)
