@@ -92,7 +92,7 @@ class DetectorJudge(Judge):
     drop either: the lesser share counts.
 
     At 0.5 alone boxes may move far: a YOLOX-nano that kept 97 % of that lost 10 points of HOTA on
-    another video, and 1.3 points where it kept 97 % of both.
+    another video, and 1.3 points where it kept 97 % of this mean.
 
     Args:
         manifest: of the detector.
