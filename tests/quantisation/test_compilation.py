@@ -168,10 +168,13 @@ def test_a_device_in_half_precision(network: Subject, request_: Request) -> None
     assert made.report["blame"] == []
 
 
-def test_a_model_runs_on_what_was_compiled_of_it(mean_color: Path, request_: Request) -> None:
-    named = subject(str(mean_color))
-    with pytest.raises(ProgramError, match=r"no layer of it can run on the device:\n  ReduceMean"):
-        compile_model(named, NNIE, request_, ONE_WAY)
+def test_a_network_without_a_layer_for_the_device_is_refused(
+    mean_color: Path, request_: Request
+) -> None:
+    with pytest.raises(
+        ProgramError, match=r"no layer of it can run on the device:\n  \w+ .*: .*; "
+    ):
+        compile_model(subject(str(mean_color)), NNIE, request_, ONE_WAY)
 
 
 @pytest.mark.slow
