@@ -11,8 +11,8 @@ from tests.engines.sim_npu.compiler.drawn import Drawing
 #: Every entry is a method of `Network`.
 LAYERS = (
     *("convolution", "depthwise", "batchnorm", "per_channel", "scalar", "activation"),
-    *("residual", "gate", "square", "branches", "split", "cut", "focus", "resize"),
-    *("max_pool", "average_pool", "transpose", "shuffle", "given_out", "on_the_host"),
+    *("residual", "gate", "square", "branches", "split", "cut", "focus", "resize", "padded"),
+    *("max_pool", "average_pool", "transpose", "shuffle", "picked", "given_out", "on_the_host"),
 )
 #: One node each, with attributes.
 ACTIVATIONS: tuple[tuple[str, dict[str, float]], ...] = (
@@ -105,7 +105,10 @@ class Network(Drawing):
     def gate(self) -> None:
         """Squeeze and excite: one number a channel times all of it."""
         x, shape = self.last, self.shape
-        self.add("GlobalAveragePool", x)
+        if self.chance(0.5):
+            self.add("GlobalAveragePool", x)
+        else:
+            self.add("ReduceMean", x, axes=[2, 3])
         self.shape = (*shape[:2], 1, 1)
         self.pointwise(shape[1])
         gate = self.add(str(self.random.choice(["Sigmoid", "HardSigmoid"])), self.last)
@@ -208,6 +211,21 @@ class Network(Drawing):
         self.add("Reshape", self.last, np.array([n, 2, channels // 2, height, width]))
         self.add("Transpose", self.last, perm=[0, 2, 1, 3, 4])
         self.add("Reshape", self.last, np.array(self.shape))
+
+    def padded(self) -> None:
+        """Zeros around what a convolution reads."""
+        n, channels, height, width = self.shape
+        top, left, bottom, right = (self.between(0, 2) for _ in "tlbr")
+        self.add("Pad", self.last, np.array([0, 0, top, left, 0, 0, bottom, right]))
+        self.shape = (n, channels, top + height + bottom, left + width + right)
+        self.convolution()
+
+    def picked(self) -> None:
+        """One channel, row or column."""
+        axis = self.between(1, 3)
+        place = self.between(-self.shape[axis], self.shape[axis] - 1)
+        self.add("Gather", self.last, np.array([place]), axis=axis)
+        self.resized(axis, 1)
 
     def given_out(self) -> None:
         self.outputs.append(self.last)

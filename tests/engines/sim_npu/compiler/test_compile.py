@@ -127,9 +127,3 @@ def test_what_cannot_be_compiled(network: Path) -> None:
     network.write_bytes(network.read_bytes()[:100])
     with pytest.raises(ProgramError, match="not a valid ONNX network"):
         compile_network(network, NNIE, [drawn.image()])
-
-
-def test_the_compiler_does_not_know_the_runtime() -> None:
-    sources = list((REPOSITORY / "engines" / "sim_npu" / "compiler").rglob("*.py"))
-    assert sources
-    assert not [path for path in sources if "sim_npu.runtime" in path.read_text(encoding="utf-8")]
