@@ -38,11 +38,11 @@ def tensors(draw: st.DrawFn, shape: tuple[int, ...]) -> Tensor:
     return Tensor(shape, scale, draw(st.sampled_from([0, -128, 127, 3, -17, 100])))
 
 
-def numbers(rng: np.random.Generator, shape: Any, low: int = -128) -> NDArray[np.int8]:
+def numbers(rng: np.random.Generator, shape: Any) -> NDArray[np.int8]:
     """Whole range, the ends often."""
-    values = rng.integers(low, 128, shape)
+    values = rng.integers(-128, 128, shape)
     ends = rng.random(values.shape)
-    values = np.where(ends < 0.1, low, np.where(ends > 0.9, 127, values))
+    values = np.where(ends < 0.1, -128, np.where(ends > 0.9, 127, values))
     return values.astype(np.int8)
 
 
@@ -69,7 +69,7 @@ def convolutions(draw: st.DrawFn) -> Case:
     height = (kernel[0] - 1) * dilations[0] + 1 + draw(small(0, 5))
     width = (kernel[1] - 1) * dilations[1] + 1 + draw(small(0, 5))
     rng = np.random.default_rng(draw(small(0, 2**32)))
-    weights = numbers(rng, (groups * outside, inside, *kernel), -127)
+    weights = numbers(rng, (groups * outside, inside, *kernel))
     if draw(st.booleans()):
         weights //= 16
     shape = (draw(small(1, 2)), groups * inside, height, width)
@@ -101,7 +101,7 @@ def products(draw: st.DrawFn) -> Case:
     rows, depth, columns = draw(small(1, 3)), draw(small(1, 40)), draw(small(1, 6))
     rng = np.random.default_rng(draw(small(0, 2**32)))
     constants = {
-        "weights": numbers(rng, (columns, depth), -127),
+        "weights": numbers(rng, (columns, depth)),
         "bias": rng.integers(-5000, 5000, columns).astype(np.int32),
     }
     layer = Layer(
@@ -209,7 +209,7 @@ def layer_of(
         groups = 1 if operator == "conv" else SHAPE[1]
         attributes = WINDOW | {"dilations": [1, 1], "groups": groups}
         constants = {
-            "weights": numbers(rng, (SHAPE[1], SHAPE[1] // groups, 3, 3), -127),
+            "weights": numbers(rng, (SHAPE[1], SHAPE[1] // groups, 3, 3)),
             "bias": rng.integers(-5000, 5000, SHAPE[1]).astype(np.int32),
         } | rescaling(rng, SHAPE[1], 9000.0 * (36 / groups) ** 0.5)
     elif operator == "lookup":
