@@ -157,7 +157,8 @@ def quantised(prepared: Prepared, choice: Choice) -> Quantised:
     how = choice.rounding, choice.keep_float, choice.per_channel
     network = consolidate(quantise(prepared.model, ranges, given, *how))
     if given is None:
-        network = correct_biases(network, prepared.few)
+        # Curves have tails within one step of zero, whose rounding moves a mean; rectifiers do not.
+        network = correct_biases(network, prepared.few, activations=bool(prepared.fitted))
     if not network.layers:
         reasons = "\n".join(f"  {refusal}" for refusal in network.refusals.values())
         raise ProgramError(f"{prepared.path}: no layer of it can run on the device:\n{reasons}")

@@ -27,12 +27,15 @@ from engines.sim_npu.operators import MAX_SUM
 Vector = NDArray[np.float64]
 
 
-def correct_biases(quantised: Quantised, inputs: Sequence[Tensors]) -> Quantised:
+def correct_biases(
+    quantised: Quantised, inputs: Sequence[Tensors], activations: bool = True
+) -> Quantised:
     """The same network with corrected biases; a bias that would let a sum overflow stays.
 
     Args:
         quantised: a network that was calibrated; one that came quantised is to be left as it is.
         inputs: recorded; a few will do.
+        activations: whether what the rounding of activations adds counts, beside that of weights.
     """
     graph, layers = quantised.model.graph, dict(quantised.layers)
     known = onnx_graph.constants(graph)
@@ -41,6 +44,7 @@ def correct_biases(quantised: Quantised, inputs: Sequence[Tensors]) -> Quantised
     for node in weighted:
         (layer,) = layers[node.output[0]]
         exact, rounded = means[layer.inputs[0]]
+        rounded = rounded if activations else exact
         stored = layer.constants["weights"] * quantised.weight_scales[layer.output]
         extra = _response(layer, stored, rounded) - _response(layer, _weights(node, known), exact)
         layers[node.output[0]] = [_with_bias(layer, quantised, extra)]
