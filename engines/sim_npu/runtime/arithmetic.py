@@ -1,6 +1,6 @@
 """The device's operators, fast: one function a layer, bit for bit as docs/npu.md has them.
 
-Tensors are kept as ``u = q + 128`` in uint8; see `sums`.
+Tensors are kept as ``u = q + 128`` in uint8; see `tables`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.sim_npu.artefact import Layer, Tensor
-from engines.sim_npu.runtime.rescaling import RESCALINGS, rescale, to_bytes
-from engines.sim_npu.runtime.sums import Bytes, Convolution, centred, look_up, look_up_channels
+from engines.sim_npu.runtime.convolution import Convolution
+from engines.sim_npu.runtime.rescaling import RESCALINGS, to_bytes
+from engines.sim_npu.runtime.tables import Bytes, centred, look_up, look_up_channels
 
 #: Takes a layer's inputs in order, gives its output; may share memory with an input.
 Step = Callable[..., Bytes]
@@ -34,25 +35,30 @@ def step(layer: Layer, tensors: Mapping[str, Tensor], rounding: str, threads: in
 
 
 def _conv(layer: Layer, inputs: list[Tensor], output: Tensor, rounding: str, threads: int) -> Step:
-    constants = layer.constants
-    convolution = Convolution(
+    return Convolution(
         inputs[0].shape,
         inputs[0].zero_point,
-        constants["weights"],
-        constants["bias"],
+        layer.constants["weights"],
+        layer.constants["bias"],
         layer.attributes,
+        RESCALINGS[rounding](layer.constants, output.zero_point),
         threads,
     )
-    rescaling = RESCALINGS[rounding](constants, output.zero_point)
-    return lambda values: rescale(convolution(values), rescaling)
 
 
-def _gemm(layer: Layer, inputs: list[Tensor], output: Tensor, rounding: str, _: int) -> Step:
-    weights = layer.constants["weights"].astype(np.float64).T.copy()
-    bias = layer.constants["bias"].astype(np.float64)
-    table = centred(inputs[0].zero_point, np.float64)
-    rescaling = RESCALINGS[rounding](layer.constants, output.zero_point)
-    return lambda values: rescale(look_up(values, table) @ weights + bias, rescaling)
+def _gemm(layer: Layer, inputs: list[Tensor], output: Tensor, rounding: str, threads: int) -> Step:
+    """A convolution over a picture of one row, with a column for each of x's."""
+    count, length = inputs[0].shape
+    convolution = Convolution(
+        (1, length, 1, count),
+        inputs[0].zero_point,
+        layer.constants["weights"][:, :, None, None],
+        layer.constants["bias"],
+        {"strides": [1, 1], "pads": [0] * 4, "dilations": [1, 1], "groups": 1},
+        RESCALINGS[rounding](layer.constants, output.zero_point),
+        threads,
+    )
+    return lambda values: convolution(values.T[None, :, None])[0, :, 0].T
 
 
 def _average_pool(
@@ -60,17 +66,16 @@ def _average_pool(
 ) -> Step:
     """A convolution with ones."""
     channels = inputs[0].shape[1]
-    geometry = {**layer.attributes, "dilations": [1, 1], "groups": channels}
-    convolution = Convolution(
+    each = {name: np.repeat(array, channels) for name, array in layer.constants.items()}
+    return Convolution(
         inputs[0].shape,
         inputs[0].zero_point,
         np.ones((channels, 1, *layer.attributes["kernel"]), np.int8),
         np.zeros(channels, np.int32),
-        geometry,
+        {**layer.attributes, "dilations": [1, 1], "groups": channels},
+        RESCALINGS[rounding](each, output.zero_point),
         threads,
     )
-    rescaling = RESCALINGS[rounding](layer.constants, output.zero_point)
-    return lambda values: rescale(convolution(values), rescaling)
 
 
 def _max_pool(layer: Layer, *_: Any) -> Step:
@@ -91,37 +96,37 @@ def _max_pool(layer: Layer, *_: Any) -> Step:
 def _pair(
     layer: Layer, inputs: list[Tensor], output: Tensor, rounding: str, combine: np.ufunc
 ) -> Step:
-    if rounding == "float":
-        return _float_pair(inputs, output, combine)
-    rescaling = RESCALINGS[rounding](layer.constants, output.zero_point)
+    """A function of two bytes: all its results, worked out once."""
+    made = _float_pairs if rounding == "float" else _fixed_pairs
+    table = made(layer, inputs, output, combine).ravel()
+
+    def run(a: Bytes, b: Bytes) -> Bytes:
+        index = a.astype(np.intp)
+        index <<= 8
+        index |= b
+        return table.take(index)
+
+    return run
+
+
+def _fixed_pairs(layer: Layer, inputs: list[Tensor], output: Tensor, combine: np.ufunc) -> Bytes:
+    rescaling = RESCALINGS["fixed"](layer.constants, output.zero_point)
     tables = [centred(tensor.zero_point, np.float64) for tensor in inputs]
     # A sum has a factor for each input, a product one for both.
     for table, factor in zip(tables, rescaling.factors, strict=False):
         table *= factor
-
-    def run(a: Bytes, b: Bytes) -> Bytes:
-        work = combine(look_up(a, tables[0]), look_up(b, tables[1]))
-        out = np.empty(work.shape, np.uint8)
-        rescaling.finish(work, out)
-        return out
-
-    return run
+    out = np.empty((256, 256), np.uint8)
+    rescaling.finish(combine.outer(*tables), out)
+    return out
 
 
-def _float_pair(inputs: list[Tensor], output: Tensor, combine: np.ufunc) -> Step:
+def _float_pairs(layer: Layer, inputs: list[Tensor], output: Tensor, combine: np.ufunc) -> Bytes:
     """DequantizeLinear of both, the operation, QuantizeLinear."""
-    tables = [centred(one.zero_point, np.float32) * np.float32(one.scale) for one in inputs]
-    scale, offset = np.float32(output.scale), output.zero_point + 128
-
-    def run(a: Bytes, b: Bytes) -> Bytes:
-        work = combine(look_up(a, tables[0]), look_up(b, tables[1])) / scale
-        np.rint(work, out=work)
-        work += offset
-        out = np.empty(work.shape, np.uint8)
-        to_bytes(work, out)
-        return out
-
-    return run
+    reals = [centred(one.zero_point, np.float32) * np.float32(one.scale) for one in inputs]
+    work = np.rint(combine.outer(*reals) / np.float32(output.scale))
+    out = np.empty((256, 256), np.uint8)
+    to_bytes(work + np.float32(output.zero_point + 128), out)
+    return out
 
 
 def _add(layer: Layer, inputs: list[Tensor], output: Tensor, rounding: str, _: int) -> Step:

@@ -13,7 +13,7 @@ from engines.errors import ProgramError, TensorError
 from engines.sim_npu.artefact import Artefact, Layer, Segment, Tensor
 from engines.sim_npu.runtime.arithmetic import step
 from engines.sim_npu.runtime.checks import check
-from engines.sim_npu.runtime.sums import Bytes
+from engines.sim_npu.runtime.tables import Bytes
 
 Int8 = NDArray[np.int8]
 

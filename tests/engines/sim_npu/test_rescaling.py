@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.sim_npu.operators import MAX_SHIFT
-from engines.sim_npu.runtime.rescaling import Fixed, rescale
+from engines.sim_npu.runtime.rescaling import EXACT, RESCALINGS, rescale
 
 
 @given(
@@ -30,5 +30,24 @@ def test_every_step_is_where_whole_numbers_have_it(
         "multiplier": np.array([multiplier], np.int32),
         "shift": np.array([shift], np.uint8),
     }
-    found = rescale(np.array(sums, np.float64)[None, None], Fixed(constants, zero_point))
+    rescaling = RESCALINGS["fixed"](constants, zero_point)
+    found = rescale(np.array(sums, np.float64)[None, None], rescaling)
     np.testing.assert_array_equal(found[0, 0].astype(int) - 128, expected)
+    assert rescaling.single is not None
+    if not len(rescaling.single.unfit):
+        near = [index for index, value in enumerate(sums) if abs(value) < EXACT]
+        single = np.array(sums, np.float32)[near] * rescaling.single.factors
+        single += rescaling.single.offsets
+        np.testing.assert_array_equal(np.clip(single, 0, 255).astype(np.uint8), found[0, 0, near])
+
+
+def test_few_channels_are_unfit_for_float32() -> None:
+    """Ratios as they come: not one in ten has to be worked out again."""
+    chance = np.random.default_rng(0)
+    constants = {
+        "multiplier": chance.integers(2**30, 2**31, 1000).astype(np.int32),
+        "shift": chance.integers(37, 40, 1000).astype(np.uint8),
+    }
+    single = RESCALINGS["fixed"](constants, 5).single
+    assert single is not None
+    assert 0 < len(single.unfit) < 100

@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY
 FOLDER = REPOSITORY / "engines" / "sim_npu"
 COMPILER, RUNTIME = "engines.sim_npu.compiler", "engines.sim_npu.runtime"
 #: What the runtime needs of ONNX files: to write its sums, and to see what a host segment holds.
-WRITES_ONNX = {"sums.py", "host.py", "engine.py"}
+WRITES_ONNX = {"convolution.py", "host.py", "engine.py"}
 
 
 def imports(path: Path, only_when_loaded: bool = False) -> Iterator[str]:
@@ -57,7 +57,7 @@ def files(part: str) -> list[Path]:
 def test_imports_are_followed() -> None:
     found = reached(FOLDER / "compiler" / "compile.py")
     assert {"engines.convert.graph", "engines.sim_npu.operators"} <= found
-    assert "engines.sim_npu.runtime.sums" in reached(FOLDER / "runtime" / "engine.py")
+    assert "engines.sim_npu.runtime.convolution" in reached(FOLDER / "runtime" / "engine.py")
 
 
 @pytest.mark.parametrize("path", files("compiler"), ids=lambda path: path.stem)
