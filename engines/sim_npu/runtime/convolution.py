@@ -133,13 +133,13 @@ class _Layer:
         """The sums, all in float32."""
         node = onnx.helper.make_node
         constants: _Constants = {
-            "zero": np.array(self._zero, np.float32),
+            "one": np.array(1, np.float32),
+            "zero": np.array(self._zero, np.uint8),
             "weights": weights.astype(np.float32),
             "bias": bias.astype(np.float32),
         }
         return [
-            node("Cast", ["x"], ["numbers"], to=onnx.TensorProto.FLOAT),
-            node("Sub", ["numbers", "zero"], ["centred"]),
+            node("DequantizeLinear", ["x", "one", "zero"], ["centred"]),
             node("Conv", ["centred", "weights", "bias"], ["sums"], **self._attributes),
         ], constants
 
@@ -158,14 +158,14 @@ class _Layer:
             "weights/zero": np.array(128, np.uint8),
             "bias": bias.astype(np.float32)[:, None, None],
             "columns": np.array([count, channels, -1]),
-            "pictures": np.array([count, len(weights), *plane]),
+            "planes": np.array([count, len(weights), *plane]),
         }
         return [
             node("Reshape", ["x", "columns"], ["flat"]),
             node("MatMulInteger", ["weights", "flat", "weights/zero", "zero"], ["whole"]),
             node("Cast", ["whole"], ["products"], to=onnx.TensorProto.FLOAT),
-            node("Reshape", ["products", "pictures"], ["planes"]),
-            node("Add", ["planes", "bias"], ["sums"]),
+            node("Reshape", ["products", "planes"], ["pictures"]),
+            node("Add", ["pictures", "bias"], ["sums"]),
         ], constants
 
 
@@ -175,17 +175,12 @@ def _tail(onnx: Any, single: Single, constants: _Constants) -> tuple[list[Any], 
     bytes_, floats = onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT
     constants |= {
         "factors": single.factors.reshape(-1, 1, 1),
-        "offsets": single.offsets.reshape(-1, 1, 1),
-        "least": np.array(0, np.float32),
-        "most": np.array(255, np.float32),
+        "one": np.array(1, np.float32),
+        "made/zero": np.array(single.zero, np.uint8),
     }
-    nodes = [node("Mul", ["sums", "factors"], ["product"])]
-    if single.rounds:
-        nodes.append(node("Round", ["product"], ["rounded"]))
-    nodes += [
-        node("Add", [nodes[-1].output[0], "offsets"], ["moved"]),
-        node("Clip", ["moved", "least", "most"], ["saturated"]),
-        node("Cast", ["saturated"], ["bytes"], to=bytes_),
+    nodes = [
+        node("Mul", ["sums", "factors"], ["product"]),
+        node("QuantizeLinear", ["product", "one", "made/zero"], ["bytes"]),
     ]
     outputs = [onnx.helper.make_tensor_value_info("bytes", bytes_, None)]
     if len(single.unfit):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,8 @@ from engines.sim_npu.runtime.tables import Bytes
 
 #: Integers up to here are exact in float32.
 EXACT = 2**24
-#: How many float32 numbers below and above a factor, and an offset, are tried; nearest first.
-_NEAR = 4
-_NEARBY = sorted(
-    product(range(-_NEAR, _NEAR + 1), repeat=2), key=lambda two: abs(two[0]) + abs(two[1])
-)
+#: How many float32 numbers below and above a factor are tried, nearest first.
+_NEAR = 40
 
 _Singles = NDArray[np.float32]
 _Integers = NDArray[np.int64]
@@ -34,18 +30,16 @@ _Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """factor · sum + offset in float32, cut off to bytes; for sums in float32.
+    """round(factor · sum) in float32, half to even, + zero: ONNX's QuantizeLinear of the product.
 
     Attributes:
         factors: of each channel.
-        offsets: of each channel.
-        rounds: whether the product is rounded, half to even, before the offset.
+        zero: the result of the sum 0, as a byte.
         unfit: channels for which the result is not exact.
     """
 
     factors: _Singles
-    offsets: _Singles
-    rounds: bool
+    zero: int
     unfit: _Integers
 
 
@@ -54,7 +48,7 @@ class Rescaling:
     """factor · sum + offset, cut off to bytes; exact.
 
     Attributes:
-        factors: of each channel, or one; their type is that of the arithmetic.
+        factors: of each channel; their type is that of the arithmetic.
         offset: for all channels.
         rounds: whether the product is rounded, half to even, before the offset.
         single: the same in float32; None where the factors are those of several tensors.
@@ -67,8 +61,7 @@ class Rescaling:
 
     def of(self, channels: _Integers) -> Rescaling:
         """For these channels only."""
-        factors = np.broadcast_to(self.factors, max(channels.max() + 1, len(self.factors)))
-        return replace(self, factors=factors[channels], single=None)
+        return replace(self, factors=self.factors[channels], single=None)
 
     def finish(self, work: NDArray[Any], out: Bytes) -> None:
         """Stores what is already multiplied; changes `work`."""
@@ -85,7 +78,7 @@ def to_bytes(work: NDArray[Any], out: Bytes) -> None:
 
 
 def rescale(sums: NDArray[Any], rescaling: Rescaling) -> Bytes:
-    """Whole numbers [N, C, …], with one factor a channel or one for all."""
+    """Whole numbers [N, C, …], with one factor a channel."""
     factors = rescaling.factors.reshape(-1, *[1] * (sums.ndim - 2))
     work = sums.astype(factors.dtype)
     work *= factors
@@ -106,8 +99,7 @@ def _fixed(constants: Mapping[str, NDArray[Any]], zero_point: int) -> Rescaling:
 def _float(constants: Mapping[str, NDArray[Any]], zero_point: int) -> Rescaling:
     """round(float32(sum) · ratio), half to even, + zero point, saturated."""
     ratios, zero = constants["ratio"], zero_point + 128
-    offsets = np.full_like(ratios, zero)
-    single = Single(ratios, offsets, rounds=True, unfit=np.empty(0, np.int64))
+    single = Single(ratios, zero, unfit=np.empty(0, np.int64))
     return Rescaling(ratios, zero, rounds=True, single=single)
 
 
@@ -130,32 +122,29 @@ def _alike(ratios: NDArray[np.float64], steps: _Integers, zero: int) -> Single:
 
     Neither it nor the exact one ever falls as the sum grows. So they are equal for every sum if
     they are on both sides of each of the 255 places at which the exact one goes up by one. Factors
-    and offsets next to the right ones are tried until they are; for a few channels in a hundred
-    none of them will do.
+    next to the right one are tried until they are; for a few channels in a hundred none will do.
 
     Args:
         ratios: of each channel.
         steps: [C, 255] where the exact one goes up.
         zero: the result of the sum 0.
     """
-    near, middle = ratios.astype(np.float32), np.float32(zero + 0.5)
-    factors, offsets = near.copy(), np.full_like(near, middle)
-    left = np.arange(len(near))
-    for up, over in _NEARBY:
-        factors[left] = _moved(near[left], up)
-        offsets[left] = _moved(np.full(len(left), middle), over)
-        left = left[~_agrees(factors[left], offsets[left], steps[left])]
+    near = ratios.astype(np.float32)
+    factors, left = near.copy(), np.arange(len(near))
+    for away in sorted(range(-_NEAR, _NEAR + 1), key=abs):
+        factors[left] = _moved(near[left], away)
+        left = left[~_agrees(factors[left], steps[left], zero)]
         if not len(left):
             break
-    return Single(factors, offsets, rounds=False, unfit=left)
+    return Single(factors, zero, unfit=left)
 
 
-def _agrees(factors: _Singles, offsets: _Singles, steps: _Integers) -> NDArray[np.bool_]:
+def _agrees(factors: _Singles, steps: _Integers, zero: int) -> NDArray[np.bool_]:
     """For which channels float32 goes up where it should, of all sums below `EXACT`."""
-    results = np.arange(1, 256, dtype=np.float32)
+    results = np.arange(1, 256, dtype=np.float32) - zero
 
     def made(sums: _Integers) -> _Singles:
-        return np.asarray(sums.astype(np.float32) * factors[:, None] + offsets[:, None])
+        return np.asarray(np.rint(sums.astype(np.float32) * factors[:, None]))
 
     there = (made(steps) >= results) | (steps >= EXACT)
     not_before = (made(steps - 1) < results) | (steps <= -EXACT)
