@@ -1,4 +1,4 @@
-"""The loss of eight bits, layer by layer, before any device is there to run them.
+"""A network in eight bits, before any device is there to run it.
 
 The float32 graph is run with its weights rounded to their integers' values and every int8 tensor
 put through ``QuantizeLinear`` and ``DequantizeLinear``: "fake quantisation" (Jacob et al., 2018,
@@ -7,57 +7,19 @@ section 3). It differs from the device only where a rescaling rounds the other w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.convert import graph as onnx_graph
-from engines.program import Tensors
 from engines.sim_npu.artefact import Layer, Tensor
 from engines.sim_npu.compiler.quantise import Quantised
-from engines.sim_npu.compiler.reference import Reference
 
 #: Operators whose weights are rounded; a factor per channel of another operator is left as it is.
 _WEIGHTED = ("Conv", "Gemm")
 #: First opset with ``QuantizeLinear``.
 _OPSET = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """How far a tensor is from what float32 makes of the same inputs.
-
-    Attributes:
-        tensor: its name.
-        snr_db: power of the signal to power of the difference, in decibels; inf where equal.
-        cosine: of the angle between both, taken as vectors; 1 where equal.
-    """
-
-    tensor: str
-    snr_db: float
-    cosine: float
-
-
-def losses(quantised: Quantised, inputs: Iterable[Tensors]) -> list[Loss]:
-    """The loss at every tensor a layer makes and at every output, in the order they are made.
-
-    Args:
-        quantised: the network.
-        inputs: as recorded; others than those of the calibration tell more.
-    """
-    model = quantised.model
-    made = [layer.output for layers in quantised.layers.values() for layer in layers]
-    names = list(dict.fromkeys([*made, *(value.name for value in model.graph.output)]))
-    exact, rounded = Reference(model, names), Reference(fake_quantised(quantised), names)
-    sums = {name: np.zeros(4) for name in names}
-    for feeds in inputs:
-        expected, found = exact.run(feeds), rounded.run(feeds)
-        for name in names:
-            sums[name] += _powers(expected[name], found[name])
-    return [_loss(name, sums[name]) for name in names]
 
 
 def fake_quantised(quantised: Quantised) -> Any:
@@ -137,18 +99,3 @@ def _through_grid(graph: Any, tensor: Tensor, source: str, result: str) -> list[
         helper.make_node("QuantizeLinear", [source, *names], [stored]),
         helper.make_node("DequantizeLinear", [stored, *names], [result]),
     ]
-
-
-def _powers(expected: NDArray[Any], found: NDArray[Any]) -> NDArray[np.float64]:
-    """Sums of squares of the signal, the difference and the other, and of their product."""
-    a, b = expected.ravel().astype(np.float64), found.ravel().astype(np.float64)
-    return np.array([a @ a, (a - b) @ (a - b), b @ b, a @ b])
-
-
-def _loss(name: str, sums: NDArray[np.float64]) -> Loss:
-    signal, noise, other, product = sums.tolist()
-    if not noise:
-        return Loss(name, float("inf"), 1.0)
-    decibels = 10 * np.log10(signal / noise) if signal else -np.inf
-    cosine = product / np.sqrt(signal * other) if signal and other else 0.0
-    return Loss(name, float(decibels), float(cosine))

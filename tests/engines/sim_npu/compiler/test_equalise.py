@@ -7,7 +7,8 @@ import onnx
 import pytest
 from hypothesis import given, settings
 
-from engines.sim_npu.compiler import calibration, equalise, passes, quantise, simulate
+from engines.sim_npu.compiler import calibration, equalise, passes, quantise
+from engines.sim_npu.compiler.inspection import inspect
 from engines.sim_npu.compiler.reference import Reference, difference
 from tests.engines.sim_npu.compiler import drawn
 
@@ -55,7 +56,7 @@ def loss(model: onnx.ModelProto, *, equalised: bool) -> float:
     ranges = calibration.ranges(calibration.collect(model, FEEDS), "min-max") | fitted
     quantised = quantise.quantise(model, ranges)
     assert not quantised.refusals
-    return simulate.losses(quantised, [drawn.image(9)])[-1].snr_db
+    return inspect(quantised, [drawn.image(9)])[-1]["snr_db"]
 
 
 @pytest.mark.parametrize("between", [("silu",), ("silu", "pool"), ("hard_swish_gate",)])

@@ -16,6 +16,7 @@ from engines.errors import ProgramError
 from engines.sim_npu import operators
 from engines.sim_npu.artefact import Tensor
 from engines.sim_npu.compiler import calibration, grid, passes, qdq, quantise, simulate
+from engines.sim_npu.compiler.inspection import inspect
 from engines.sim_npu.compiler.partition import consolidate
 from engines.sim_npu.compiler.reference import Reference
 from engines.tensor import TensorSpec
@@ -104,16 +105,15 @@ def test_a_channel_that_does_nothing_does_nothing(factor: float) -> None:
     network = drawing("conv")
     network.weights["t0.1"][0] *= np.float32(factor)
     network.weights["t0.2"][0] = 0
-    (loss,) = simulate.losses(made(network.model()), [drawn.image(9)])
-    assert loss.snr_db > 30
+    (row,) = inspect(made(network.model()), [drawn.image(9)])
+    assert row["snr_db"] > 30
 
 
 @settings(max_examples=40)
 @given(drawn.models(), st.sampled_from(operators.ROUNDINGS))
 def test_drawn_networks_keep_most_of_their_signal(model: onnx.ModelProto, rounding: str) -> None:
     quantised = made(model, rounding=rounding)
-    found = simulate.losses(quantised, [drawn.image(9)])
-    assert all(loss.cosine > 0.9 for loss in found)
+    assert all(row["cosine"] > 0.9 for row in inspect(quantised, [drawn.image(9)]))
     for layers in quantised.layers.values():
         for layer in layers:
             row = operators.OPERATORS[layer.operator]
@@ -184,7 +184,7 @@ def test_keep_float() -> None:
         quantised = made(copy, keep_float=kept)
         assert set(quantised.refusals) == set(kept)
         assert not {"t0", "t2"} & set(quantised.layers) & set(kept)
-        loss_of[len(kept)] = simulate.losses(quantised, [drawn.image(9)])[-1].snr_db
+        loss_of[len(kept)] = inspect(quantised, [drawn.image(9)])[-1]["snr_db"]
     assert loss_of[2] > loss_of[0]
     with pytest.raises(ProgramError, match="keep_float: the network has no layer nowhere"):
         quantise.quantise(model, {}, keep_float=["nowhere"])
@@ -203,7 +203,7 @@ def test_one_scale_for_all_weights_of_a_layer() -> None:
         largest = np.abs(quantised.layers["t0"][0].constants["weights"]).max((1, 2, 3))
         assert largest.max() == 127
         assert (largest[0] == 127) == per_channel
-        loss_of[per_channel] = simulate.losses(quantised, [drawn.image(9)])[0].snr_db
+        loss_of[per_channel] = inspect(quantised, [drawn.image(9)])[0]["snr_db"]
     assert loss_of[True] > loss_of[False]
 
 
@@ -267,7 +267,7 @@ def test_the_shipped_detector() -> None:
         ranges = calibration.ranges(histograms, method)
         quantised = consolidate(quantise.quantise(model, ranges))
         assert "Conv" not in {refusal.operator for refusal in quantised.refusals.values()}
-        assert simulate.losses(quantised, feeds)[-1].snr_db > 20
+        assert inspect(quantised, feeds)[-1]["snr_db"] > 20
 
 
 @pytest.mark.assets
