@@ -121,7 +121,9 @@ class ModelPackage:
 
     def _conversion(self, engine: Engine) -> str:
         """What the user can do to get the variant that an engine wants."""
-        weights = f" --weights {self.program}" if self.own_weights else ""
+        program, weights = self.program, ""
+        if isinstance(program, Network) and not program.path.is_relative_to(self.folder):
+            weights = f" --weights {program.path}"
         if engine.options.target:
             return (
                 f"compile it: sightline compile {self.name}{weights} --target {engine.backend} "
