@@ -44,8 +44,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         made = compile_model(
             subject("street-pico"),
             "hi3559a-nnie",
-            Request(str(VIDEO), 8),
-            Wishes("percentile", per_channel=True),
+            Request(str(VIDEO)),
+            Wishes("min-max", per_channel=True),
         )
         assert made.passed
         yield folder
