@@ -62,6 +62,7 @@ class Convolution:
         if _magnitude(weights, reach, bias) < EXACT and rescaling.single is not None:
             self._whole = layer.session(weights, bias, rescaling.single)
             self._unfit = rescaling.single.unfit
+            self._again = rescaling.of(self._unfit)
             return
         self._bias = bias.astype(np.float64)[:, None, None]
         self._radix, digits = _split(weights, reach)
@@ -78,8 +79,7 @@ class Convolution:
         made: Bytes
         made, *again = self._whole.run(None, fed)
         if again:
-            unfit = self._unfit
-            made[:, unfit] = rescale(again[0], self._rescaling.of(unfit))
+            made[:, self._unfit] = rescale(again[0], self._again)
         return made
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 _ERRORS_ONLY = 3
-
-
 #: What would multiply or add into a convolution's weights what stands behind it.
 _FUSIONS = ["ConvMulFusion", "ConvAddFusion", "ConvBNFusion"]
 
