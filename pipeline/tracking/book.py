@@ -5,6 +5,7 @@ One record a track, in the order of birth, so that records are always sorted by 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ RECORD = np.dtype(
         ("score", np.float32),  # of the last detection
         ("box_xyxy", np.float32, (4,)),  # of the last detection
         ("area_sum", np.float64),  # over all detections matched, pixels²
+        ("entered", np.bool_),  # was where the zones allow it, see `screening`
     ]
 )
 
@@ -94,3 +96,11 @@ class Book:
         """Closes the records where `mask` (N,) is False."""
         self.records = self.records[mask]
         self.votes = self.votes[mask]
+
+    def saved(self) -> dict[str, NDArray[Any]]:
+        """What `restore` takes."""
+        return {"records": self.records, "votes": self.votes}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Goes on from what was `saved`."""
+        self.records, self.votes = arrays["records"], arrays["votes"]
