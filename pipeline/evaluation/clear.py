@@ -7,13 +7,15 @@ mostly lost: Y. Li, C. Huang, R. Nevatia: "Learning to Associate", CVPR (2009).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evaluation.continuity import fragmentations, switches
 from pipeline.evaluation.overlap import best_matches, reaching
-from pipeline.evaluation.sequence import Sequence
+from pipeline.evaluation.sequence import Matches, Parts, Sequence
 
 _CONTINUATION = 1000.0
 """Bonus of a pair that was matched in the frame before: it outweighs any gain in overlap."""
@@ -77,66 +79,50 @@ class Clear:
         return self.tp / max(1, self.tp + self.fp)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Matches:
-    """M matches in order of time, as columns: step, both identities, overlap."""
+def clear(sequence: Sequence, parts: Parts, threshold: float = 0.5) -> list[Clear]:
+    """Counts of each part; a box matches from an overlap of `threshold` on.
 
-    step: NDArray[np.int64]
-    gt: NDArray[np.int64]
-    result: NDArray[np.int64]
-    iou: NDArray[np.float64]
-
-
-def clear(sequence: Sequence, threshold: float = 0.5) -> Clear:
-    """Counts of one sequence; a box matches from an overlap of `threshold` on."""
-    matches = _match(sequence, threshold)
-    tp = len(matches.step)
-    idsw, frag = _interruptions(matches)
+    A switch or a fragmentation counts where the track is taken up again, the coverage of an
+    identity where it is first seen.
+    """
+    matches = match(sequence, threshold)
+    part = parts.of_step[matches.step]
+    tp = _count(parts, part)
+    idsw = _count(parts, part[switches(matches)[1]])
+    frag = _count(parts, part[fragmentations(matches)[1]])
     coverage = np.bincount(matches.gt, minlength=len(sequence.gt_boxes)) / sequence.gt_boxes
-    mt, ml = int((coverage > 0.8).sum()), int((coverage < 0.2).sum())
-    return Clear(
-        tp=tp,
-        fn=sequence.gt_total - tp,
-        fp=sequence.result_total - tp,
-        idsw=idsw,
-        frag=frag,
-        mt=mt,
-        pt=len(coverage) - mt - ml,
-        ml=ml,
-        iou=float(matches.iou.sum()),
-    )
+    mt = _count(parts, parts.of_identity[coverage > 0.8])
+    ml = _count(parts, parts.of_identity[coverage < 0.2])
+    pt = _count(parts, parts.of_identity) - mt - ml
+    iou = np.bincount(part, matches.iou, minlength=len(parts))
+    counts = (tp, parts.gt_total - tp, parts.result_total - tp, idsw, frag, mt, pt, ml)
+    return [
+        Clear(*map(int, row), float(overlap)) for *row, overlap in zip(*counts, iou, strict=True)
+    ]
 
 
-def _match(sequence: Sequence, threshold: float) -> _Matches:
+def match(sequence: Sequence, threshold: float = 0.5) -> Matches:
     """Matches every frame; pairs of the frame before go on where their overlap still allows it.
 
     As in the reference evaluation, a frame without ground truth or without results does not count
     as "the frame before".
     """
+    return Matches.of_steps(sequence.steps, _pairs(sequence, threshold))
+
+
+def _pairs(
+    sequence: Sequence, threshold: float
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     before = np.full(len(sequence.gt_boxes), -1)
-    nobody = np.empty(0, np.int64)
-    found = [_Matches(nobody, nobody, nobody, np.empty(0))]
-    for number, step in enumerate(sequence.steps):
+    for step in sequence.steps:
         possible = reaching(step.iou, threshold)
         continued = (before[step.gt][:, None] == step.result) & (possible > 0)
         rows, columns = best_matches(possible + _CONTINUATION * continued)
         before[:] = -1
         before[step.gt[rows]] = step.result[columns]
-        at = np.full(len(rows), number)
-        found.append(_Matches(at, step.gt[rows], step.result[columns], step.iou[rows, columns]))
-    return _Matches(
-        np.concatenate([m.step for m in found]),
-        np.concatenate([m.gt for m in found]),
-        np.concatenate([m.result for m in found]),
-        np.concatenate([m.iou for m in found]),
-    )
+        yield rows, columns
 
 
-def _interruptions(matches: _Matches) -> tuple[int, int]:
-    """Identity switches and fragmentations."""
-    order = np.lexsort((matches.step, matches.gt))
-    step, gt, result = matches.step[order], matches.gt[order], matches.result[order]
-    same_object = np.diff(gt) == 0
-    switched = same_object & (np.diff(result) != 0)
-    resumed = same_object & (np.diff(step) > 1)
-    return int(switched.sum()), int(resumed.sum())
+def _count(parts: Parts, of: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(P,) how often each part occurs."""
+    return np.bincount(of, minlength=len(parts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -12,7 +12,7 @@ from pipeline.evaluation.hota import Hota, hota
 from pipeline.evaluation.identity import Identity, identity
 from pipeline.evaluation.mot_files import MotTable, check_tracks
 from pipeline.evaluation.preprocess import Benchmark, preprocess
-from pipeline.evaluation.sequence import pair_up
+from pipeline.evaluation.sequence import Sequence, cut, pair_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,39 @@ def evaluate(gt: MotTable, result: MotTable, rules: Rules | None = None) -> Scor
         DataError: an identity is missing or comes twice in a frame, or a class does not exist.
     """
     rules = rules or Rules()
+    return score(prepare(gt, result, rules), rules)[0]
+
+
+def prepare(gt: MotTable, result: MotTable, rules: Rules) -> Sequence:
+    """The rows that count, ground truth beside result.
+
+    Raises:
+        DataError: as `evaluate`.
+    """
     kept = preprocess(check_tracks(gt), check_tracks(result), rules.benchmark, rules.classes)
-    sequence = pair_up(*kept)
-    return Scores(hota(sequence), clear(sequence, rules.iou), identity(sequence, rules.iou))
+    return pair_up(*kept)
+
+
+def score(sequence: Sequence, rules: Rules, starts: Collection[int] = ()) -> list[Scores]:
+    """What each part of a sequence adds to the whole sequence's scores; their sum is these.
+
+    Identities are matched over the whole sequence, not anew in each part.
+
+    Args:
+        sequence: prepared under the same rules.
+        rules: for the overlap that makes a match.
+        starts: the frames at which a new part begins, ascending; one part where there are none.
+    """
+    parts = cut(sequence, starts)
+    return [
+        Scores(*part)
+        for part in zip(
+            hota(sequence, parts),
+            clear(sequence, parts, rules.iou),
+            identity(sequence, parts, rules.iou),
+            strict=True,
+        )
+    ]
 
 
 def combine(scores: Iterable[Scores]) -> Scores:

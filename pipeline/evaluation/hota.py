@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.overlap import EPSILON, best_matches
-from pipeline.evaluation.sequence import Sequence
+from pipeline.evaluation.sequence import Matches, Parts, Sequence
 
 ALPHAS: NDArray[np.float64] = np.arange(0.05, 0.99, 0.05)
 """(19,) localisation thresholds: 0.05, 0.10 … 0.95."""
@@ -71,41 +71,28 @@ class Hota:
         }
 
 
-def hota(sequence: Sequence) -> Hota:
-    """Counts of one sequence."""
-    gt, result, iou = _match(sequence)
-    reached = iou >= ALPHAS[:, None] - EPSILON
-    tp = reached.sum(axis=1).astype(np.float64)
-    association = np.array([_association(sequence, gt[r], result[r]) for r in reached])
-    return Hota(
-        tp,
-        sequence.gt_total - tp,
-        sequence.result_total - tp,
-        ass_a=association[:, 0],
-        ass_re=association[:, 1],
-        ass_pr=association[:, 2],
-        iou=np.array([iou[r].sum() for r in reached]),
-    )
+def hota(sequence: Sequence, parts: Parts) -> list[Hota]:
+    """Counts of each part; the association of a match is that of the whole sequence."""
+    matches = _match(sequence)
+    reached = matches.iou >= ALPHAS[:, None] - EPSILON
+    sums = np.array([_sums(sequence, parts, matches.take(mask)) for mask in reached])
+    return [
+        Hota(tp, gt_total - tp, result_total - tp, ass_a, ass_re, ass_pr, iou)
+        for gt_total, result_total, (tp, ass_a, ass_re, ass_pr, iou) in zip(
+            parts.gt_total, parts.result_total, sums.transpose(2, 1, 0), strict=True
+        )
+    ]
 
 
-def _match(
-    sequence: Sequence,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Pairs of all frames: identity in the ground truth, identity in the result, overlap.
+def _match(sequence: Sequence) -> Matches:
+    """Matches every frame.
 
-    Pairs of identities that go together over the whole sequence are preferred : the
-    paper's matching maximises the final score. The threshold then only strikes pairs out.
+    Pairs of identities that go together over the whole sequence are preferred: the paper's
+    matching maximises the final score. The threshold then only strikes pairs out.
     """
     alignment = _alignment(sequence)
-    gt, result, iou = [], [], []
-    for step in sequence.steps:
-        rows, columns = best_matches(alignment[np.ix_(step.gt, step.result)] * step.iou)
-        gt.append(step.gt[rows])
-        result.append(step.result[columns])
-        iou.append(step.iou[rows, columns])
-    if not gt:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    return np.concatenate(gt), np.concatenate(result), np.concatenate(iou)
+    pairs = (best_matches(alignment[np.ix_(s.gt, s.result)] * s.iou) for s in sequence.steps)
+    return Matches.of_steps(sequence.steps, pairs)
 
 
 def _alignment(sequence: Sequence) -> NDArray[np.float64]:
@@ -118,16 +105,21 @@ def _alignment(sequence: Sequence) -> NDArray[np.float64]:
     return together / (sequence.gt_boxes[:, None] + sequence.result_boxes - together)
 
 
-def _association(
-    sequence: Sequence, gt: NDArray[np.int64], result: NDArray[np.int64]
-) -> tuple[float, float, float]:
-    """Sums over matches of association score, recall and precision ."""
-    pairs, count = np.unique(gt * len(sequence.result_boxes) + result, return_counts=True)
-    gt_boxes = sequence.gt_boxes[pairs // max(1, len(sequence.result_boxes))]
-    result_boxes = sequence.result_boxes[pairs % max(1, len(sequence.result_boxes))]
-    weight = count.astype(np.float64) ** 2  # `count` matches, each scored count / size
-    return (
-        float((weight / (gt_boxes + result_boxes - count)).sum()),
-        float((weight / gt_boxes).sum()),
-        float((weight / result_boxes).sum()),
+def _sums(sequence: Sequence, parts: Parts, matches: Matches) -> NDArray[np.float64]:
+    """(5, P) in each part: matches, and their association score, recall, precision and overlap."""
+    _, pair, count = np.unique(
+        matches.gt * len(sequence.result_boxes) + matches.result,
+        return_inverse=True,
+        return_counts=True,
     )
+    together = count[pair]  # TPA; TPA + FNA and TPA + FPA are the sizes of the identities
+    gt_boxes, result_boxes = sequence.gt_boxes[matches.gt], sequence.result_boxes[matches.result]
+    values = (
+        np.ones(len(matches)),
+        together / (gt_boxes + result_boxes - together),
+        together / gt_boxes,
+        together / result_boxes,
+        matches.iou,
+    )
+    part = parts.of_step[matches.step]
+    return np.array([np.bincount(part, value, minlength=len(parts)) for value in values])

@@ -2,7 +2,8 @@
 
 The rules of MOTChallenge: A. Milan, L. Leal-Taixé, I. Reid, S. Roth, K. Schindler: "MOT16: A
 Benchmark for Multi-Object Tracking", arXiv:1603.00831; L. Leal-Taixé et al.: "MOTChallenge 2015:
-Towards a Benchmark for Multi-Target Tracking", arXiv:1504.01942.
+Towards a Benchmark for Multi-Target Tracking", arXiv:1504.01942; P. Dendorfer et al.: "MOT20: A
+benchmark for multi object tracking in crowded scenes", arXiv:2003.09003.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ PEDESTRIAN = 1
 MOT17_CLASSES = range(1, 14)
 MOT17_DISTRACTORS = (2, 7, 8, 12)
 """Person on a vehicle, static person, distractor, reflection: finding one does not count."""
+MOT20_DISTRACTORS = (*MOT17_DISTRACTORS, 6)
+"""In MOT20 a vehicle without motor, too."""
 
 
 class Benchmark(StrEnum):
@@ -35,6 +38,7 @@ class Benchmark(StrEnum):
     SIMPLE = "simple"
     MOT15 = "MOT15"
     MOT17 = "MOT17"
+    MOT20 = "MOT20"
 
 
 def preprocess(
@@ -51,6 +55,7 @@ def preprocess(
     - ``MOT15``: ground-truth rows flagged 0 are out.
     - ``MOT17`` (and MOT16): only pedestrians flagged 1 are scored; a result whose best match is a
       distractor is not counted.
+    - ``MOT20``: as MOT17, with one more kind of distractor.
 
     Raises:
         DataError: a class that the benchmark does not have.
@@ -63,7 +68,8 @@ def preprocess(
     if benchmark is Benchmark.MOT15:
         return gt.take(gt.scores != 0), result
     _check_classes(gt, MOT17_CLASSES, benchmark)
-    excused = np.isin(gt.classes, MOT17_DISTRACTORS)
+    mot20 = benchmark is Benchmark.MOT20
+    excused = np.isin(gt.classes, MOT20_DISTRACTORS if mot20 else MOT17_DISTRACTORS)
     counted = (gt.scores != 0) & (gt.classes == PEDESTRIAN)
     partner = _partners(gt, result)
     return gt.take(counted), result.take(~_has_partner(partner, excused))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.evaluation.mot_files import MotTable
 from pipeline.evaluation.overlap import iou_xywh, shared_frames
@@ -16,11 +17,13 @@ class Step:
     """One frame that has ground truth and results.
 
     Attributes:
+        frame: its number in the files.
         gt: (G,) int64, identities in the ground truth, dense from 0 over the sequence.
         result: (R,) int64, identities in the result, likewise.
         iou: (G, R) float64 in 0..1.
     """
 
+    frame: int
     gt: NDArray[np.int64]
     result: NDArray[np.int64]
     iou: NDArray[np.float64]
@@ -31,32 +34,109 @@ class Sequence:
     """What is to be compared, after preprocessing.
 
     Attributes:
+        gt: the boxes of the ground truth.
+        result: the boxes of the result.
+        gt_ids: (I,) int64, the files' identities by their dense numbers.
+        result_ids: (J,) int64, likewise.
         gt_boxes: (I,) int64, number of boxes of each ground-truth identity.
         result_boxes: (J,) int64, number of boxes of each result identity.
         steps: the frames that have both, in order of time.
     """
 
+    gt: MotTable
+    result: MotTable
+    gt_ids: NDArray[np.int64]
+    result_ids: NDArray[np.int64]
     gt_boxes: NDArray[np.int64]
     result_boxes: NDArray[np.int64]
     steps: tuple[Step, ...]
 
-    @property
-    def gt_total(self) -> int:
-        """Boxes in the ground truth."""
-        return int(self.gt_boxes.sum())
-
-    @property
-    def result_total(self) -> int:
-        """Boxes in the result."""
-        return int(self.result_boxes.sum())
-
 
 def pair_up(gt: MotTable, result: MotTable) -> Sequence:
     """Puts a result beside its ground truth. Every row counts: preprocess first."""
-    _, gt_ids, gt_boxes = np.unique(gt.ids, return_inverse=True, return_counts=True)
-    _, result_ids, result_boxes = np.unique(result.ids, return_inverse=True, return_counts=True)
+    gt_ids, gt_dense, gt_boxes = np.unique(gt.ids, return_inverse=True, return_counts=True)
+    result_ids, dense, result_boxes = np.unique(result.ids, return_inverse=True, return_counts=True)
     steps = tuple(
-        Step(gt_ids[i], result_ids[j], iou_xywh(gt.boxes_xywh[i], result.boxes_xywh[j]))
-        for _, i, j in shared_frames(gt.frames, result.frames)
+        Step(frame, gt_dense[i], dense[j], iou_xywh(gt.boxes_xywh[i], result.boxes_xywh[j]))
+        for frame, i, j in shared_frames(gt.frames, result.frames)
     )
-    return Sequence(gt_boxes, result_boxes, steps)
+    return Sequence(gt, result, gt_ids, result_ids, gt_boxes, result_boxes, steps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """M matched boxes of a sequence in order of time, as columns.
+
+    Attributes:
+        step: (M,) int64, position in `Sequence.steps`.
+        gt: (M,) int64, dense identity in the ground truth.
+        result: (M,) int64, dense identity in the result.
+        iou: (M,) float64 in 0..1.
+    """
+
+    step: NDArray[np.int64]
+    gt: NDArray[np.int64]
+    result: NDArray[np.int64]
+    iou: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    def take(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Matches:
+        """The matches at `index` (positions or a mask)."""
+        return Matches(self.step[index], self.gt[index], self.result[index], self.iou[index])
+
+    @staticmethod
+    def of_steps(
+        steps: Iterable[Step], pairs: Iterable[tuple[NDArray[np.intp], NDArray[np.intp]]]
+    ) -> Matches:
+        """From the matched rows and columns of each step's `iou`."""
+        nobody = np.empty(0, np.int64)
+        found = [Matches(nobody, nobody, nobody, np.empty(0))]
+        for number, (step, (rows, columns)) in enumerate(zip(steps, pairs, strict=True)):
+            at = np.full(len(rows), number)
+            found.append(Matches(at, step.gt[rows], step.result[columns], step.iou[rows, columns]))
+        return Matches(
+            np.concatenate([part.step for part in found]),
+            np.concatenate([part.gt for part in found]),
+            np.concatenate([part.result for part in found]),
+            np.concatenate([part.iou for part in found]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """A sequence as P stretches of time, one after the other; together they are all of it.
+
+    Attributes:
+        of_step: (S,) int64, the part of each step.
+        of_identity: (I,) int64, the part in which each ground-truth identity is first seen.
+        gt_total: (P,) int64, boxes of the ground truth in each part.
+        result_total: (P,) int64, boxes of the result.
+    """
+
+    of_step: NDArray[np.int64]
+    of_identity: NDArray[np.int64]
+    gt_total: NDArray[np.int64]
+    result_total: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.gt_total)
+
+
+def cut(sequence: Sequence, starts: Collection[int] = ()) -> Parts:
+    """The sequence as parts, of which all but the first begin at the frames `starts`, ascending."""
+    begins = np.array(list(starts), np.int64)
+
+    def part_of(frames: ArrayLike) -> NDArray[np.int64]:
+        return np.searchsorted(begins, np.asarray(frames, np.int64), side="right")
+
+    order = np.argsort(sequence.gt.frames, kind="stable")
+    _, first = np.unique(sequence.gt.ids[order], return_index=True)
+    count = len(begins) + 1
+    return Parts(
+        part_of([step.frame for step in sequence.steps]),
+        part_of(sequence.gt.frames[order][first]),
+        np.bincount(part_of(sequence.gt.frames), minlength=count),
+        np.bincount(part_of(sequence.result.frames), minlength=count),
+    )

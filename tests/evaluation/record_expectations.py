@@ -40,7 +40,7 @@ def main(assets: Path) -> None:
     cases = make_cases(HERE / "cases")
     entries = [
         entry("tracks", "cases", benchmark, "result.txt", cases, HERE / "cases")
-        for benchmark in ("MOT15", "MOT17")
+        for benchmark in ("MOT15", "MOT17", "MOT20")
     ]
     entries += [entry("detections", "cases", "MOT15", "result.txt", cases, HERE / "cases")]
     for kind, table in (("tracks", TRACKERS), ("detections", DETECTIONS)):
@@ -165,7 +165,7 @@ def write_case(
     (folder / "seqinfo.ini").write_text(info)
     box = np.column_stack([rng.uniform(0, 200, (objects, 2)), rng.uniform(20, 60, (objects, 2))])
     speed = rng.normal(0, 3, (objects, 2))
-    kind = rng.choice([1, 1, 1, 1, 3, 7, 8, 12], objects)
+    kind = rng.choice([1, 1, 1, 1, 6, 7, 8, 12], objects)
     name = np.arange(1, objects + 1)
     gt, result = [], []
     for frame in range(1, frames + 1):
