@@ -24,7 +24,7 @@ from pipeline.serial import run_serially
 
 #: Up to here two tensors, relative to the larger one's magnitude, count as equal.
 TOLERANCE = 1e-3
-#: Up to here two boxes count as equal, pixels.
+#: Up to here two boxes, and two motions of the camera, count as equal, pixels.
 BOX_TOLERANCE = 0.5
 
 
@@ -36,8 +36,9 @@ class StageParity:
         stage: its name.
         frames: compared.
         differing: frames that differ by more than the tolerance.
-        largest: by what was compared (a tensor's name, ``boxes px``, ``objects``, ``ids``), the
-            largest difference: of tensors relative, of boxes in pixels, else a count.
+        largest: by what was compared (a tensor's name, ``boxes px``, ``objects``, ``camera px``,
+            ``ids``), the largest difference: of tensors relative, of what ends in px in pixels,
+            else a count.
     """
 
     stage: str
@@ -82,7 +83,7 @@ class Parity:
 
 def tolerance(what: str) -> float:
     """Up to which difference of this kind two frames count as equal."""
-    if what == "boxes px":
+    if what.endswith(" px"):
         return BOX_TOLERANCE
     return 0 if what in ("objects", "ids") else TOLERANCE
 
@@ -128,7 +129,7 @@ def difference(a: Packet[Any], b: Packet[Any]) -> dict[str, float]:
         found = _apart(one.detections.boxes_xyxy, other.detections.boxes_xyxy)
         if one.embeddings is not None and not found["objects"]:
             found["embeddings"] = relative(one.embeddings, other.embeddings)
-        return found
+        return found | _motion_apart(one, other)
     return {}
 
 
@@ -151,6 +152,16 @@ def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, fl
     pixels = np.abs(one[rows[matched]] - other[columns[matched]]).max(initial=0.0)
     alone = len(one) + len(other) - 2 * int(matched.sum())
     return {"boxes px": float(pixels), "objects": float(alone)}
+
+
+def _motion_apart(one: Detected, other: Detected) -> dict[str, float]:
+    """How far apart two camera motions take the picture's corners, pixels; infinite beside none."""
+    a, b = one.camera_motion, other.camera_motion
+    if a is None or b is None:
+        return {} if a is b else {"camera px": float("inf")}
+    width, height = one.picture.width, one.picture.height
+    corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]])
+    return {"camera px": float(np.abs(corners @ (a.matrix - b.matrix).T).max())}
 
 
 def require_recorded(graph: Graph) -> None:

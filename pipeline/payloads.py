@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.detection.detections import Detections
 from pipeline.media.geometry import Placement
 from pipeline.media.picture import Picture
+from pipeline.tracking.camera_motion import CameraMotion
 from pipeline.tracking.track import Tracks
 
 
@@ -59,11 +60,13 @@ class Detected:
         detections: in source pixels, sorted by falling score; empty on a blind frame.
         embeddings: (N, D) float32, L2-normalised, one a detection, zero where it was
             not looked at; None where no `embed` ran.
+        camera_motion: since the camera's last frame; None where it is not known.
     """
 
     picture: Picture
     detections: Detections
     embeddings: NDArray[np.float32] | None = None
+    camera_motion: CameraMotion | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

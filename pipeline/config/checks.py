@@ -22,7 +22,9 @@ from pipeline.media.uri import scheme_of
 
 #: The name under which stages refer to the cameras in `after`.
 DECODE = "decode"
-CHAIN = ("preprocess", "detect", "postprocess", "embed", "track")
+CHAIN = ("preprocess", "detect", "postprocess", "camera_motion", "embed", "track")
+#: Those of the chain that are in it only where they are written.
+_OPTIONAL = {"camera_motion", "embed"}
 _OF_FILES = ("pace", "start_s", "end_s", "loop")
 _NETWORKS = ("detect", "embed")
 _KERNELS = ("preprocess", "postprocess", "track")
@@ -201,7 +203,7 @@ def _check_order(document: Document, stages: Mapping[str, Any]) -> None:
 def _check_outputs(document: Document, stages: Mapping[str, Any], outputs: Any) -> None:
     known = {*stages, *(CHAIN if is_chain(stages) else ())}
     if is_chain(stages):
-        known -= {"embed"} - set(stages)
+        known -= _OPTIONAL - set(stages)
     paths: set[str] = set()
     for index, output in enumerate(outputs if isinstance(outputs, list) else ()):
         _check_path(document, index, _mapping(output), paths)

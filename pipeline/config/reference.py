@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pipeline.config.schema import (
     BatchConfig,
     CameraConfig,
+    CameraMotionConfig,
     DetectConfig,
     EmbedConfig,
     EngineConfig,
@@ -32,6 +33,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("stages: preprocess", PreprocessConfig),
     ("stages: detect", DetectConfig),
     ("stages: postprocess", PostprocessConfig),
+    ("stages: camera_motion", CameraMotionConfig),
     ("stages: embed", EmbedConfig),
     ("stages: merge", MergeConfig),
     ("stages: track", TrackConfig),

@@ -219,6 +219,18 @@ class PostprocessConfig(KernelConfig):
     max_detections: int = Field(default=300, ge=1, le=10_000, description="The best of one frame.")
 
 
+class CameraMotionConfig(StageConfig):
+    """Measures how a camera moves, so that the tracks can move with it."""
+
+    kind: Literal["camera_motion"] = "camera_motion"
+    width: int = Field(
+        default=480, ge=64, le=4096, description="Of the small picture it looks at, pixels."
+    )
+    features: int = Field(
+        default=200, ge=16, le=5000, description="Corners of the background it follows, at most."
+    )
+
+
 class MergeConfig(StageConfig):
     """Joins the detections of several detectors."""
 
@@ -233,10 +245,16 @@ class TrackConfig(KernelConfig, TrackSpec):
 
 
 AnyStage = Annotated[
-    PreprocessConfig | DetectConfig | PostprocessConfig | EmbedConfig | MergeConfig | TrackConfig,
+    PreprocessConfig
+    | DetectConfig
+    | PostprocessConfig
+    | CameraMotionConfig
+    | EmbedConfig
+    | MergeConfig
+    | TrackConfig,
     Field(discriminator="kind"),
 ]
-KINDS = ("preprocess", "detect", "postprocess", "embed", "merge", "track")
+KINDS = ("preprocess", "detect", "postprocess", "camera_motion", "embed", "merge", "track")
 
 
 class OutputConfig(OutputSpec):

@@ -48,9 +48,9 @@ class Orientation:
         return (height, width) if self.transposed else (width, height)
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The turned picture, (h, w, 3) uint8; `image` itself where there is nothing to turn."""
+        """The turned picture, (h, w) or (h, w, 3) uint8; `image` itself if nothing is to turn."""
         if self.transposed:
-            image = np.ascontiguousarray(image.transpose(1, 0, 2))
+            image = np.ascontiguousarray(image.swapaxes(0, 1))
         if not (self.flip_x or self.flip_y):
             return image
         flipped = np.empty_like(image)

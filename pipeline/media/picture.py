@@ -35,6 +35,13 @@ class Picture(ABC):
         """
 
     @abstractmethod
+    def gray(self) -> NDArray[np.uint8]:
+        """The brightness of the whole picture, (height, width) uint8; not to be written into.
+
+        As it is stored, without a copy, where it is: black and white may then be 16 and 235.
+        """
+
+    @abstractmethod
     def resized_bgr(self, width: int, height: int) -> NDArray[np.uint8]:
         """The picture scaled to (height, width, 3) uint8 BGR; the caller owns the array."""
 
@@ -62,6 +69,9 @@ class BgrPicture(Picture):
 
     def bgr(self) -> NDArray[np.uint8]:
         return self._bgr
+
+    def gray(self) -> NDArray[np.uint8]:
+        return np.asarray(cv2.cvtColor(self._bgr, cv2.COLOR_BGR2GRAY), np.uint8)
 
     def resized_bgr(self, width: int, height: int) -> NDArray[np.uint8]:
         return _resized(self._bgr, width, height)
@@ -107,6 +117,9 @@ class YuvPicture(Picture):
 
     def bgr(self) -> NDArray[np.uint8]:
         return self._upright(self._y, self._u, self._v)
+
+    def gray(self) -> NDArray[np.uint8]:
+        return self._orientation.apply(self._y)
 
     def resized_bgr(self, width: int, height: int) -> NDArray[np.uint8]:
         columns, rows = self._orientation.size(width, height)

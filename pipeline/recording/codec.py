@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,10 @@ def from_plain(kind: Any, plain: Any, name: str, arrays: Mapping[str, NDArray[An
         return arrays[name]
     if kind is Picture:
         return _picture_from_plain(plain, name, arrays)
+    if isinstance(kind, UnionType):  # X | None
+        if plain is None:
+            return None
+        kind = get_args(kind)[0]
     if is_dataclass(kind) and isinstance(kind, type):
         hints = get_type_hints(kind)
         return kind(
@@ -67,6 +72,8 @@ def from_plain(kind: Any, plain: Any, name: str, arrays: Mapping[str, NDArray[An
                     hints[field.name], plain[field.name], f"{name}.{field.name}", arrays
                 )
                 for field in fields(kind)
+                # A recording may be older than a field, which then has its default.
+                if field.name in plain
             }
         )
     if isinstance(plain, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,7 @@ class EmbedStage(BoundStage[Detected, Detected]):
             embeddings = self._embed(payload.picture, payload.detections)
         except EngineError as error:
             return (packet.marked(Status.DAMAGED, f"no embeddings: {error}"),)
-        return (packet.carrying(Detected(payload.picture, payload.detections, embeddings)),)
+        return (packet.carrying(replace(payload, embeddings=embeddings)),)
 
     def _embed(self, picture: Picture, detections: Detections) -> NDArray[np.float32]:
         embeddings = np.zeros((len(detections), self._dimension), np.float32)
