@@ -24,7 +24,8 @@ from pipeline.config.schema import (
     TrackConfig,
 )
 from pipeline.output.spec import AnnotateSpec, FileSpec, UdpSpec
-from pipeline.tracking.spec import IouGates
+from pipeline.tracking.screening import ScreeningSpec
+from pipeline.tracking.spec import RoundSpec
 
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("cameras: one entry", CameraConfig),
@@ -37,7 +38,8 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("stages: embed", EmbedConfig),
     ("stages: merge", MergeConfig),
     ("stages: track", TrackConfig),
-    ("stages: track: iou", IouGates),
+    ("stages: track: rounds: one entry", RoundSpec),
+    ("stages: track: screening", ScreeningSpec),
     ("stages: detect and embed: batch", BatchConfig),
     ("outputs: one entry", OutputConfig),
     ("outputs: udp", UdpSpec),

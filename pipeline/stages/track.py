@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from engines.errors import EngineError
 from pipeline.config import TrackConfig
+from pipeline.errors import ConfigError
 from pipeline.kernels.cosine import cosine
 from pipeline.kernels.iou import iou
 from pipeline.network import BoundNetwork, BoundStage
-from pipeline.packet import Packet, Status
+from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Detected, Tracked
 from pipeline.planning import Plan, Planner
 from pipeline.tracking.cost import Pairs, Similarity, positive
@@ -44,20 +45,27 @@ class TrackStage(BoundStage[Detected, Tracked]):
         self._trackers: dict[str, Tracker] = {}
 
     def process(self, packet: Packet[Detected]) -> Iterable[Packet[Tracked]]:
-        camera = packet.frame.camera
-        tracker = self._trackers.get(camera)
-        if tracker is None:
-            tracker = self._trackers[camera] = Tracker(self._spec, self._similarity)
+        tracker = self._tracker(packet.frame)
         payload, pts_ns = packet.payload, packet.frame.pts_ns
         if packet.status in (Status.BLIND, Status.COASTING):
-            tracks = tracker.coast(pts_ns)
+            tracks = tracker.coast(pts_ns, payload.camera_motion)
         else:
             try:
-                tracks = tracker.update(payload.detections, pts_ns, payload.embeddings)
+                tracks = tracker.update(
+                    payload.detections, pts_ns, payload.embeddings, payload.camera_motion
+                )
             except EngineError as error:
                 tracks = tracker.predicted()
                 packet = packet.marked(Status.BLIND, f"track: {error}")
         return (packet.carrying(Tracked(payload.picture, payload.detections, tracks)),)
+
+    def _tracker(self, frame: FrameInfo) -> Tracker:
+        """That of the frame's camera; a new one at the camera's first frame."""
+        if frame.camera not in self._trackers:
+            screening = self._spec.screening.in_pixels((frame.width, frame.height))
+            spec = self._spec.model_copy(update={"screening": screening})
+            self._trackers[frame.camera] = Tracker(spec, self._similarity)
+        return self._trackers[frame.camera]
 
 
 def _similarity(on_iou: BoundNetwork, on_cosine: BoundNetwork) -> Similarity:
@@ -82,7 +90,23 @@ def _matrix(network: BoundNetwork, a: NDArray[Any], b: NDArray[Any]) -> Floats:
 
 def plan(planner: Planner, name: str, config: TrackConfig) -> Plan:
     """The stage with the configured tracker, its cost on the configured engine if there is one."""
+    with planner.located("stages", name):
+        screening = config.screening.numbered(planner.labels(name))
+    config = config.model_copy(update={"screening": screening})
     if not config.engine:
         return Plan(TrackStage, lambda run: TrackStage(config))
+    with planner.located("stages", name, "engine"):
+        _check_rounds(config)
     bind, binding = planner.kernels(name, config, iou(), cosine())
     return Plan(TrackStage, lambda run: TrackStage(config, (bind(iou()), bind(cosine()))), binding)
+
+
+def _check_rounds(config: TrackConfig) -> None:
+    """Raises `ConfigError` where a round compares what no kernel does."""
+    for round_name in config.association:
+        kind = config.rounds[round_name].similarity
+        if kind not in ("iou", "cosine"):
+            raise ConfigError(
+                f"no engine compares by {kind}, as the round {round_name} does; leave `engine` out "
+                "or compare by iou"
+            )

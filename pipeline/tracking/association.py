@@ -1,112 +1,196 @@
-"""The rounds of the association: which pairs may match in which round.
+"""The association of one frame: rounds, each an assignment among what earlier rounds left free.
 
-Each round is an assignment among the tracks and detections that earlier rounds left free. `high`
-and `low` are ByteTrack's first and second association (Zhang et al., ECCV 2022, algorithm 1), by
-overlap; `reid` offers lost tracks the rest by appearance.
+A round (`RoundSpec`) says which tracks and detections take part, what is compared and how alike a
+pair must be. ByteTrack's first and second association (Zhang et al., ECCV 2022, algorithm 1) are
+two rounds by overlap, DeepSORT's matching cascade (Wojke et al., ICIP 2017, listing 1) is a round
+by appearance in which recent tracks choose first, and so on: see ``configs/trackers``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detection.detections import Detections
 from pipeline.tracking.assignment import assign
-from pipeline.tracking.book import CONFIRMED, TENTATIVE, Book
-from pipeline.tracking.cost import Indices, Pairs, Similarity, all_pairs
-from pipeline.tracking.gallery import Embeddings, Gallery
-from pipeline.tracking.motion import Floats
-from pipeline.tracking.spec import TrackSpec
+from pipeline.tracking.cost import Indices, Pairs, Similarity, all_pairs, compared, grown
+from pipeline.tracking.gallery import Embeddings
+from pipeline.tracking.known import Found, Known, Mask
+from pipeline.tracking.motion import GATE_BOX, Floats
+from pipeline.tracking.spec import RoundSpec, TrackSpec
+from pipeline.tracking.track import TrackState
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidates:
+    """Pairs that a round may choose from, the class penalty taken off, and for each pair (P,)
+    the score of its detection and the state of its track."""
+
+    pairs: Pairs
+    score: NDArray[np.float32]
+    state: NDArray[np.uint8]
 
 
 class Association:
     """The matching of one frame, built up round by round.
 
     Args:
-        spec: gates and scores.
-        book: the N tracks.
-        boxes_xyxy: (N, 4) their predicted boxes.
-        detections: the M detections.
-        similarity: what compares boxes.
+        spec: rounds, scores and the class penalty.
+        known: the N tracks.
+        found: the M detections.
+        similarity: what compares boxes and embeddings.
     """
 
-    def __init__(
-        self,
-        spec: TrackSpec,
-        book: Book,
-        boxes_xyxy: Floats,
-        detections: Detections,
-        similarity: Similarity,
-    ) -> None:
+    def __init__(self, spec: TrackSpec, known: Known, found: Found, similarity: Similarity) -> None:
         self._spec = spec
-        self._book = book
-        self._detections = detections
-        self._state = book["state"]
+        self._known = known
+        self._found = found
+        self._similarity = similarity
+        self._overlapping: dict[tuple[str, str, float], _Candidates] = {}
         #: (N,) detection of each track, -1 where it has none.
-        self.partner = np.full(len(book), -1, np.intp)
+        self.partner = np.full(len(known.book), -1, np.intp)
         #: (M,) whether the detection has no track.
-        self.free = np.ones(len(detections), np.bool_)
-        self._overlap = similarity.overlaps(boxes_xyxy, detections.boxes_xyxy)
-        self._penalise_class()
-        self._score = detections.scores.take(self._overlap.detections)
-        self._state_of = self._state.take(self._overlap.tracks)
+        self.free = np.ones(len(found.detections), np.bool_)
+        self._untouched = True
 
-    def high(self) -> None:
-        """Detections of a high score: to confirmed and lost tracks, what is left to tentative."""
-        spec, pairs = self._spec, self._overlap
-        if spec.fuse_score:
-            pairs = Pairs(pairs.tracks, pairs.detections, pairs.similarity * self._score)
-        high = self._score >= spec.high_score
-        settled = self._state_of != TENTATIVE
-        self._match(pairs, high & settled & (pairs.similarity >= spec.iou.high))
-        if not settled.all():
-            tentative = high & ~settled & self._open()
-            self._match(pairs, tentative & (pairs.similarity >= spec.iou.tentative))
-
-    def low(self) -> None:
-        """Detections of a low score: to confirmed tracks; a lost one would catch any clutter."""
-        spec, pairs = self._spec, self._overlap
-        low = (self._score < spec.high_score) & (pairs.similarity >= spec.iou.low)
-        if low.any():
-            low &= (self._score >= spec.low_score) & (self._state_of == CONFIRMED) & self._open()
-            self._match(pairs, low)
-
-    def reid(self, gallery: Gallery, embeddings: Embeddings) -> None:
-        """Detections of a high score that look like a lost track of their class: back to it.
-
-        Args:
-            gallery: of the N tracks.
-            embeddings: (M, D) of the detections.
-        """
-        lost = np.flatnonzero((self._state != TENTATIVE) & (self.partner < 0))
-        high = np.flatnonzero((self._detections.scores >= self._spec.high_score) & self.free)
-        i, j = all_pairs(len(lost), len(high))
-        tracks, detections = lost[i], high[j]
-        alike = gallery.similarity(lost, embeddings[high]).ravel()
-        same = self._book["label"][tracks] == self._detections.labels[detections]
-        good = same & (alike >= self._spec.reid_similarity)
-        self._match(Pairs(tracks, detections, alike), good)
+    def run(self, round_: RoundSpec) -> None:
+        """Matches tracks and detections of that round that are free."""
+        candidates = self._candidates(round_)
+        if candidates is None:
+            return
+        similarity = self._with_terms(candidates, round_)
+        self._choose(candidates, similarity, round_, round_.tracks, round_.at_least)
+        if round_.newcomers:
+            self._choose(candidates, similarity, round_, ("tentative",), round_.newcomers)
 
     def matches(self) -> tuple[Indices, Indices]:
         """Tracks in rising order and their detections, (K,) and (K,)."""
         tracks = (self.partner >= 0).nonzero()[0]
         return tracks, self.partner.take(tracks)
 
-    def _penalise_class(self) -> None:
-        """Takes `class_penalty` off the pairs whose classes differ."""
-        pairs = self._overlap
-        labels = self._detections.labels.take(pairs.detections)
-        differ = self._book["label"].take(pairs.tracks) != labels
+    def _choose(
+        self,
+        candidates: _Candidates,
+        similarity: Floats,
+        round_: RoundSpec,
+        states: tuple[str, ...],
+        at_least: float,
+    ) -> None:
+        """Matches free tracks in those states with free detections at least so similar (P,)."""
+        pairs = candidates.pairs
+        mask = similarity >= at_least
+        mask &= self._by_score(round_, candidates.score)
+        mask &= _taking_part(states).take(candidates.state)
+        if not self._untouched:
+            mask &= self.free.take(pairs.detections)
+            mask &= self.partner.take(pairs.tracks) < 0
+        if round_.mahalanobis:
+            mask &= self._inside_gate(pairs)
+        pairs = Pairs(pairs.tracks, pairs.detections, similarity).where(mask)
+        for group in self._in_turn(pairs) if round_.recent_first else (pairs,):
+            self._match(group)
+
+    def _candidates(self, round_: RoundSpec) -> _Candidates | None:
+        """What the round may choose from; None where it compares embeddings and there are none."""
+        if round_.similarity != "cosine":
+            return self._by_boxes(round_)
+        embeddings = self._found.embeddings
+        return None if embeddings is None else self._by_appearance(round_, embeddings)
+
+    def _by_boxes(self, round_: RoundSpec) -> _Candidates:
+        """Pairs whose boxes are alike at all; worked out once for all rounds that compare alike."""
+        key = (round_.similarity, round_.boxes, round_.grow)
+        if key not in self._overlapping:
+            observed = round_.boxes == "observed"
+            known = self._known
+            tracks = known.book["box_xyxy"] if observed else known.motion.boxes_xyxy()
+            boxes = self._found.detections.boxes_xyxy
+            if round_.grow:
+                tracks, boxes = grown(tracks, round_.grow), grown(boxes, round_.grow)
+            if round_.similarity == "iou":
+                pairs = self._similarity.overlaps(tracks, boxes)
+            else:
+                pairs = compared(round_.similarity, tracks, boxes)
+            self._overlapping[key] = self._described(pairs, self._spec.class_penalty)
+        return self._overlapping[key]
+
+    def _by_appearance(self, round_: RoundSpec, embeddings: Embeddings) -> _Candidates:
+        """Pairs of the tracks and detections of the round that have no partner yet."""
+        detections = self._found.detections
+        open_ = _taking_part(round_.tracks).take(self._known.book["state"]) & (self.partner < 0)
+        tracks = open_.nonzero()[0]
+        free = (self._by_score(round_, detections.scores) & self.free).nonzero()[0]
+        i, j = all_pairs(len(tracks), len(free))
+        alike = self._known.gallery.similarity(tracks, embeddings[free]).ravel()
+        return self._described(Pairs(tracks.take(i), free.take(j), alike), class_penalty=1.0)
+
+    def _described(self, pairs: Pairs, class_penalty: float) -> _Candidates:
+        """The pairs with what rounds ask of them."""
+        book, detections = self._known.book, self._found.detections
+        differ = book["label"].take(pairs.tracks) != detections.labels.take(pairs.detections)
         if differ.any():
-            pairs.similarity[differ] -= self._spec.class_penalty
+            pairs.similarity[differ] -= class_penalty
+        return _Candidates(
+            pairs,
+            detections.scores.take(pairs.detections),
+            book["state"].take(pairs.tracks),
+        )
 
-    def _open(self) -> NDArray[np.bool_]:
-        """Which of the overlapping pairs have neither partner yet: mask (P,)."""
-        pairs = self._overlap
-        return self.free.take(pairs.detections) & (self.partner.take(pairs.tracks) < 0)
+    def _by_score(self, round_: RoundSpec, scores: NDArray[np.float32]) -> Mask:
+        """Which scores are those of the round's detections."""
+        spec = self._spec
+        if round_.detections == "high":
+            return scores >= spec.high_score
+        mask = scores >= spec.low_score
+        if round_.detections == "low":
+            mask &= scores < spec.high_score
+        return mask
 
-    def _match(self, pairs: Pairs, mask: NDArray[np.bool_]) -> None:
-        """Assigns among those of `pairs` in `mask`, all of whose partners are free."""
-        matched = assign(pairs.where(mask))
+    def _with_terms(self, candidates: _Candidates, round_: RoundSpec) -> Floats:
+        """The candidates' similarity with the round's further terms, (P,)."""
+        pairs, similarity = candidates.pairs, candidates.pairs.similarity
+        if round_.appearance and self._found.embeddings is not None:
+            similarity = np.maximum(similarity, self._looks(pairs, round_))
+        if round_.fuse_score:
+            similarity = similarity * candidates.score
+        if round_.momentum and self._known.path is not None:
+            agreement = self._known.path.agreement(pairs, self._found.detections.boxes_xyxy)
+            similarity = similarity + round_.momentum * candidates.score * agreement
+        return similarity
+
+    def _looks(self, pairs: Pairs, round_: RoundSpec) -> Floats:
+        """BoT-SORT's fusion (sec. 3.3, eq. 12): (1 + cosine) / 2 where box and looks are alike."""
+        assert self._found.embeddings is not None
+        cosine = self._known.gallery.similarity_of(pairs, self._found.embeddings)
+        alike = (cosine >= round_.appearance) & (pairs.similarity >= 0.5)
+        looks: Floats = alike * (0.5 + 0.5 * cosine)
+        return looks
+
+    def _inside_gate(self, pairs: Pairs) -> Mask:
+        """Which pairs the filter thinks possible: mask (P,)."""
+        boxes = self._found.detections.boxes_xyxy.take(pairs.detections, 0)
+        return self._known.motion.squared_distances(pairs.tracks, boxes) <= GATE_BOX
+
+    def _in_turn(self, pairs: Pairs) -> Iterator[Pairs]:
+        """The pairs by when their track was seen, the most recent first, each of what is free."""
+        seen_ns = self._known.book["seen_ns"].take(pairs.tracks)
+        for at_ns in np.unique(seen_ns)[::-1]:
+            yield pairs.where((seen_ns == at_ns) & self.free.take(pairs.detections))
+
+    def _match(self, pairs: Pairs) -> None:
+        """Assigns among `pairs`."""
+        if not len(pairs):
+            return
+        matched = assign(pairs)
         self.partner[matched.tracks] = matched.detections
         self.free[matched.detections] = False
+        self._untouched = False
+
+
+@cache
+def _taking_part(names: tuple[str, ...]) -> Mask:
+    """For each `TrackState` whether it is among these."""
+    return np.array([state.name.lower() in names for state in TrackState])

@@ -92,6 +92,13 @@ class Book:
         winners: NDArray[np.intp] = votes.argmax(axis=1)
         return winners
 
+    def warp(self, matrix: NDArray[np.float64]) -> None:
+        """Moves the last detections' boxes by an affine map (2, 3), as `Motion.warp` does."""
+        boxes, turn = self.records["box_xyxy"].astype(np.float64), matrix[:, :2]
+        centre = np.einsum("nj,ij->ni", 0.5 * (boxes[:, :2] + boxes[:, 2:]), turn) + matrix[:, 2]
+        half = 0.5 * np.sqrt(abs(np.linalg.det(turn))) * (boxes[:, 2:] - boxes[:, :2])
+        self.records["box_xyxy"] = np.concatenate((centre - half, centre + half), axis=1)
+
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Closes the records where `mask` (N,) is False."""
         self.records = self.records[mask]

@@ -1,12 +1,13 @@
 """How alike a track and a detection are, for the pairs that may match at all.
 
 Almost all pairs of a track and a detection are far apart, so similarities are kept for the few
-others only, as columns (`Pairs`); a cost is a function of aligned arrays, one row a pair.
+others only, as columns (`Pairs`); a cost is a function of aligned arrays, one row a pair. All lie
+in 0..1, larger is more alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,78 @@ def overlaps(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Pairs:
     return Pairs(i, j, common / union)
 
 
+def compared(kind: str, a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Pairs:
+    """Boxes a[i] and b[j] by one of `BOX_SIMILARITIES`, where it is positive.
+
+    Looked at are pairs whose boxes touch when each grows by its own size to every side: farther
+    apart GIoU and DIoU tell a pair from its neighbours no more.
+
+    Args:
+        kind: a name in `BOX_SIMILARITIES`.
+        a_xyxy: (N, 4), pixels.
+        b_xyxy: (M, 4), pixels.
+    """
+    i, j = _near(grown(a_xyxy, 1.0), grown(b_xyxy, 1.0))
+    a, b = (np.asarray(boxes.T, np.float64) for boxes in (a_xyxy, b_xyxy))
+    similarity = BOX_SIMILARITIES[kind](a.take(i, 1), b.take(j, 1))
+    return Pairs(i, j, similarity).where(similarity > 0)
+
+
+def iou(a: Floats, b: Floats) -> Floats:
+    """Intersection over union of aligned boxes whose x1, y1, x2, y2 are rows: (4, P) → (P,)."""
+    common = _common(a, b)
+    shared: Floats = common / (_areas(a) + _areas(b) - common)
+    return shared
+
+
+def giou(a: Floats, b: Floats) -> Floats:
+    """(1 + GIoU) / 2 of aligned boxes (Rezatofighi et al., CVPR 2019): (4, P) → (P,)."""
+    common = _common(a, b)
+    union = _areas(a) + _areas(b) - common
+    hull = _areas(_hull(a, b))
+    return 0.5 * (1 + common / union - (hull - union) / hull)
+
+
+def diou(a: Floats, b: Floats) -> Floats:
+    """(1 + DIoU) / 2 of aligned boxes (Zheng et al., AAAI 2020): (4, P) → (P,)."""
+    hull = _hull(a, b)
+    apart = 0.5 * (a[:2] + a[2:] - b[:2] - b[2:])
+    diagonal = hull[2:] - hull[:2]
+    similarity: Floats = iou(a, b) - (apart**2).sum(axis=0) / (diagonal**2).sum(axis=0)
+    return 0.5 * (1 + similarity)
+
+
+def hmiou(a: Floats, b: Floats) -> Floats:
+    """Height-modulated IoU of aligned boxes (Yang et al., Hybrid-SORT, AAAI 2024): (4, P) → (P,).
+
+    IoU times the overlap of the heights alone, which tells people apart who stand one behind the
+    other.
+    """
+    common = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
+    both = np.maximum(a[3], b[3]) - np.minimum(a[1], b[1])
+    modulated: Floats = iou(a, b) * np.maximum(common, 0) / both
+    return modulated
+
+
+#: Similarities of aligned boxes by their names in a configuration.
+BOX_SIMILARITIES: Mapping[str, Callable[[Floats, Floats], Floats]] = {
+    "iou": iou,
+    "giou": giou,
+    "diou": diou,
+    "hmiou": hmiou,
+}
+
+
+def grown(boxes_xyxy: NDArray[Any], share: float) -> NDArray[Any]:
+    """Boxes (N, 4) that reach farther by `share` of their size to each side.
+
+    The buffered boxes of Yang et al., Hard to track objects with irregular motions and similar
+    appearances? Make it easier by buffering the matching space, WACV 2023.
+    """
+    margin = share * (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2])
+    return np.concatenate((boxes_xyxy[:, :2] - margin, boxes_xyxy[:, 2:] + margin), axis=1)
+
+
 def positive(similarity: Floats) -> Pairs:
     """The pairs with a positive similarity in a matrix (N, M), one row a track."""
     i, j = similarity.nonzero()
@@ -94,6 +167,18 @@ def _near(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> tuple[Indices, Indices]
     i = np.arange(len(a_xyxy)).repeat(counts)
     offsets = begin - counts.cumsum() + counts
     return i, order.take(np.arange(len(i)) + offsets.take(i))
+
+
+def _common(a: Floats, b: Floats) -> Floats:
+    """Areas that aligned boxes share, (4, P) → (P,)."""
+    width, height = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)
+    common: Floats = width * height
+    return common
+
+
+def _hull(a: Floats, b: Floats) -> Floats:
+    """The smallest boxes around both of aligned boxes, (4, P)."""
+    return np.concatenate((np.minimum(a[:2], b[:2]), np.maximum(a[2:], b[2:])))
 
 
 def _areas(columns: Floats) -> Floats:

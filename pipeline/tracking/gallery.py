@@ -1,61 +1,106 @@
-"""How each track looks: one embedding a track, averaged over its life.
+"""How each track looks: an average embedding, or the last few.
 
 The exponential average of L2-normalised embeddings, normalised again, is that of Wang et al.,
-Towards real-time multi-object tracking (ECCV 2020), equation in sec. 3.5.
+Towards real-time multi-object tracking (ECCV 2020), equation in sec. 3.5; the last L embeddings, of
+which the most alike counts, are DeepSORT's (Wojke et al., ICIP 2017, eq. 2).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tracking.cost import Indices, Similarity
+from pipeline.tracking.cost import Indices, Pairs, Similarity
 from pipeline.tracking.motion import Floats
 
 Embeddings = NDArray[np.float32]
 
 
 class Gallery:
-    """The embeddings of N tracks; a track that none was seen of has the zero vector.
+    """The embeddings of N tracks; the zero vector stands for one that was not seen.
 
     Args:
-        momentum: share of the old average, 0..1.
+        momentum: share of the old average, 0..1; where `size` is 1.
+        size: embeddings kept of a track; 1 keeps their average.
         similarity: what compares embeddings.
     """
 
-    def __init__(self, momentum: float, similarity: Similarity | None = None) -> None:
+    def __init__(
+        self, momentum: float, size: int = 1, similarity: Similarity | None = None
+    ) -> None:
         self._momentum = momentum
         self._similarity = similarity or Similarity()
-        self.embeddings: Embeddings = np.zeros((0, 0), np.float32)
+        #: (N, size, D), L2-normalised or zero.
+        self.embeddings: Embeddings = np.zeros((0, size, 0), np.float32)
+        #: (N,) embeddings seen so far.
+        self._seen: Indices = np.zeros(0, np.intp)
 
     def append(self, count: int) -> None:
         """Adds `count` tracks, not seen yet."""
-        self._resize(len(self.embeddings) + count, self.embeddings.shape[1])
+        self._resize(len(self.embeddings) + count, self.embeddings.shape[2])
 
     def update(self, rows: Indices, embeddings: Embeddings) -> None:
-        """The tracks `rows` (M,), each at most once, look like `embeddings` (M, D)."""
-        if embeddings.shape[1] != self.embeddings.shape[1]:
+        """The tracks `rows` (M,), each at most once, look like `embeddings` (M, D).
+
+        A zero vector says that nobody looked, and changes nothing. Embeddings of another network
+        (another D) empty the gallery.
+        """
+        if embeddings.shape[1] != self.embeddings.shape[2]:
             self._resize(len(self.embeddings), embeddings.shape[1])
-        mixed = self._momentum * self.embeddings[rows] + (1 - self._momentum) * embeddings
-        self.embeddings[rows] = normalised(mixed)
+        (looked,) = np.nonzero(embeddings.any(axis=1))
+        rows, embeddings = rows.take(looked), embeddings.take(looked, 0)
+        size = self.embeddings.shape[1]
+        slot = self._seen.take(rows) % size
+        if size == 1:
+            mixed = self._momentum * self.embeddings[rows, 0] + (1 - self._momentum) * embeddings
+            embeddings = normalised(mixed)
+        self.embeddings[rows, slot] = embeddings
+        self._seen[rows] += 1
 
     def similarity(self, rows: Indices, embeddings: Embeddings) -> Floats:
-        """Cosine of each of the tracks `rows` (N,) to each embedding (M, D): (N, M).
+        """Largest cosine of each of the tracks `rows` (N,) to each embedding (M, D): (N, M).
 
         0 for a track that was not seen.
         """
-        if not self.embeddings.shape[1]:
+        _, size, width = self.embeddings.shape
+        if not width or not len(rows):
             return np.zeros((len(rows), len(embeddings)))
-        return self._similarity.cosines(self.embeddings[rows], embeddings)
+        known = self.embeddings[rows].reshape(-1, width)
+        cosines = self._similarity.cosines(known, embeddings)
+        alike: Floats = cosines.reshape(len(rows), size, len(embeddings)).max(axis=1)
+        return alike
+
+    def similarity_of(self, pairs: Pairs, embeddings: Embeddings) -> Floats:
+        """As `similarity`, of the pairs' tracks and embeddings only: (P,)."""
+        if not self.embeddings.shape[2]:
+            return np.zeros(len(pairs))
+        known, seen = self.embeddings[pairs.tracks], embeddings[pairs.detections]
+        alike: Floats = np.einsum("pkd,pd->pk", known, seen, dtype=np.float64).max(axis=1)
+        return alike
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Forgets the tracks where `mask` (N,) is False."""
         self.embeddings = self.embeddings[mask]
+        self._seen = self._seen[mask]
+
+    def saved(self) -> dict[str, NDArray[Any]]:
+        """What `restore` takes."""
+        return {"embeddings": self.embeddings, "seen": self._seen}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Goes on from what was `saved`."""
+        self.embeddings = arrays["embeddings"]
+        self._seen = arrays["seen"]
 
     def _resize(self, tracks: int, width: int) -> None:
         old = self.embeddings
-        self.embeddings = np.zeros((tracks, width), np.float32)
-        self.embeddings[: len(old), : old.shape[1]] = old
+        self.embeddings = np.zeros((tracks, old.shape[1], width), np.float32)
+        if width == old.shape[2]:
+            self.embeddings[: len(old)] = old
+        self._seen = np.concatenate((self._seen, np.zeros(tracks - len(self._seen), np.intp)))
 
 
 def normalised(embeddings: Embeddings) -> Embeddings:

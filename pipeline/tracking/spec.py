@@ -1,33 +1,64 @@
-"""The `track:` section of a configuration."""
+"""The `track:` section of a configuration: a preset, and what is different from it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pipeline.tracking import presets
+from pipeline.tracking.screening import ScreeningSpec
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Gate = Annotated[float, Field(gt=0, le=1)]
-Round = Literal["high", "low", "reid"]
 
 
-class IouGates(BaseModel):
-    """Least IoU of a predicted and a detected box that may match, by association round.
-
-    Less the class penalty, and in the round `high` times the score where `fuse_score` is on.
-    """
+class RoundSpec(BaseModel):
+    """One round of the association: an assignment among what earlier rounds left free."""
 
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True
     )
 
-    high: Gate = 0.2
-    """Confirmed and lost tracks with detections of a high score."""
-    tentative: Gate = 0.3
-    """Tentative tracks with what the confirmed ones left."""
-    low: Gate = 0.5
-    """Confirmed tracks, not lost ones, with detections of a low score."""
+    # Not strict: a list is what YAML has for a tuple.
+    tracks: Annotated[
+        tuple[Literal["tentative", "confirmed", "lost"], ...], Field(strict=False, min_length=1)
+    ] = ("confirmed", "lost")
+    """Which tracks take part, by their state."""
+
+    detections: Literal["high", "low", "any"] = "high"
+    """Which detections: from `high_score` on, below it, or all; none below `low_score`."""
+
+    similarity: Literal["iou", "giou", "diou", "hmiou", "cosine"] = "iou"
+    """What is compared: boxes by IoU, GIoU, DIoU or height-modulated IoU, or embeddings."""
+
+    boxes: Literal["predicted", "observed"] = "predicted"
+    """A track's box: where the filter expects it, or where it was last detected (OC-SORT)."""
+
+    grow: Annotated[float, Field(ge=0, le=5)] = 0.0
+    """Boxes grow by this share of their size to each side before they are compared (C-BIoU)."""
+
+    at_least: Gate = 0.2
+    """Least similarity of a pair, 0..1, with all that is taken off it and added to it."""
+
+    newcomers: Ratio = 0.0
+    """Tentative tracks then choose from what is left, with at least this similarity; 0: do not."""
+
+    fuse_score: bool = False
+    """The similarity is multiplied by the detection's score (ByteTrack)."""
+
+    momentum: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
+    """Weight of how well the way to the detection keeps the track's direction (OC-SORT)."""
+
+    appearance: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Pairs of boxes this alike by cosine may count as half-way to identical (BoT-SORT); 0: not."""
+
+    mahalanobis: bool = False
+    """Only pairs inside the filter's 95 % gate (DeepSORT)."""
+
+    recent_first: bool = False
+    """Tracks seen more recently choose first (DeepSORT's matching cascade)."""
 
 
 class TrackSpec(BaseModel):
@@ -37,34 +68,35 @@ class TrackSpec(BaseModel):
         frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True
     )
 
+    preset: str = presets.DEFAULT
+    """sightline, sort, deepsort, bytetrack, ocsort, botsort or a YAML file; other keys override."""
+
     motion: Literal["kalman", "filterpy"] = "kalman"
     """Motion filter: `kalman` is the batched one, `filterpy` the slow reference for checking."""
 
-    # Not strict: a list is what YAML has for a tuple.
-    association: Annotated[tuple[Round, ...], Field(strict=False, min_length=1)] = (
-        "high",
-        "low",
-        "reid",
-    )
-    """Association rounds in their order; `reid` does nothing where no embeddings come."""
+    motion_model: Literal["xywh", "xyah", "xysr", "xywh-botsort"] = "xywh"
+    """What describes a box, and its noise: our own, DeepSORT's, SORT's or BoT-SORT's (`forms`)."""
+
+    reupdate: bool = False
+    """A track found again is led to its new box by virtual observations first (OC-SORT)."""
+
+    association: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ()
+    """Names of the association's rounds in their order; one by `cosine` needs a stage `embed`."""
+
+    rounds: dict[str, RoundSpec] = {}
+    """The rounds by name; what is left out of one is the preset's."""
 
     high_score: Ratio = 0.6
-    """Detections from this score on (0..1) take part in the round `high`."""
+    """Detections from this score on (0..1) are `high`."""
 
     low_score: Ratio = 0.1
-    """Detections below this score (0..1) are ignored; from it on they take part in `low`."""
+    """Detections below this score (0..1) are ignored."""
 
     new_score: Ratio = 0.6
     """An unmatched detection from this score on (0..1) starts a tentative track."""
 
-    iou: IouGates = IouGates()
-    """Least overlap by round, 0..1."""
-
-    fuse_score: bool = True
-    """In round `high` the overlap is multiplied by the detection's score (ByteTrack's fusion)."""
-
     class_penalty: Ratio = 0.2
-    """Taken off the overlap where track and detection differ in class; 1 never lets them match."""
+    """Taken off a similarity where the classes differ; 1 never lets them match."""
 
     max_lost_s: Seconds = 2.0
     """A track that was not matched for longer than this is removed, seconds."""
@@ -75,20 +107,33 @@ class TrackSpec(BaseModel):
     min_hits: Annotated[int, Field(ge=1)] = 3
     """Detections after which a track is confirmed and gets out; 1 confirms at once."""
 
-    min_score: Ratio = 0.0
-    """Screening: tracks of a lower mean score (0..1) are not given out."""
-
-    min_area: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """Screening: tracks of a smaller mean box area are not given out, pixels²."""
+    screening: ScreeningSpec = ScreeningSpec()
+    """Which of the confirmed tracks are given out."""
 
     measured_share: Ratio = 0.5
     """Of the box that goes out, how much is the detection's and not the filter's, 0..1."""
 
-    reid_similarity: Gate = 0.6
-    """Round `reid`: least cosine similarity of a lost track's gallery and a detection, 0..1."""
+    gallery: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Embeddings kept of a track, of which the most alike counts; 1 keeps their average."""
 
-    reid_momentum: Ratio = 0.9
-    """Share of the old gallery in its exponential average, per matched detection, 0..1."""
+    gallery_momentum: Ratio = 0.9
+    """Share of the old gallery in its exponential average, per embedding, 0..1."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _on_preset(cls, given: Any) -> Any:
+        """The preset's keys under those that were given."""
+        name = given.get("preset", presets.DEFAULT) if isinstance(given, dict) else None
+        if not isinstance(name, str) or presets.problem(name):
+            return given  # the fields' own checks say what is wrong
+        return presets.merged(presets.read(name), given)
+
+    @field_validator("preset")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if problem := presets.problem(name):
+            raise ValueError(problem)
+        return name
 
     @model_validator(mode="after")
     def _consistent(self) -> TrackSpec:
@@ -96,4 +141,13 @@ class TrackSpec(BaseModel):
             raise ValueError(f"low_score {self.low_score} is above high_score {self.high_score}")
         if len(set(self.association)) < len(self.association):
             raise ValueError("association names a round twice; each runs once a frame")
+        for name in self.association:
+            if name not in self.rounds:
+                known = ", ".join(self.rounds) or "none"
+                raise ValueError(f"association: there is no round {name!r}; there are: {known}")
+        if self.min_hits > 1 and not any(
+            round_.newcomers or "tentative" in round_.tracks
+            for round_ in (self.rounds[name] for name in self.association)
+        ):
+            raise ValueError("association: no round takes tentative tracks: none gets confirmed")
         return self

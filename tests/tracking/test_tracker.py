@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.detection.detections import Detections
 from pipeline.errors import PacketError
+from pipeline.tracking.screening import ScreeningSpec
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.track import Tracks, TrackState
 from pipeline.tracking.tracker import Tracker
@@ -273,7 +274,7 @@ def test_the_same_class_comes_first() -> None:
     ],
 )
 def test_screening(rule: dict[str, float], visible: list[int]) -> None:
-    tracker = Tracker(TrackSpec(**rule))
+    tracker = Tracker(TrackSpec(screening=ScreeningSpec(**rule)))
     for t in range(4):
         seen = found(at(0), at(300, width=20, height=50), score=[0.9, 0.75])
         assert tracker.update(seen, t * SECOND // 10).ids.tolist() == visible
@@ -298,7 +299,7 @@ def test_reid_gives_a_lost_track_its_identity_back() -> None:
     [
         ("the round is not asked for", TrackSpec(association=("high", "low")), 0),
         ("another class", TrackSpec(), 1),
-        ("the gate", TrackSpec(reid_similarity=0.9), 0),
+        ("the gate", TrackSpec(rounds={"reid": {"at_least": 0.9}}), 0),
     ],
 )
 def test_no_reid(why: str, spec: TrackSpec, label: int) -> None:

@@ -1,0 +1,114 @@
+"""All that is known of a camera's tracks: records, motion, looks and paths, row by row the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detection.detections import Detections
+from pipeline.tracking.book import LOST, Book
+from pipeline.tracking.cost import Indices
+from pipeline.tracking.gallery import Embeddings, Gallery
+from pipeline.tracking.momentum import Path
+from pipeline.tracking.motion import Floats, Motion
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """M detections of one frame with their embeddings (M, D), where there are any."""
+
+    detections: Detections
+    embeddings: Embeddings | None
+
+    def take(self, index: Indices | Mask) -> Found:
+        """Those at `index` (positions in any order, or a mask)."""
+        embeddings = None if self.embeddings is None else self.embeddings[index]
+        return Found(self.detections.take(index), embeddings)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """N tracks.
+
+    Attributes:
+        book: their records.
+        motion: how they move.
+        gallery: how they look.
+        path: where they were seen; None where nothing asks for it.
+        reupdates: whether motion is corrected backwards for tracks found again.
+    """
+
+    book: Book
+    motion: Motion
+    gallery: Gallery
+    path: Path | None
+    reupdates: bool = False
+
+    def append(self, ids: NDArray[np.int64], state: int, found: Found, pts_ns: int) -> None:
+        """New tracks in that state, one for each of `found`, with rising ids."""
+        boxes_xyxy = found.detections.boxes_xyxy
+        rows = self.book.append(ids, state, pts_ns)
+        self.book.hit(rows, found.detections, pts_ns)
+        self.motion.initiate(boxes_xyxy)
+        self.gallery.append(len(rows))
+        if found.embeddings is not None:
+            self.gallery.update(rows, found.embeddings)
+        if self.path is not None:
+            self.path.append(boxes_xyxy)
+
+    def hit(self, rows: Indices, found: Found, pts_ns: int) -> None:
+        """The tracks `rows` (K,), each at most once, were matched with `found` (K)."""
+        boxes_xyxy = found.detections.boxes_xyxy
+        self._move(rows, boxes_xyxy, pts_ns)
+        self.book.hit(rows, found.detections, pts_ns)
+        if found.embeddings is not None:
+            self.gallery.update(rows, found.embeddings)
+        if self.path is not None:
+            self.path.hit(rows, boxes_xyxy)
+
+    def _move(self, rows: Indices, boxes_xyxy: NDArray[Any], pts_ns: int) -> None:
+        """Corrects the motion of the tracks `rows` (K,) by their new boxes (K, 4)."""
+        again = self.book["state"].take(rows) == LOST
+        if not self.reupdates or not again.any():
+            self.motion.update(rows, boxes_xyxy)
+            return
+        self.motion.update(rows[~again], boxes_xyxy[~again])
+        gaps_s = (pts_ns - self.book["seen_ns"][rows[again]]) / 1e9
+        self.motion.reupdate(rows[again], boxes_xyxy[again], gaps_s)
+
+    def keep(self, mask: Mask) -> None:
+        """Forgets the tracks where `mask` (N,) is False."""
+        for part in self._parts().values():
+            part.keep(mask)
+
+    def warp(self, matrix: Floats) -> None:
+        """Moves everything by an affine map (2, 3) of pixels: the camera moved."""
+        self.motion.warp(matrix)
+        self.book.warp(matrix)
+        if self.path is not None:
+            self.path.warp(matrix)
+
+    def saved(self) -> dict[str, NDArray[Any]]:
+        """Everything as plain arrays, for `restore`."""
+        return {
+            f"{name}.{key}": array.copy()
+            for name, part in self._parts().items()
+            for key, array in part.saved().items()
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Goes on from what was `saved`."""
+        for name, part in self._parts().items():
+            own = f"{name}."
+            part.restore({k.removeprefix(own): a for k, a in arrays.items() if k.startswith(own)})
+
+    def _parts(self) -> dict[str, Book | Motion | Gallery | Path]:
+        parts: dict[str, Book | Motion | Gallery | Path]
+        parts = {"book": self.book, "motion": self.motion, "gallery": self.gallery}
+        return parts if self.path is None else parts | {"path": self.path}
