@@ -1,27 +1,31 @@
 """How boxes move between frames: the model, and what every motion filter must offer.
 
-A box is described by z = (cx, cy, w, h), in pixels, and each of the four components moves by itself
-with nearly constant velocity [1, sec. 6.2.2]: its acceleration is white noise of power spectral
-density q. For one component x = (p, v), over `dt` seconds, this gives exactly
+A box is described by four components, for instance z = (cx, cy, w, h) in pixels (`forms` has them
+all), and each of the four moves by itself with nearly constant velocity [1, sec. 6.2.2]: its
+acceleration is white noise of power spectral density q. Besides, its position may walk at random,
+with the variance u dt. For one component x = (p, v), over `dt` seconds, this gives exactly
 
-    F(dt) = | 1  dt |     Q(dt) = q | dt³/3  dt²/2 |     H = | 1  0 |     R = r
-            | 0   1 |               | dt²/2  dt    |
+    F(dt) = | 1  dt |   Q(dt) = q | dt³/3  dt²/2 | + u | dt  0 |   H = | 1  0 |   R = r
+            | 0   1 |             | dt²/2  dt    |     | 0   0 |
 
 and, because Q is the integral of the continuous noise, predicting over a and then over b equals
 predicting over a + b: the result does not depend on the frame rate. That the box itself is the
 state, and the identity of a track is found by the overlap of its prediction, is SORT's model [2].
 
-Noise is proportional to the size of the object, as its image is: q and r are given for an object
-of size 1 and are multiplied by size², size = √(w h) at the last update. The size is held between
-updates, so that predictions still compose.
+Noise may be proportional to the size of the object, as its image is: r, q and u are given for an
+object of size 1 and are multiplied by a scale² which its form takes from the state at the last
+update. The scale is held between updates, so that predictions still compose.
 
 [1] Y. Bar-Shalom, X. R. Li, T. Kirubarajan, Estimation with Applications to Tracking and
     Navigation, Wiley 2001.
 [2] A. Bewley, Z. Ge, L. Ott, F. Ramos, B. Upcroft, Simple online and realtime tracking, ICIP 2016.
+[3] J. Cao, J. Pang, X. Weng, R. Khirodkar, K. Kitani, Observation-centric SORT: rethinking SORT for
+    robust multi-object tracking, CVPR 2023.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,27 +33,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Four = tuple[float, float, float, float]
 
-#: No box is thinner or smaller than this, in pixels: a prediction may not shrink through zero.
-SMALLEST = 1.0
+#: 0.95 quantiles of the chi-square distribution with 2 and with 4 degrees of freedom, -2 ln 0.05
+#: and its fellow: of all true pairs, so many are within this squared Mahalanobis distance.
+GATE_POSITION = 5.991464547107979
+GATE_BOX = 9.487729036781154
+
+#: Virtual observations of `Motion.reupdate`, the real one among them.
+VIRTUAL = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """The filter's noise for an object of size 1; times size² it is in pixels². Diagonal.
-
-    The defaults are a detector that errs by a tenth of the size, objects that start at about their
-    own size per second, and change that by about half of it within a second.
+    """The filter's noise by component, for a scale of 1. Variances; all of it diagonal.
 
     Attributes:
-        measurement: r of centre and extent: variance of a detected box.
-        velocity: initial variance of the velocities of centre and extent, 1/s².
-        acceleration: q of centre and extent, 1/s³.
+        measurement: r, of a detected box.
+        position: initially, of the position.
+        velocity: initially, of the velocity, 1/s².
+        acceleration: q, 1/s³.
+        walk: u, 1/s.
     """
 
-    measurement: tuple[float, float] = (0.01, 0.01)
-    velocity: tuple[float, float] = (1.0, 0.1)
-    acceleration: tuple[float, float] = (0.3, 0.3)
+    measurement: Four
+    position: Four
+    velocity: Four
+    acceleration: Four
+    walk: Four
 
 
 class Motion(Protocol):
@@ -67,6 +78,48 @@ class Motion(Protocol):
     def update(self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any]) -> None:
         """Corrects the tracks at `indices` (M,), each at most once, by the boxes (M, 4)."""
 
+    def reupdate(
+        self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any], gaps_s: NDArray[Any]
+    ) -> None:
+        """`update` for tracks found again, observation-centric [3, sec. 3.3].
+
+        What was predicted since a track's last observation is undone, and the track is led along
+        the straight line from there to its new box by virtual observations. So its velocity is that
+        of the gap, and not that of the moment before it, whose error grew with every prediction.
+
+        The paper has one virtual observation for every missed frame; here there are `VIRTUAL` in
+        equal steps, whatever the frame rate.
+
+        Args:
+            indices: (M,) the tracks, each at most once.
+            boxes_xyxy: (M, 4) their new boxes.
+            gaps_s: (M,) seconds > 0 since their last observation.
+        """
+
+    def warp(self, matrix: NDArray[Any]) -> None:
+        """Moves the tracks with the picture, by an affine camera motion (2, 3): x ← A x + t.
+
+        Centres and their velocities become exactly what the matrix makes of them; lengths are
+        multiplied by the mean zoom √|det A|, so that boxes stay upright. All variances follow, even
+        those of the noise until the next update, and so does the last observation. What x and y get
+        to have in common is dropped: nothing where A turns and zooms and the noise of x and y is
+        the same, as in all forms but one; else the variance of each alone is exact.
+        """
+
+    def squared_distances(
+        self, tracks: NDArray[np.intp], boxes_xyxy: NDArray[Any], position_only: bool = False
+    ) -> Floats:
+        """Squared Mahalanobis distance of a box to what its track is expected to measure.
+
+        Args:
+            tracks: (P,) track of each pair.
+            boxes_xyxy: (P, 4) box of each pair.
+            position_only: compares the centres only.
+
+        Returns:
+            (P,) without unit, to be compared with `GATE_BOX`, or `GATE_POSITION`.
+        """
+
     def initiate(self, boxes_xyxy: NDArray[Any]) -> None:
         """Appends a resting track for every box."""
 
@@ -74,45 +127,13 @@ class Motion(Protocol):
         """Forgets the tracks where `mask` (N,) is False."""
 
     def boxes_xyxy(self) -> Floats:
-        """The tracks' boxes, (N, 4), at least `SMALLEST` wide and high."""
+        """The tracks' boxes, (N, 4), at least `forms.SMALLEST` wide and high."""
 
     def velocities(self) -> Floats:
         """The velocities of the boxes' centres, (N, 2), pixels per second."""
 
+    def saved(self) -> dict[str, Floats]:
+        """All of the state by name; `restore` takes it back to the last bit."""
 
-def transition(dt: float) -> Floats:
-    """F(dt) of one component, (2, 2)."""
-    return np.array([[1.0, dt], [0.0, 1.0]])
-
-
-def process_noise(dt: float) -> Floats:
-    """Q(dt) of one component for q = 1, (2, 2): continuous white-noise acceleration."""
-    return np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
-
-
-def per_component(centre_extent: tuple[float, float]) -> Floats:
-    """(centre, extent) as a column (4, 1) for cx, cy, w, h."""
-    centre, extent = centre_extent
-    return np.array([[centre], [centre], [extent], [extent]])
-
-
-def to_components(boxes_xyxy: NDArray[Any]) -> Floats:
-    """Boxes (N, 4) xyxy as components cx, cy, w, h: (4, N)."""
-    columns = np.array(boxes_xyxy.T, np.float64, order="C")
-    near, far = columns[:2], columns[2:]
-    far -= near
-    near += 0.5 * far
-    return columns
-
-
-def from_components(components: Floats) -> Floats:
-    """Components (4, N) as boxes (N, 4) xyxy, extents not below `SMALLEST`."""
-    centre, half = components[:2], np.maximum(components[2:], SMALLEST) * 0.5
-    return np.concatenate((centre - half, centre + half)).T
-
-
-def squared_size(components: Floats) -> Floats:
-    """size² = w h of components (4, N): (N,)."""
-    width, height = np.maximum(components[2:], SMALLEST)
-    size2: Floats = width * height
-    return size2
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Goes on where a filter of the same kind and form was `saved`; `arrays` are copied."""
