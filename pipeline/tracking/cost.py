@@ -76,8 +76,9 @@ def compared(kind: str, a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Pairs:
         b_xyxy: (M, 4), pixels.
     """
     i, j = _near(grown(a_xyxy, 1.0), grown(b_xyxy, 1.0))
-    a, b = (np.asarray(boxes.T, np.float64) for boxes in (a_xyxy, b_xyxy))
-    similarity = BOX_SIMILARITIES[kind](a.take(i, 1), b.take(j, 1))
+    a = np.asarray(a_xyxy.T, np.float64).take(i, 1)
+    b = np.asarray(b_xyxy.T, np.float64).take(j, 1)
+    similarity = BOX_SIMILARITIES[kind](a, b) * _touching(a, b)
     return Pairs(i, j, similarity).where(similarity > 0)
 
 
@@ -167,6 +168,14 @@ def _near(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> tuple[Indices, Indices]
     i = np.arange(len(a_xyxy)).repeat(counts)
     offsets = begin - counts.cumsum() + counts
     return i, order.take(np.arange(len(i)) + offsets.take(i))
+
+
+def _touching(a: Floats, b: Floats) -> NDArray[np.bool_]:
+    """Which aligned boxes touch when each grows by its own size to every side, (4, P) → (P,)."""
+    reach = a[2:] - a[:2] + b[2:] - b[:2]
+    gap = np.maximum(a[:2] - b[2:], b[:2] - a[2:])
+    touching: NDArray[np.bool_] = (gap < reach).all(axis=0)
+    return touching
 
 
 def _common(a: Floats, b: Floats) -> Floats:

@@ -103,10 +103,12 @@ class Known:
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Goes on from what was `saved`."""
+        """Goes on from what was `saved`; the arrays are copied."""
         for name, part in self._parts().items():
             own = f"{name}."
-            part.restore({k.removeprefix(own): a for k, a in arrays.items() if k.startswith(own)})
+            part.restore(
+                {k.removeprefix(own): a.copy() for k, a in arrays.items() if k.startswith(own)}
+            )
 
     def _parts(self) -> dict[str, Book | Motion | Gallery | Path]:
         parts: dict[str, Book | Motion | Gallery | Path]

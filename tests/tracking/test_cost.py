@@ -72,3 +72,42 @@ def test_cosines() -> None:
     b = np.array([[0, 1], [0.6, 0.8]], np.float32)
     np.testing.assert_allclose(cost.cosines(a, b), [[0, 0.6], [0.8, 1]], atol=1e-6)
     assert cost.cosines(a[:0], b).shape == (0, 2)
+
+
+def slowly(kind: str, a: np.ndarray, b: np.ndarray) -> float:
+    """The similarities as their papers have them, of two boxes."""
+    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    common = width * height
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common
+    hull = (max(a[2], b[2]) - min(a[0], b[0]), max(a[3], b[3]) - min(a[1], b[1]))
+    if kind == "giou":
+        area = hull[0] * hull[1]
+        return (1 + common / union - (area - union) / area) / 2
+    if kind == "diou":
+        apart = (a[0] + a[2] - b[0] - b[2]) ** 2 / 4 + (a[1] + a[3] - b[1] - b[3]) ** 2 / 4
+        return (1 + common / union - apart / (hull[0] ** 2 + hull[1] ** 2)) / 2
+    return common / union * (height / hull[1] if kind == "hmiou" else 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), spread=st.sampled_from([10.0, 500.0, 5000.0]))
+@pytest.mark.parametrize("kind", sorted(cost.BOX_SIMILARITIES))
+def test_similarities_of_boxes(kind: str, seed: int, spread: float) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = boxes(rng, 40, spread), boxes(rng, 50, spread)
+    pairs = cost.compared(kind, a, b)
+    found = {
+        (i, j): s for i, j, s in zip(pairs.tracks, pairs.detections, pairs.similarity, strict=True)
+    }
+    assert len(found) == len(pairs)
+    near = iou_matrix(cost.grown(a, 1.0), cost.grown(b, 1.0)) > 0
+    for i in range(len(a)):
+        for j in range(len(b)):
+            expected = slowly(kind, a[i], b[j]) if near[i, j] else 0.0
+            assert found.get((i, j), 0.0) == pytest.approx(max(expected, 0.0), abs=1e-9)
+    assert ((pairs.similarity > 0) & (pairs.similarity <= 1 + 1e-12)).all()
+
+
+def test_grown() -> None:
+    assert cost.grown(np.array([[10.0, 20, 20, 40]]), 0.5).tolist() == [[5, 10, 25, 50]]

@@ -84,7 +84,7 @@ def test_presets_that_name_each_other_end(tmp_path: Path) -> None:
 def test_what_is_no_preset(text: str, tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(text)
-    with pytest.raises(ValidationError, match="broken.yaml"):
+    with pytest.raises(ValidationError, match=r"broken\.yaml"):
         TrackSpec(preset=str(path))
 
 

@@ -10,6 +10,9 @@ import pytest
 
 from pipeline.detection.detections import Detections
 from pipeline.errors import PacketError
+from pipeline.tracking import presets
+from pipeline.tracking.camera_motion import CameraMotion
+from pipeline.tracking.gallery import normalised
 from pipeline.tracking.screening import ScreeningSpec
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.track import Tracks, TrackState
@@ -332,3 +335,88 @@ def test_the_box_that_goes_out_lies_between_the_filters_and_the_detectors(share:
     assert 140 < filtered[2] < 149
     expected = filtered + share * (np.array(at(100, width=50.0)) - filtered)
     assert boxes[share] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", presets.NAMES)
+def test_presets_follow_a_scene(name: str) -> None:
+    ids = identities(Scene(), frames(25, 4), Tracker(TrackSpec(preset=name)))
+    assert sorted(ids) == list(range(12))
+    assert all(len(each) == 1 for each in ids.values())
+
+
+@pytest.mark.parametrize("name", presets.NAMES)
+def test_a_restored_tracker_goes_on_to_the_last_bit(name: str) -> None:
+    def step(tracker: Tracker, k: int) -> Tracks:
+        seen, pts_ns = crowd(40, 5, k), k * SECOND // 10
+        turned = np.random.default_rng(k).normal(size=(len(seen), 8)).astype(np.float32)
+        return tracker.update(seen, pts_ns, normalised(turned))
+
+    spec = TrackSpec(preset=name)
+    whole, given_out = Tracker(spec), 0
+    for k in range(12):
+        step(whole, k)
+    saved = whole.saved()
+    frozen = {key: array.copy() for key, array in saved.items()}
+    second = Tracker(spec)
+    second.restore(saved)
+    for k in range(12, 24):
+        tracks = step(whole, k)
+        assert_same(step(second, k), tracks)
+        given_out += len(tracks)
+    assert given_out
+    for key, array in frozen.items():
+        np.testing.assert_array_equal(saved[key], array, err_msg=key)
+
+
+def test_a_tracker_that_saw_nothing_can_be_saved() -> None:
+    second = Tracker()
+    second.restore(Tracker().saved())
+    assert second.update(found(at(0)), 0).ids.tolist() == [1]
+
+
+def test_recent_tracks_choose_first() -> None:
+    """DeepSORT's cascade: of two tracks that look alike, the one seen last gets the detection."""
+    rounds = {"looks": {"similarity": "cosine", "at_least": 0.5, "recent_first": True}}
+    rounds["boxes"] = {"tracks": ["tentative", "confirmed"], "at_least": 0.3}
+    tracker = Tracker(TrackSpec(association=["looks", "boxes"], rounds=rounds, max_lost_s=10))
+    faint = np.array([[0.8, 0.6, 0, 0]], np.float32)
+    tracker.update(found(at(0), at(300)), 0, np.concatenate((looks(0), faint)))
+    tracker.update(found(at(300)), SECOND, faint)
+    assert tracker.update(found(at(900)), 2 * SECOND, looks(0)).ids.tolist() == [2]
+
+
+def test_where_a_track_was_last_seen() -> None:
+    """OC-SORT's recovery: one that stops while hidden is not where the filter expects it."""
+    ids = {}
+    for boxes in ("predicted", "observed"):
+        spec = TrackSpec(
+            preset="ocsort", association=["observed"], rounds={"observed": {"boxes": boxes}}
+        )
+        tracker = Tracker(spec)
+        for k in range(10):
+            tracker.update(found(at(20.0 * k)), k * SECOND // 10)
+        tracker.update(found(), 14 * SECOND // 10)
+        ids[boxes] = tracker.update(found(at(190)), 15 * SECOND // 10).ids.tolist()
+    assert ids == {"predicted": [], "observed": [1]}
+
+
+def test_a_moving_camera() -> None:
+    """The picture jumps by more than a box; the tracks jump with it."""
+    tracker = Tracker()
+    for k in range(4):
+        tracker.update(found(at(0), at(200)), k * SECOND // 10)
+    jump = CameraMotion(np.array([[1.0, 0, 100], [0, 1, -60]]), 3 * SECOND // 10)
+    seen = found(at(100, 40), at(300, 40))
+    tracks = tracker.update(seen, 4 * SECOND // 10, camera_motion=jump)
+    assert tracks.ids.tolist() == [1, 2]
+    np.testing.assert_allclose(tracks.velocities, 0, atol=1)
+    late = CameraMotion(jump.matrix, 0)  # of a frame long ago: not since the last one
+    assert tracker.coast(5 * SECOND // 10, late).boxes_xyxy[:, 0] == pytest.approx([100, 300])
+
+
+def test_a_track_is_looked_for_once_however_short_its_memory() -> None:
+    tracker = Tracker(TrackSpec(max_lost_s=0))
+    assert tracker.update(found(at(0)), 0).ids.tolist() == [1]
+    assert tracker.update(found(at(2)), SECOND // 5).ids.tolist() == [1]
+    assert not len(tracker.update(found(), 2 * SECOND // 5))
+    assert not len(tracker.update(found(at(4)), 3 * SECOND // 5))
