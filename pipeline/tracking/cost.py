@@ -173,8 +173,8 @@ def _near(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> tuple[Indices, Indices]
 def _touching(a: Floats, b: Floats) -> NDArray[np.bool_]:
     """Which aligned boxes touch when each grows by its own size to every side, (4, P) → (P,)."""
     reach = a[2:] - a[:2] + b[2:] - b[:2]
-    gap = np.maximum(a[:2] - b[2:], b[:2] - a[2:])
-    touching: NDArray[np.bool_] = (gap < reach).all(axis=0)
+    across, down = np.maximum(a[:2] - b[2:], b[:2] - a[2:]) < reach
+    touching: NDArray[np.bool_] = across & down
     return touching
 
 
