@@ -11,8 +11,14 @@ from typer.testing import CliRunner
 
 import pipeline
 from pipeline.cli.main import app
+from pipeline.detection.detections import Detections
 from pipeline.graph import Graph
-from pipeline.parity import compare, relative
+from pipeline.ledger import Ticket
+from pipeline.media.picture import BgrPicture
+from pipeline.packet import FrameInfo, Packet
+from pipeline.parity import compare, difference, relative, tolerance
+from pipeline.payloads import Detected
+from pipeline.tracking.camera_motion import CameraMotion
 
 CONFIG = """
 cameras:
@@ -70,6 +76,20 @@ def test_differences_are_relative_to_the_magnitude(
     one: list[float], other: list[float], expected: float
 ) -> None:
     assert relative(np.array(one), np.array(other)) == pytest.approx(expected)
+
+
+def test_motions_of_the_camera_are_compared_at_the_corners_of_the_picture() -> None:
+    def seen(motion: CameraMotion | None) -> Packet[Detected]:
+        picture = BgrPicture(np.zeros((100, 200, 3), np.uint8))
+        frame = FrameInfo("gate", 0, 0, 0, 200, 100)
+        return Packet(frame, Detected(picture, Detections.empty(), None, motion), Ticket("gate"))
+
+    still = CameraMotion(np.eye(2, 3), since_ns=0)
+    turned = CameraMotion(np.array([[1, -0.02, 0], [0.02, 1, 0]]), since_ns=0)
+    assert difference(seen(still), seen(turned))["camera px"] == pytest.approx(4)
+    assert difference(seen(turned), seen(None))["camera px"] == float("inf")
+    assert "camera px" not in difference(seen(None), seen(None))
+    assert tolerance("camera px") < 4
 
 
 def test_the_command_takes_backends_and_fails_below_a_floor(tmp_path: Path) -> None:

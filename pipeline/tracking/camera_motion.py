@@ -43,10 +43,11 @@ Points = NDArray[np.float32]
 _RETURN = 0.5
 #: A corner this close to where the similarity puts it agrees with it.
 _AGREE = 1.0
-#: The expected error at the picture's worst corner may be this large.
-_UNSURE = 0.5
 #: Nothing moved if no corner of the picture did by more than this.
 _STILL = 0.25
+#: The standard error at the picture's worst corner may be this large. Where most of a street is to
+#: be seen it is a quarter of that.
+_UNSURE = _STILL / 2
 
 #: So many corners must agree, at least,
 _FEWEST = 10
@@ -120,6 +121,7 @@ class MotionEstimator:
         self._width = width
         self._features = features
         self._reference: _View | None = None
+        self._boxes_xyxy: NDArray[Any] = np.empty((0, 4))
         self._pts_ns: int | None = None
 
     def estimate(
@@ -130,7 +132,8 @@ class MotionEstimator:
         Args:
             gray: (h, w) uint8, of any contrast; not kept.
             pts_ns: the frame's time.
-            boxes_xyxy: (N, 4) what moves by itself, in pixels of `gray`; None where nobody knows.
+            boxes_xyxy: (N, 4) what moves by itself, in pixels of `gray`; None where nobody looked:
+                it is then about where it was.
 
         Returns:
             None where it cannot be known: at the first frame, after a change of size or scene,
@@ -140,18 +143,20 @@ class MotionEstimator:
         if since_ns is not None and pts_ns <= since_ns:
             return None
         self._pts_ns = pts_ns
+        if boxes_xyxy is not None:
+            self._boxes_xyxy = boxes_xyxy
         view = _shrunk(gray, self._width)
         matrix, agreeing = _compare(self._reference, view)
         still = matrix is not None and _is_still(matrix, view)
         if not still or agreeing < _MAJORITY:
-            self._reference = self._with_corners(view, boxes_xyxy)
+            self._reference = self._with_corners(view)
         if matrix is None or since_ns is None:
             return None
         return CameraMotion(np.eye(2, 3) if still else matrix, since_ns)
 
-    def _with_corners(self, view: _View, boxes_xyxy: NDArray[Any] | None) -> _View:
+    def _with_corners(self, view: _View) -> _View:
         """The view with the best corners of its background, well spread."""
-        mask = None if boxes_xyxy is None else _background(view, boxes_xyxy)
+        mask = _background(view, self._boxes_xyxy)
         apart = 0.5 * math.sqrt(view.small.size / self._features)
         found = cv2.goodFeaturesToTrack(view.small, self._features, _QUALITY, apart, mask=mask)
         # OpenCV gives None, though its types do not say so, where there is no corner.

@@ -70,6 +70,18 @@ def test_embed_is_in_the_chain_where_it_is_written() -> None:
     assert stages["track"].after == ("embed",)
 
 
+def test_so_is_camera_motion_before_it() -> None:
+    stages = loads(FULL.replace("  embed:", "  camera_motion:\n  embed:")).stages
+    assert stages["camera_motion"].after == ("postprocess",)
+    assert stages["embed"].after == ("camera_motion",)
+
+
+@pytest.mark.parametrize("stage", ["camera_motion", "embed"])
+def test_no_output_follows_a_stage_that_is_not_written(stage: str) -> None:
+    output = f"outputs: [{{file: {{path: a.jsonl}}, after: {stage}}}]"
+    assert f"no stage is called '{stage}'" in errors_of(MINIMAL + output)
+
+
 def test_outputs_follow_the_last_stage() -> None:
     assert [output.after for output in loads(FULL).outputs] == ["track", "track"]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.media.color import BT601, BT601_FULL, BT709, BT709_FULL, YuvColor, yuv_to_bgr
-from pipeline.media.orientation import Orientation
+from pipeline.media.orientation import UPRIGHT, Orientation
 from pipeline.media.picture import BgrPicture, Picture, YuvPicture
 from pipeline.world import World
 
@@ -13,6 +13,7 @@ from pipeline.world import World
 # scaled to half the size before it is converted, so brightness agrees and sharp colours differ.
 LUMA_MEAN, LUMA_P99 = 1.0, 6.0
 COLOUR_MEAN, COLOUR_P99 = 3.0, 35.0
+TURNED = Orientation(True, False, True)
 
 
 def planes(bgr, color: YuvColor, sx: int = 2, sy: int = 2):
@@ -83,9 +84,7 @@ def test_fast_path_equals_exact_path(street, size, color) -> None:
     assert np.percentile(np.abs(difference), 99) < COLOUR_P99
 
 
-@pytest.mark.parametrize(
-    "orientation", [Orientation(), Orientation(True, False, True), Orientation(False, True)]
-)
+@pytest.mark.parametrize("orientation", [UPRIGHT, TURNED, Orientation(False, True)])
 @pytest.mark.parametrize("size", [(320, 180), (319, 179)], ids=["even", "odd"])
 def test_a_crop_is_a_part_of_the_whole(street, orientation, size) -> None:
     picture = YuvPicture(*planes(street[: size[1], : size[0]], BT601), BT601, orientation)
@@ -113,10 +112,21 @@ def test_who_owns_what(street) -> None:
 
 
 def test_a_turned_picture_is_scaled_upright(street) -> None:
-    turned = YuvPicture(*planes(street, BT601), BT601, Orientation(True, False, True))
+    turned = YuvPicture(*planes(street, BT601), BT601, TURNED)
     straight = YuvPicture(*planes(street, BT601))
     expected = np.rot90(straight.resized_bgr(160, 90))
     assert np.array_equal(turned.resized_bgr(90, 160), expected)
+
+
+def test_the_brightness_alone(street) -> None:
+    y, u, v = planes(street, BT601)
+    upright, turned = (YuvPicture(y, u, v, BT601, o) for o in (UPRIGHT, TURNED))
+    assert np.shares_memory(upright.gray(), y)
+    assert np.array_equal(turned.gray(), np.rot90(y))
+    assert (turned.width, turned.height) == turned.gray().shape[::-1]
+    # Limited range: 16 is black, 235 is white.
+    full = (y.astype(float) - 16) * 255 / 219
+    assert np.abs(BgrPicture(street.copy()).gray() - full).max() < 1.5
 
 
 def test_several_threads_read_one_picture(street) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipeline.recording.file import Recording
 from pipeline.recording.replay import replay
 from pipeline.recording.sink import recording_graph
 
-STAGES = ("preprocess", "detect", "postprocess", "embed", "track")
+STAGES = ("preprocess", "detect", "postprocess", "camera_motion", "embed", "track")
 CONFIG = """
 cameras:
   - {id: street, uri: "rendered:day?seconds=0.4"}
@@ -26,6 +27,7 @@ engines:
   cpu0: {backend: onnxruntime, threads: 1}
 stages:
   detect: {model: street-pico, engine: cpu0}
+  camera_motion: {width: 320}
   embed: {model: reid-pico, engine: cpu0}
 outputs: []
 """
@@ -84,6 +86,24 @@ def test_a_truncated_recording_is_refused(recordings: dict[str, Path], tmp_path:
     (tmp_path / "half.slr").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"half\.slr"):
         Recording(tmp_path / "half.slr")
+
+
+def test_a_recording_may_be_older_than_a_field(recordings: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "old.slr"
+    with (
+        zipfile.ZipFile(recordings["camera_motion"]) as whole,
+        zipfile.ZipFile(path, "w") as other,
+    ):
+        for name in whole.namelist():
+            data = whole.read(name)
+            if name.endswith(".json") and name != "recording.json":
+                header = json.loads(data)
+                del header["payload"]["camera_motion"]
+                data = json.dumps(header).encode()
+            other.writestr(name, data)
+    with Recording(recordings["camera_motion"]) as new, Recording(path) as old:
+        assert any(packet.payload.camera_motion for packet in new.packets())
+        assert [packet.payload.camera_motion for packet in old.packets()] == [None] * 10
 
 
 def test_a_damaged_packet_is_named(recordings: dict[str, Path], tmp_path: Path) -> None:

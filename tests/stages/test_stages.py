@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,16 @@ from pipeline.network import BoundNetwork
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Decoded, Detected, ModelInput, ModelOutput
 from pipeline.stage import Stage, drive
+from pipeline.stages.camera_motion import CameraMotionStage
 from pipeline.stages.detect import DetectStage
 from pipeline.stages.embed import EmbedStage
 from pipeline.stages.merge import MergeStage
 from pipeline.stages.postprocess import PostprocessStage
 from pipeline.stages.preprocess import PreprocessStage
 from pipeline.stages.track import TrackStage
+from pipeline.tracking.camera_motion import CameraMotion
 from pipeline.tracking.spec import TrackSpec
+from pipeline.world import World
 
 PLACEMENT = place(48, 32, 48, 32)
 BOX = np.array([[8, 4, 40, 28]], np.float32)
@@ -88,6 +92,8 @@ def make(light_meter: Path, mean_color: Path) -> Callable[[str], tuple[Stage[Any
                 return PostprocessStage(postprocessor), ModelOutput(
                     picture(100), tensors, PLACEMENT
                 )
+            case "camera_motion":
+                return CameraMotionStage(480, 200), detected()
             case "embed":
                 preprocessor = Preprocessor(crops.preprocess, 8, 16, np.dtype("float32"), "nchw")
                 return EmbedStage(bound(mean_color), preprocessor, 3), detected()
@@ -99,7 +105,7 @@ def make(light_meter: Path, mean_color: Path) -> Callable[[str], tuple[Stage[Any
     return make
 
 
-KINDS = ("preprocess", "detect", "postprocess", "embed", "merge", "track")
+KINDS = ("preprocess", "detect", "postprocess", "camera_motion", "embed", "merge", "track")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -204,6 +210,63 @@ def test_time_that_goes_back_drops_the_frame() -> None:
     list(stage.process(packet(detected(), 1)))
     with pytest.raises(PacketError, match="time_went_back"):
         list(stage.process(packet(detected(), 0)))
+
+
+def street(column: int, width: int = 320) -> Detected:
+    """What a camera sees that has turned to the right by so many pixels."""
+    image = World("day", 4, 400, 180).render(40).image_bgr[:, column : column + width]
+    return Detected(BgrPicture(image.copy()), Detections.empty())
+
+
+def test_each_camera_has_its_own_motion() -> None:
+    columns = [("a", 10), ("b", 30), ("a", 16), ("b", 30), ("a", 12)]
+    packets = [packet(street(x), i, camera) for i, (camera, x) in enumerate(columns)]
+    out = [o.payload.camera_motion for o in drive(CameraMotionStage(480, 200), packets)]
+    assert [m and m.since_ns for m in out] == [None, None, 0, 40_000_000, 80_000_000]
+    shifts = [m.matrix[:, 2] for m in out if m]
+    assert np.allclose(shifts, [(-6, 0), (0, 0), (4, 0)], atol=0.1)
+
+
+def test_a_blind_frame_has_a_motion_too() -> None:
+    packets = [packet(street(10)), packet(street(16), 1).marked(Status.BLIND, "gone")]
+    _, out = drive(CameraMotionStage(480, 200), packets)
+    assert out.payload.camera_motion.matrix[0, 2] == pytest.approx(-6, abs=0.1)
+
+
+@pytest.mark.parametrize("change", ["epoch", "size"])
+def test_after_a_change_nobody_knows_how_the_camera_moved(change: str) -> None:
+    widths = (320, 320, 300, 300) if change == "size" else (320,) * 4
+    epochs = (0, 0, 1, 1) if change == "epoch" else (0,) * 4
+    packets = [packet(street(10, width), i) for i, width in enumerate(widths)]
+    packets = [
+        replace(p, frame=replace(p.frame, epoch=epoch))
+        for p, epoch in zip(packets, epochs, strict=True)
+    ]
+    out = [o.payload.camera_motion for o in drive(CameraMotionStage(480, 200), packets)]
+    assert [m is None for m in out] == [True, False, True, False]
+
+
+def test_tracks_move_with_the_camera() -> None:
+    """A camera swings round by more than an object's width: it is still the same object."""
+    moved = replace(
+        detected(),
+        detections=replace(detected().detections, boxes_xyxy=BOX + np.float32([60, 0, 60, 0])),
+    )
+    motion = CameraMotion(np.array([[1.0, 0, 60], [0, 1, 0]]), since_ns=0)
+    known, unknown = (
+        drive(TrackStage(TrackSpec()), [packet(detected()), packet(second, 1), packet(second, 2)])
+        for second in (replace(moved, camera_motion=motion), moved)
+    )
+    assert [o.payload.tracks.ids.tolist() for o in known] == [[1], [1], [1]]
+    assert [o.payload.tracks.ids.tolist() for o in unknown] == [[1], [], []]
+
+
+def test_embed_keeps_the_motion_of_the_camera(make: Any) -> None:
+    stage, payload = make("embed")
+    motion = CameraMotion(np.eye(2, 3), since_ns=0)
+    (out,) = drive(stage, [packet(replace(payload, camera_motion=motion))])
+    assert out.payload.camera_motion is motion
+    assert out.payload.embeddings is not None
 
 
 def test_embeddings_have_length_one_and_one_row_a_detection(mean_color: Path, make: Any) -> None:
