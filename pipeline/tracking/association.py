@@ -124,8 +124,11 @@ class Association:
         tracks = open_.nonzero()[0]
         free = (self._by_score(round_, detections.scores) & self.free).nonzero()[0]
         i, j = all_pairs(len(tracks), len(free))
-        alike = self._known.gallery.similarity(tracks, embeddings[free]).ravel()
-        return self._described(Pairs(tracks.take(i), free.take(j), alike), class_penalty=1.0)
+        alike = self._known.gallery.similarity(tracks, embeddings[free])
+        if round_.margin:
+            alike = alike * (alike >= _rivals(alike) + round_.margin)
+        pairs = Pairs(tracks.take(i), free.take(j), alike.ravel())
+        return self._described(pairs, class_penalty=1.0)
 
     def _described(self, pairs: Pairs, class_penalty: float) -> _Candidates:
         """The pairs with what rounds ask of them."""
@@ -152,8 +155,8 @@ class Association:
     def _with_terms(self, candidates: _Candidates, round_: RoundSpec) -> Floats:
         """The candidates' similarity with the round's further terms, (P,)."""
         pairs, similarity = candidates.pairs, candidates.pairs.similarity
-        if round_.appearance and self._found.embeddings is not None:
-            similarity = np.maximum(similarity, self._looks(pairs, round_))
+        if (round_.appearance or round_.appearance_gate) and self._found.embeddings is not None:
+            similarity = _with_looks(similarity, self._cosines(pairs), round_)
         if round_.fuse_score:
             similarity = similarity * candidates.score
         if round_.momentum and self._known.path is not None:
@@ -161,13 +164,10 @@ class Association:
             similarity = similarity + round_.momentum * candidates.score * agreement
         return similarity
 
-    def _looks(self, pairs: Pairs, round_: RoundSpec) -> Floats:
-        """BoT-SORT's fusion (sec. 3.3, eq. 12): (1 + cosine) / 2 where box and looks are alike."""
+    def _cosines(self, pairs: Pairs) -> Floats:
+        """Cosine of each pair's embeddings, (P,); 0 where one of them was not looked at."""
         assert self._found.embeddings is not None
-        cosine = self._known.gallery.similarity_of(pairs, self._found.embeddings)
-        alike = (cosine >= round_.appearance) & (pairs.similarity >= 0.5)
-        looks: Floats = alike * (0.5 + 0.5 * cosine)
-        return looks
+        return self._known.gallery.similarity_of(pairs, self._found.embeddings)
 
     def _inside_gate(self, pairs: Pairs) -> Mask:
         """Which pairs the filter thinks possible: mask (P,)."""
@@ -194,3 +194,28 @@ class Association:
 def _taking_part(names: tuple[str, ...]) -> Mask:
     """For each `TrackState` whether it is among these."""
     return np.array([state.name.lower() in names for state in TrackState])
+
+
+def _with_looks(similarity: Floats, cosine: Floats, round_: RoundSpec) -> Floats:
+    """The similarity of the pairs' boxes (P,) and looks (P,); boxes alone where a cosine is 0.
+
+    With `appearance`, what the looks say for or against a pair is added. `appearance_gate` is
+    BoT-SORT's fusion (sec. 3.3, eq. 12 and 13): half the distance of the looks counts in place of
+    the boxes', where both are small.
+    """
+    if round_.appearance_gate:
+        alike = (cosine >= round_.appearance_gate) & (similarity >= 0.5)
+        similarity = np.maximum(similarity, alike * (0.5 + 0.5 * cosine))
+    return similarity + round_.appearance * (cosine != 0) * (cosine - round_.same_from)
+
+
+def _rivals(alike: Floats) -> Floats:
+    """For each cell (N, M) the largest other one of its row and of its column, at least 0."""
+    rivals = np.zeros_like(alike)
+    for axis, count in enumerate(alike.shape):
+        if count > 1:
+            second, best = np.sort(alike, axis=axis).take([-2, -1], axis=axis).swapaxes(0, axis)
+            is_best = alike == np.expand_dims(best, axis)
+            other = np.where(is_best, np.expand_dims(second, axis), np.expand_dims(best, axis))
+            rivals = np.maximum(rivals, other)
+    return rivals

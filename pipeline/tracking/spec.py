@@ -51,8 +51,17 @@ class RoundSpec(BaseModel):
     momentum: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
     """Weight of how well the way to the detection keeps the track's direction (OC-SORT)."""
 
-    appearance: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Pairs of boxes this alike by cosine may count as half-way to identical (BoT-SORT); 0: not."""
+    appearance: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
+    """Weight of how far the cosine of a pair is above `same_from`, added to that of its boxes."""
+
+    same_from: Annotated[float, Field(ge=-1, le=1)] = 0.7
+    """Cosine from which two embeddings speak for the same object; below it, against."""
+
+    appearance_gate: Ratio = 0.0
+    """Pairs with a cosine from here on count as alike as their looks are (BoT-SORT); 0: none."""
+
+    margin: Ratio = 0.0
+    """By `cosine`: a pair must be this much more alike than its track's and detection's next."""
 
     mahalanobis: bool = False
     """Only pairs inside the filter's 95 % gate (DeepSORT)."""
