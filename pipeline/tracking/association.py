@@ -165,7 +165,7 @@ class Association:
         return similarity
 
     def _cosines(self, pairs: Pairs) -> Floats:
-        """Cosine of each pair's embeddings, (P,); 0 where one of them was not looked at."""
+        """Cosine of each pair's embeddings, (P,); NaN where one of them was not looked at."""
         assert self._found.embeddings is not None
         return self._known.gallery.similarity_of(pairs, self._found.embeddings)
 
@@ -197,7 +197,7 @@ def _taking_part(names: tuple[str, ...]) -> Mask:
 
 
 def _with_looks(similarity: Floats, cosine: Floats, round_: RoundSpec) -> Floats:
-    """The similarity of the pairs' boxes (P,) and looks (P,); boxes alone where a cosine is 0.
+    """The similarity of the pairs' boxes (P,) and looks (P,); boxes alone where a cosine is NaN.
 
     With `appearance`, what the looks say for or against a pair is added. `appearance_gate` is
     BoT-SORT's fusion (sec. 3.3, eq. 12 and 13): half the distance of the looks counts in place of
@@ -205,8 +205,9 @@ def _with_looks(similarity: Floats, cosine: Floats, round_: RoundSpec) -> Floats
     """
     if round_.appearance_gate:
         alike = (cosine >= round_.appearance_gate) & (similarity >= 0.5)
-        similarity = np.maximum(similarity, alike * (0.5 + 0.5 * cosine))
-    return similarity + round_.appearance * (cosine != 0) * (cosine - round_.same_from)
+        similarity = np.maximum(similarity, np.where(alike, 0.5 + 0.5 * cosine, 0.0))
+    says = round_.appearance * (cosine - round_.same_from)
+    return similarity + np.where(np.isnan(cosine), 0.0, says)
 
 
 def _rivals(alike: Floats) -> Floats:

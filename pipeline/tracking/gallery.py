@@ -74,11 +74,17 @@ class Gallery:
         return alike
 
     def similarity_of(self, pairs: Pairs, embeddings: Embeddings) -> Floats:
-        """As `similarity`, of the pairs' tracks and embeddings only: (P,)."""
-        if not self.embeddings.shape[2]:
-            return np.zeros(len(pairs))
-        known, seen = self.embeddings[pairs.tracks], embeddings[pairs.detections]
-        alike: Floats = np.einsum("pkd,pd->pk", known, seen, dtype=np.float64).max(axis=1)
+        """As `similarity`, of the pairs' tracks and embeddings only: (P,).
+
+        NaN where the track was not seen or the embedding is zero.
+        """
+        alike = np.full(len(pairs), np.nan)
+        looked = (self._seen > 0).take(pairs.tracks)
+        looked &= embeddings.any(axis=1).take(pairs.detections)
+        if looked.any():
+            known = self.embeddings[pairs.tracks[looked]]
+            seen = embeddings[pairs.detections[looked]]
+            alike[looked] = np.einsum("pkd,pd->pk", known, seen, dtype=np.float64).max(axis=1)
         return alike
 
     def keep(self, mask: NDArray[np.bool_]) -> None:

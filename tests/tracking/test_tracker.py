@@ -420,3 +420,32 @@ def test_a_track_is_looked_for_once_however_short_its_memory() -> None:
     assert tracker.update(found(at(2)), SECOND // 5).ids.tolist() == [1]
     assert not len(tracker.update(found(), 2 * SECOND // 5))
     assert not len(tracker.update(found(at(4)), 3 * SECOND // 5))
+
+
+def test_looks_decide_between_overlapping_boxes() -> None:
+    """Two people cross: by boxes alone each would get the other's."""
+    for weight, expected in ((0.0, [0.0, 12.0]), (0.8, [12.0, 0.0])):
+        tracker = Tracker(TrackSpec(rounds={"high": {"appearance": weight}}))
+        tracker.update(found(at(0), at(12)), 0, looks(0, 1))
+        tracks = tracker.update(found(at(0), at(12)), SECOND // 25, looks(1, 0))
+        assert tracks.ids.tolist() == [1, 2]
+        assert tracks.boxes_xyxy[:, 0] == pytest.approx(expected, abs=5)
+
+
+def test_an_embedding_that_was_not_made_says_nothing() -> None:
+    with_looks, without = Tracker(), Tracker()
+    for k in range(3):
+        seen, pts_ns = found(at(3.0 * k), at(12 + 3.0 * k)), k * SECOND // 25
+        assert_same(
+            with_looks.update(seen, pts_ns, np.zeros((2, 4), np.float32)),
+            without.update(seen, pts_ns),
+        )
+
+
+def test_twins_are_not_found_again() -> None:
+    """Of two that look alike nobody knows which one came back."""
+    for second, ids in ((1, [1]), (0, [])):
+        tracker = Tracker(TrackSpec(max_lost_s=10))
+        tracker.update(found(at(0), at(300)), 0, looks(0, second))
+        tracker.update(found(), SECOND // 10, np.empty((0, 4), np.float32))
+        assert tracker.update(found(at(900)), SECOND, looks(0)).ids.tolist() == ids
