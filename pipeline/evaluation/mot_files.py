@@ -156,23 +156,31 @@ def read_mot(path: Path) -> MotTable:
     return _to_table(values, str(path))
 
 
-def write_mot(path: Path, table: MotTable) -> None:
-    """Writes a table as ``frame,id,left,top,width,height,score,class,-1,-1``, sorted by frame, id.
+def mot_text(table: MotTable) -> str:
+    """A table as ``frame,id,left,top,width,height,score,class,-1,-1``, sorted by frame and id.
 
     Boxes are rounded to 1/100 pixel, scores to 1e-4.
-
-    Raises:
-        DataError: the file cannot be written.
     """
     order = np.lexsort((table.ids, table.frames))
-    lines = [
+    return "".join(
         f"{table.frames[i]},{table.ids[i]},"
         + ",".join(f"{value:.2f}" for value in table.boxes_xywh[i])
         + f",{table.scores[i]:.4f},{table.classes[i]},-1,-1\n"
         for i in order
-    ]
+    )
+
+
+def write_mot(path: Path, table: MotTable) -> None:
+    """Writes `mot_text`; where that fails no file of that name is half-written.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
     try:
-        path.write_text("".join(lines), encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(mot_text(table), encoding="utf-8")
+        part.replace(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({_reason(error)})") from error
 

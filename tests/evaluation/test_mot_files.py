@@ -112,8 +112,9 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows:
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "folder").touch()
     with pytest.raises(DataError, match="cannot be written"):
-        write_mot(tmp_path / "no" / "such" / "folder.txt", table_from_rows([]))
+        write_mot(tmp_path / "folder" / "out.txt", table_from_rows([]))
 
 
 def test_sequences_one_after_another_do_not_share_frames() -> None:
