@@ -242,6 +242,19 @@ class TrackConfig(KernelConfig, TrackSpec):
     """Gives objects their identities."""
 
     kind: Literal["track"] = "track"
+    state: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder in which tracks are kept, so that a restarted run goes on with the "
+        "same identities. One run at a time.",
+    )
+    state_every_s: PositiveSeconds = Field(
+        default=1.0, description="Tracks are saved so often, seconds of the frames' time."
+    )
+    resume_within_s: Seconds = Field(
+        default=60.0,
+        description="Tracks saved longer ago are gone; only their ids are not used again. Seconds.",
+    )
 
 
 AnyStage = Annotated[

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from pipeline.clock import Clock, SystemClock
 from pipeline.config import TrackConfig
+from pipeline.config.schema import NetworkConfig
 from pipeline.errors import ConfigError
 from pipeline.kernels.cosine import cosine
 from pipeline.kernels.iou import iou
@@ -17,10 +21,12 @@ from pipeline.network import BoundNetwork, BoundStage
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Detected, Tracked
 from pipeline.planning import Plan, Planner
+from pipeline.stage import Run
 from pipeline.tracking.cost import Pairs, Similarity, positive
 from pipeline.tracking.motion import Floats
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.tracker import Tracker
+from pipeline.tracking.warm_restart import Keeper, Keeping
 
 
 class TrackStage(BoundStage[Detected, Tracked]):
@@ -30,6 +36,8 @@ class TrackStage(BoundStage[Detected, Tracked]):
         spec: of every camera's tracker.
         networks: the kernels ``iou`` and ``cosine``, owned by this copy; without them the trackers
             compare by themselves. Where one fails, the frame is blind.
+        keeping: where the trackers are kept for the next run; None: they are not.
+        clock: the wall clock, for these.
     """
 
     consumes = Detected
@@ -37,12 +45,19 @@ class TrackStage(BoundStage[Detected, Tracked]):
     per_camera = True
 
     def __init__(
-        self, spec: TrackSpec, networks: tuple[BoundNetwork, BoundNetwork] | None = None
+        self,
+        spec: TrackSpec,
+        networks: tuple[BoundNetwork, BoundNetwork] | None = None,
+        keeping: Keeping | None = None,
+        clock: Clock | None = None,
     ) -> None:
         super().__init__(*(networks or ()))
         self._spec = spec
         self._similarity = _similarity(*networks) if networks else Similarity()
+        self._keeping = keeping
+        self._clock = clock or SystemClock()
         self._trackers: dict[str, Tracker] = {}
+        self._keepers: dict[str, Keeper] = {}
 
     def process(self, packet: Packet[Detected]) -> Iterable[Packet[Tracked]]:
         tracker = self._tracker(packet.frame)
@@ -57,14 +72,36 @@ class TrackStage(BoundStage[Detected, Tracked]):
             except EngineError as error:
                 tracks = tracker.predicted()
                 packet = packet.marked(Status.BLIND, f"track: {error}")
+        if self._keeping:
+            self._keepers[packet.frame.camera].keep(pts_ns)
         return (packet.carrying(Tracked(payload.picture, payload.detections, tracks)),)
+
+    def flush(self) -> Iterable[Packet[Tracked]]:
+        for keeper in self._keepers.values():
+            keeper.finish()
+        return ()
+
+    def counts(self) -> Mapping[str, int]:
+        if not self._keeping:
+            return super().counts()
+        resumed = sum(keeper.resumed for keeper in list(self._keepers.values()))
+        return {**super().counts(), "resumed": resumed}
+
+    def close(self) -> None:
+        super().close()
+        for keeper in self._keepers.values():
+            keeper.close()
 
     def _tracker(self, frame: FrameInfo) -> Tracker:
         """That of the frame's camera; a new one at the camera's first frame."""
         if frame.camera not in self._trackers:
             screening = self._spec.screening.in_pixels((frame.width, frame.height))
             spec = self._spec.model_copy(update={"screening": screening})
-            self._trackers[frame.camera] = Tracker(spec, self._similarity)
+            tracker = Tracker(spec, self._similarity)
+            if self._keeping:
+                keeper = Keeper(self._keeping, tracker, frame, self._clock)
+                self._keepers[frame.camera] = keeper
+            self._trackers[frame.camera] = tracker
         return self._trackers[frame.camera]
 
 
@@ -93,12 +130,28 @@ def plan(planner: Planner, name: str, config: TrackConfig) -> Plan:
     with planner.located("stages", name):
         screening = config.screening.numbered(planner.labels(name))
     config = config.model_copy(update={"screening": screening})
+    keeping = _keeping(planner, name, config)
     if not config.engine:
-        return Plan(TrackStage, lambda run: TrackStage(config))
+        return Plan(TrackStage, lambda run: TrackStage(config, keeping=keeping))
     with planner.located("stages", name, "engine"):
         _check_rounds(config)
     bind, binding = planner.kernels(name, config, iou(), cosine())
-    return Plan(TrackStage, lambda run: TrackStage(config, (bind(iou()), bind(cosine()))), binding)
+
+    def make(run: Run) -> TrackStage:
+        return TrackStage(config, (bind(iou()), bind(cosine())), keeping)
+
+    return Plan(TrackStage, make, binding)
+
+
+def _keeping(planner: Planner, name: str, config: TrackConfig) -> Keeping | None:
+    """How the trackers are kept; for those of another tracker or other models they are not."""
+    if config.state is None:
+        return None
+    tracker = config.model_dump(mode="json", include=TrackSpec.model_fields.keys() - {"preset"})
+    stages = planner.config.stages.values()
+    models = [(s.model, s.weights) for s in stages if isinstance(s, NetworkConfig)]
+    made_by = json.dumps([tracker, models, planner.labels(name)], sort_keys=True)
+    return Keeping(Path(config.state), config.state_every_s, config.resume_within_s, made_by)
 
 
 def _check_rounds(config: TrackConfig) -> None:

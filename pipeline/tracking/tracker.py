@@ -50,6 +50,9 @@ class Tracker:
     Args:
         spec: the configuration's `track` section.
         similarity: what compares boxes and embeddings; plain numpy by default.
+
+    Attributes:
+        next_id: of the next new track; may be raised.
     """
 
     def __init__(self, spec: TrackSpec | None = None, similarity: Similarity | None = None) -> None:
@@ -64,8 +67,12 @@ class Tracker:
             reupdates=spec.reupdate,
         )
         self._pts_ns: int | None = None
-        self._next_id = 1
+        self.next_id = 1
         self._first = True
+
+    def __len__(self) -> int:
+        """Number of tracks, with those that are not given out."""
+        return len(self._known.book)
 
     def update(
         self,
@@ -126,14 +133,34 @@ class Tracker:
     def saved(self) -> dict[str, NDArray[Any]]:
         """The whole state as plain arrays, for `restore`; they are not changed later on."""
         arrays = self._known.saved()
-        times = (-1 if self._pts_ns is None else self._pts_ns, self._next_id, self._first)
-        return arrays | {"tracker": np.array(times, np.int64)}
+        times = () if self._pts_ns is None else (self._pts_ns,)
+        return arrays | {"tracker": np.array((self.next_id, self._first, *times), np.int64)}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Goes on from what a tracker of the same configuration had `saved`, to the last bit."""
         self._known.restore(arrays)
-        pts_ns, self._next_id, first = arrays["tracker"].tolist()
-        self._pts_ns, self._first = None if pts_ns < 0 else pts_ns, bool(first)
+        self.next_id, first, *times = arrays["tracker"].tolist()
+        self._pts_ns, self._first = times[0] if times else None, bool(first)
+
+    def resume(self, pts_ns: int, away_s: float) -> None:
+        """After `restore`, goes on along another time line, whose next frame is at `pts_ns`.
+
+        Nobody looked for the tracks meanwhile. Ages count the whole time away, but the motion, and
+        how long a track may be lost, at most half of `max_lost_s`: so the prediction does not run
+        away from objects that stand, and there is time left to find each again.
+
+        Args:
+            pts_ns: of the next frame.
+            away_s: from the last frame before `saved` to the next one, ≥ 0.
+        """
+        if self._pts_ns is None:
+            return
+        away_ns = max(round(away_s * 1e9), 1)
+        counted_ns = max(min(away_ns, round(self._spec.max_lost_s * 0.5e9)), 1)
+        records = self._known.book.records
+        records["born_ns"] += pts_ns - away_ns - self._pts_ns
+        records["seen_ns"] += pts_ns - counted_ns - self._pts_ns
+        self._pts_ns = pts_ns - counted_ns
 
     def _predict(self, pts_ns: int, camera_motion: CameraMotion | None) -> None:
         """Moves all tracks to `pts_ns` and removes those unseen for too long."""
@@ -187,8 +214,8 @@ class Tracker:
         new = int(np.count_nonzero(good))
         if not new:
             return
-        ids = np.arange(self._next_id, self._next_id + new)
-        self._next_id += new
+        ids = np.arange(self.next_id, self.next_id + new)
+        self.next_id += new
         self._known.append(ids, CONFIRMED if at_once else TENTATIVE, found.take(good), pts_ns)
 
     def _keep(self, mask: Mask) -> None:
