@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from configparser import ConfigParser
 from configparser import Error as IniError
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import DataError
 from pipeline.evaluation.mot_files import MotTable, read_mot
 
 PLACEHOLDER = "{seq}"
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceInfo:
+    """What is known of a sequence besides its boxes; None where nobody says.
+
+    Attributes:
+        length: number of frames.
+        fps: frames per second.
+        width: of its pictures, pixels.
+        height: of its pictures, pixels.
+    """
+
+    length: int | None = None
+    fps: float | None = None
+    width: int | None = None
+    height: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +53,7 @@ class Pair:
                 ``seqinfo.ini`` states.
         """
         tables = read_mot(self.gt).scaled(gt_scale), read_mot(self.result)
-        length = _sequence_length(self.gt)
+        length = self.info().length
         for table in tables:
             if length is not None and len(table) and table.frames.max() > length:
                 raise DataError(
@@ -44,6 +61,24 @@ class Pair:
                     f"but the sequence {self.name} has {length} frames"
                 )
         return tables
+
+    def info(self) -> SequenceInfo:
+        """What the sequence's ``seqinfo.ini`` says.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        if self.gt.name != "gt.txt":
+            return SequenceInfo()
+        return sequence_info(self.gt.resolve().parent.parent)
+
+    def against(self, result: str) -> Pair:
+        """The same ground truth with another result, written as for `find_pairs`.
+
+        Raises:
+            DataError: it is missing.
+        """
+        return replace(self, result=_existing(_result_file(result, self.name), self.name))
 
 
 def find_pairs(paths: Sequence[str]) -> list[Pair]:
@@ -71,9 +106,15 @@ def find_pairs(paths: Sequence[str]) -> list[Pair]:
 
 
 def _pairs_of(gt: Path, result: str) -> list[Pair]:
+    files = _gt_files(gt)
+    if len(files) > 1 and PLACEHOLDER not in result and Path(result).is_file():
+        raise DataError(
+            f"{result}: one file cannot be the result of {len(files)} sequences; name a folder "
+            f"that holds SEQUENCE.txt of each, or write {PLACEHOLDER} where the name goes"
+        )
     return [
-        Pair(name, _existing(file), _existing(_result_file(result, name)))
-        for name, file in _gt_files(gt)
+        Pair(name, _existing(file, name), _existing(_result_file(result, name), name))
+        for name, file in files
     ]
 
 
@@ -102,23 +143,36 @@ def _result_file(result: str, name: str) -> Path:
     return Path(result) / f"{name}.txt" if Path(result).is_dir() else Path(result)
 
 
-def _existing(file: Path) -> Path:
+def _existing(file: Path, sequence: str) -> Path:
     if not file.is_file():
-        raise DataError(f"{file}: no such file")
+        raise DataError(f"{file}: no such file; it is looked for as that of sequence {sequence}")
     return file
 
 
-def _sequence_length(gt: Path) -> int | None:
-    """Number of frames by the sequence's ``seqinfo.ini``, where it has one."""
-    ini = gt.resolve().parent.parent / "seqinfo.ini"
-    if gt.name != "gt.txt" or not ini.is_file():
-        return None
+def sequence_info(folder: Path) -> SequenceInfo:
+    """What the ``seqinfo.ini`` in a sequence's folder says; nothing where there is none.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    ini = folder / "seqinfo.ini"
+    if not ini.is_file():
+        return SequenceInfo()
     parser = ConfigParser()
     try:
         parser.read(ini, encoding="utf-8-sig")
-        return parser.getint("Sequence", "seqLength", fallback=None)
+        info = SequenceInfo(
+            parser.getint("Sequence", "seqLength", fallback=None),
+            parser.getfloat("Sequence", "frameRate", fallback=None),
+            parser.getint("Sequence", "imWidth", fallback=None),
+            parser.getint("Sequence", "imHeight", fallback=None),
+        )
     except (IniError, ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{ini}: no length of the sequence to be read ({error})") from error
+        raise DataError(f"{ini}: not a description of a sequence ({error})") from error
+    wrong = [name for name, value in asdict(info).items() if value is not None and not value > 0]
+    if wrong:
+        raise DataError(f"{ini}: the {wrong[0]} is not above 0")
+    return info
 
 
 def _where(name: str, pairs: Sequence[Pair]) -> str:
