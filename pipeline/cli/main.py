@@ -25,6 +25,8 @@ from pipeline.cli import (
     record,
     run,
     schema,
+    track,
+    tune,
 )
 from pipeline.cli import compile as compilation
 from pipeline.cli import eval as evaluation
@@ -42,6 +44,8 @@ app.command("run")(run.command)
 app.command("demo")(demo.command)
 app.command("check")(check.command)
 app.command("listen")(listen.command)
+app.command("track")(track.command)
+app.command("tune")(tune.command)
 app.command("eval")(evaluation.command)
 app.command("engines")(engines.command)
 app.command("bench")(bench.command)

@@ -1,0 +1,1 @@
+"""The parameters of a tracker, searched on sequences whose truth is known."""

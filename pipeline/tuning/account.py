@@ -1,0 +1,87 @@
+"""What a search found, for people: the scores side by side, and the preset that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import fill
+
+import yaml
+
+from pipeline.evaluation.evaluate import Scores, combine
+from pipeline.evaluation.report import COMBINED
+from pipeline.tracking.spec import TrackSpec
+from pipeline.tuning.search import Tuned
+from pipeline.tuning.search_space import Point
+
+_WIDTH = 98
+
+
+def account(tuned: Tuned, start: Point, names: Sequence[str], metric: str) -> str:
+    """What was changed, what each sequence scores, and what that is worth.
+
+    Args:
+        tuned: what the search found.
+        start: the point where it began.
+        names: of the sequences.
+        metric: that was to be high.
+    """
+    changes = [f"{k} {start[k]} → {v}" for k, v in tuned.point.items() if v != start[k]]
+    changed = f"Changed: {', '.join(changes)}." if changes else "Nothing scored higher."
+    parts = [
+        fill(changed, _WIDTH),
+        _table(tuned, names, metric),
+        fill(_verdict(tuned, metric), _WIDTH),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def preset_text(spec: TrackSpec, comment: str) -> str:
+    """A tracker as the text of a preset's file, the comment above it."""
+    head = "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines())
+    keys = spec.model_dump(mode="json", exclude={"preset"}, exclude_unset=True)
+    return head + yaml.safe_dump(keys, sort_keys=False, default_flow_style=None, width=_WIDTH)
+
+
+def gain(tuned: Tuned, metric: str) -> float | None:
+    """What the metric gains on sequences that were not looked at; None of one sequence."""
+    if not tuned.unseen:
+        return None
+    return _value(tuned.unseen, metric) - _value(tuned.before, metric)
+
+
+def _verdict(tuned: Tuned, metric: str) -> str:
+    gained = gain(tuned, metric)
+    if gained is None:
+        return (
+            "This is one sequence, and the parameters were chosen on it: nothing is known about "
+            "others, so no gain is claimed. Give two sequences or more."
+        )
+    if gained <= 0:
+        return (
+            f"On sequences that the parameters were not chosen on, {metric} changes by "
+            f"{gained:+.2f}: do not expect a gain, keep the preset."
+        )
+    return f"On sequences that the parameters were not chosen on, {metric} gains {gained:.2f}."
+
+
+def _table(tuned: Tuned, names: Sequence[str], metric: str) -> str:
+    """A line a sequence, and one for all: before, tuned on the others, tuned on all."""
+    columns = [tuned.before, tuned.unseen, tuned.after]
+    width = max(len(name) for name in (*names, COMBINED, metric))
+    lines = [f"{metric:{width}}  {'before':>10}  {'unseen':>10}  {'chosen on':>10}"]
+    for number, name in enumerate(names):
+        lines.append(
+            _line(name, width, metric, [column[number : number + 1] for column in columns])
+        )
+    if len(names) > 1:
+        lines.append(_line(COMBINED, width, metric, columns))
+    return "\n".join(lines)
+
+
+def _line(name: str, width: int, metric: str, columns: Sequence[Sequence[Scores]]) -> str:
+    cells = (f"{_value(scores, metric):10.2f}" if scores else f"{'–':>10}" for scores in columns)
+    return f"{name:{width}}  " + "  ".join(cells)
+
+
+def _value(scores: Sequence[Scores], metric: str) -> float:
+    return combine(scores).summary()[metric]
