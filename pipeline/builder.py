@@ -13,7 +13,7 @@ from pipeline.graph import Camera, Graph, Node
 from pipeline.media.sources import SourceOptions, is_live, open_source
 from pipeline.media.uri import redact
 from pipeline.output.sinks import build_sink, sink_class
-from pipeline.planning import Planner
+from pipeline.planning import Plan, Planner
 from pipeline.queues import OnFull
 from pipeline.registry import STAGES
 from pipeline.stage import Run
@@ -70,7 +70,7 @@ def _node(planner: Planner, name: str, stage: AnyStage) -> Node:
         plan.stage,
         plan.make,
         stage.after,
-        _workers(planner.config, stage),
+        _workers(planner.config, stage, plan),
         stage.queue or planner.config.run.queue,
         stage.on_full,
         Batch(batch.max, batch.wait_ms / 1e3) if batch else Batch(),
@@ -78,14 +78,16 @@ def _node(planner: Planner, name: str, stage: AnyStage) -> Node:
     )
 
 
-def _workers(config: PipelineConfig, stage: AnyStage) -> int:
+def _workers(config: PipelineConfig, stage: AnyStage, plan: Plan) -> int:
     if stage.workers != "auto":
         return stage.workers
     # For throughput: as many workers as cores, less where each brings several threads.
     bound: tuple[str, ...] = getattr(stage, "engine", ())
     engine = config.engines.get(bound[0]) if bound else None
     threads = engine.options.get("threads", 1) if engine else 1
-    return max(1, len(os.sched_getaffinity(0)) // max(1, threads))
+    workers = max(1, len(os.sched_getaffinity(0)) // max(1, threads))
+    # One that keeps state per camera has nothing to do for more workers than cameras.
+    return min(workers, len(config.cameras)) if plan.stage.per_camera else workers
 
 
 def _sinks(planner: Planner) -> Iterator[Node]:

@@ -51,9 +51,15 @@ class BoundNetwork:
             raise StageError(str(error)) from error
 
     @property
+    def batch(self) -> int:
+        """How many inputs the network takes at once, on every engine there is; -1: any number."""
+        first = self._failover.inputs[0].shape[0]
+        return max([first, *(engine.inputs[0].shape[0] for engine in self._failover.engines())])
+
+    @property
     def batches(self) -> bool:
-        """Whether the network takes several inputs at once, on every engine there is."""
-        return all(engine.inputs[0].shape[0] == -1 for engine in self._failover.engines())
+        """Whether the network takes any number of inputs at once, on every engine there is."""
+        return self.batch == -1
 
     def run(self, inputs: NDArray[Any] | Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         """Runs the program.

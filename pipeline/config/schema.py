@@ -175,8 +175,17 @@ class EmbedConfig(NetworkConfig):
     """Runs the ReID network on the crops of the detections."""
 
     kind: Literal["embed"] = "embed"
+    when: Literal["needed", "always"] = Field(
+        default="needed",
+        description="Looks at detections that are new, ambiguous or stale (see tracking.md), or "
+        "at all in every frame.",
+    )
+    refresh_s: PositiveSeconds = Field(
+        default=1.0,
+        description="Where needed: stale after so long without a look, seconds.",
+    )
     min_score: Share = Field(
-        default=0.5, description="Detections with less are not looked at, 0 to 1."
+        default=0.6, description="Detections with less are not looked at, 0 to 1."
     )
 
 
@@ -227,7 +236,7 @@ class CameraMotionConfig(StageConfig):
         default=480, ge=64, le=4096, description="Of the small picture it looks at, pixels."
     )
     features: int = Field(
-        default=200, ge=16, le=5000, description="Corners of the background it follows, at most."
+        default=100, ge=16, le=5000, description="Corners of the background it follows, at most."
     )
 
 

@@ -60,16 +60,25 @@ def with_truth(graph: Graph, node: Node, truths: Mapping[str, Truth]) -> Graph:
     return graph.with_node(cut).with_node(replace(node, name=EMBED, after=(TRUTH,)))
 
 
-def embed_node(config: PipelineConfig, model: str) -> Node:
-    """A stage with a ReID network, on the engine of the configuration's first network.
+def embed_node(config: PipelineConfig, model: str) -> Node | None:
+    """A stage with a ReID network that looks at everything; None where there is none.
+
+    Args:
+        config: has the engine, that of its first network.
+        model: name of the network; empty for the configuration's own, on its own engine.
 
     Raises:
         ConfigError: there is no such model, it is not for this, or the engine cannot run it.
     """
     stages = config.stages.values()
-    engine = next(stage.engine for stage in stages if isinstance(stage, NetworkConfig))
-    embed = EmbedConfig(model=model, engine=engine)
-    plan = STAGES["embed"](Planner(config), "embed", embed)
+    embed = next((s for s in reversed(stages) if isinstance(s, EmbedConfig)), None)
+    if model:
+        engine = next(stage.engine for stage in stages if isinstance(stage, NetworkConfig))
+        embed = EmbedConfig(model=model, engine=engine)
+    if embed is None:
+        return None
+    thorough = embed.model_copy(update={"when": "always"})
+    plan = STAGES["embed"](Planner(config), "embed", thorough)
     return Node(EMBED, plan.stage, plan.make, (TRUTH,), binding=plan.binding)
 
 

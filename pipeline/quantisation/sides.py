@@ -20,7 +20,6 @@ from pipeline.quantisation.reid import Looks, embed_node, with_truth
 from pipeline.quantisation.truth import Truth
 from pipeline.results import Results
 from pipeline.serial import SerialRun, Step
-from pipeline.stages.embed import EmbedStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Side:
     Attributes:
         engines: the report of each engine, with its stage's name as ``stage``.
         states: how many frames were not fine, by the worst that is known of them (``blind`` …).
-        counts: what the stages counted, such as that an engine failed, by ``stage: what``.
+        counts: what the stages counted where an engine failed, by ``stage: what``.
         reasons: why each engine that ever failed last did, by its id.
     """
 
@@ -117,10 +116,11 @@ class Collected:
     def side(self, run: SerialRun) -> Side:
         """What is to be told at the end, while the stages are open."""
         stages = run.stages.items()
+        failed = [(name, stage) for name, stage in stages if stage.reasons()]
         return Side(
             tuple({"stage": name, **r} for name, stage in stages for r in stage.engine_reports()),
             dict(self._states),
-            {f"{name}: {what}": n for name, stage in stages for what, n in stage.counts().items()},
+            {f"{name}: {what}": n for name, stage in failed for what, n in stage.counts().items()},
             {engine: why for _, stage in stages for engine, why in stage.reasons().items()},
         )
 
@@ -129,6 +129,5 @@ def _looking(graph: Graph, config: PipelineConfig, scoring: Scoring) -> Graph:
     """The graph, in which a ReID network also looks at the ground truth, where there are both."""
     if not scoring.truths:
         return graph
-    own = [node for node in graph.nodes if issubclass(node.stage, EmbedStage)]
-    nodes = [embed_node(config, scoring.reid)] if scoring.reid else own[-1:]
-    return with_truth(graph, nodes[0], scoring.truths) if nodes else graph
+    node = embed_node(config, scoring.reid)
+    return with_truth(graph, node, scoring.truths) if node else graph
