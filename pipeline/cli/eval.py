@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import json as json_text
 import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 
-from pipeline.errors import DataError
+from pipeline.cli.console import console, numbers
+from pipeline.cli.options import Json
+from pipeline.cli.pages import write_page
+from pipeline.errors import DataError, SourceError
 from pipeline.evaluation import detection_ap
-from pipeline.evaluation.evaluate import Rules, combine, evaluate
+from pipeline.evaluation.assessment import Assessment, Result, assess, read_result
+from pipeline.evaluation.bootstrap import Comparison, compare_sequences
+from pipeline.evaluation.eval_page import eval_page
+from pipeline.evaluation.evaluate import Rules
 from pipeline.evaluation.mot_files import one_after_another
-from pipeline.evaluation.pairs import Pair, find_pairs
+from pipeline.evaluation.pairs import PLACEHOLDER, Pair, find_pairs
+from pipeline.evaluation.pictures import Shot, shots
 from pipeline.evaluation.preprocess import Benchmark
-from pipeline.evaluation.report import COMBINED, Limit, as_json, as_table, parse_limits
+from pipeline.evaluation.report import (
+    COMBINED,
+    Limit,
+    Summaries,
+    as_plain,
+    as_table,
+    parse_limits,
+)
+
+_FPS = 25.0  # of a sequence that does not say
 
 
 def command(
@@ -41,6 +62,23 @@ def command(
     detections: Annotated[
         bool, typer.Option("--detections", help="The results are detections: score their AP.")
     ] = False,
+    against: Annotated[
+        str,
+        typer.Option(metavar="RESULT", help="Another result, written as RESULT, to compare with."),
+    ] = "",
+    html: Annotated[
+        Path | None, typer.Option(metavar="PAGE", help="A page with all of it; readable offline.")
+    ] = None,
+    pictures: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="Video or folder of images for the page; {seq} stands for the sequence.",
+        ),
+    ] = "",
+    max_pictures: Annotated[
+        int, typer.Option(min=1, help="At most so many pictures of each sequence.")
+    ] = 12,
     minimum: Annotated[
         list[str] | None,
         typer.Option("--min", metavar="SCORE=VALUE", help="Exit with 1 if a score is below."),
@@ -49,7 +87,7 @@ def command(
         list[str] | None,
         typer.Option("--max", metavar="SCORE=VALUE", help="Exit with 1 if a score is above."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="All scores as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Scores tracks with HOTA, MOTA and IDF1, or detections with average precision.
 
@@ -58,23 +96,88 @@ def command(
     limits = parse_limits(minimum or [], is_minimum=True)
     limits += parse_limits(maximum or [], is_minimum=False)
     rules = Rules(benchmark, _class_numbers(classes), _within(iou, "--iou", 1.0))
+    scale = _within(gt_scale, "--gt-scale", float("inf"))
     pairs = find_pairs(paths)
-    score = _detection_summaries if detections else _track_summaries
-    summaries = score(pairs, rules, _within(gt_scale, "--gt-scale", float("inf")))
-    if json:
-        typer.echo(as_json(summaries))
+    if detections:
+        if against or html:
+            raise DataError("--against and --html are about tracks; leave out --detections")
+        summaries: Summaries = _detection_summaries(pairs, rules, scale)
+        typer.echo(_json(as_plain(summaries))) if json else console().print(as_table(summaries))
     else:
-        Console().print(as_table(summaries))
+        _check_pictures(pictures, pairs, html)
+        results = [read_result(" ".join(paths[1::2]), pairs, rules, scale)]
+        if against:
+            others = [pair.against(against) for pair in pairs]
+            results.append(read_result(against, others, rules, scale))
+        comparison = _compare(pairs, results, rules)
+        if html:
+            told = [assess(*item, rules) for item in results[0].sequences.items()]
+            found = _shots(pairs, told, pictures, max_pictures, scale) if pictures else {}
+            write_page(html, eval_page(results, told, rules, found, comparison))
+        _print(results, comparison, as_json=json)
+        summaries = results[0].summaries
     _hold(limits, list(summaries.values())[-1])
 
 
-def _track_summaries(
-    pairs: list[Pair], rules: Rules, gt_scale: float
-) -> dict[str, dict[str, float]]:
-    scores = {pair.name: evaluate(*pair.read(gt_scale), rules) for pair in pairs}
-    if len(scores) > 1:
-        scores[COMBINED] = combine(list(scores.values()))
-    return {name: score.summary() for name, score in scores.items()}
+def _compare(pairs: list[Pair], results: list[Result], rules: Rules) -> Comparison | None:
+    if len(results) < 2:
+        return None
+    one, other = (result.sequences for result in results)
+    rates = {pair.name: pair.info().fps or _FPS for pair in pairs}
+    return compare_sequences(((one[n], other[n], fps) for n, fps in rates.items()), rules)
+
+
+def _print(results: list[Result], comparison: Comparison | None, *, as_json: bool) -> None:
+    if as_json:
+        found: Mapping[str, object] = as_plain(results[0].summaries)
+        if comparison is not None:
+            against = as_plain(results[1].summaries)
+            found = {"result": found, "against": against, "comparison": asdict(comparison)}
+        typer.echo(_json(found))
+        return
+    for letter, result in zip("AB", results, strict=False):
+        if comparison is not None:
+            typer.echo(f"{letter}: {result.name}")
+        console().print(as_table(result.summaries))
+    if comparison is not None:
+        typer.echo(f"A − B, over {comparison.units} {comparison.unit}:")
+        console().print(_differences(comparison))
+
+
+def _differences(comparison: Comparison) -> Table:
+    columns = numbers("A", "B", "A − B", "95 % interval", "A better")
+    table = Table("score", *columns, box=SIMPLE_HEAD)
+    for name, one in comparison.differences.items():
+        table.add_row(name, *one.texts)
+    return table
+
+
+def _check_pictures(pictures: str, pairs: list[Pair], html: Path | None) -> None:
+    if pictures and html is None:
+        raise DataError("--pictures are for the page; add --html PAGE")
+    if pictures and len(pairs) > 1 and PLACEHOLDER not in pictures:
+        raise DataError(
+            f"--pictures {pictures}: there are {len(pairs)} sequences; write {PLACEHOLDER} where "
+            "the name of each goes"
+        )
+
+
+def _shots(
+    pairs: list[Pair], assessments: list[Assessment], pictures: str, most: int, gt_scale: float
+) -> dict[str, list[Shot]]:
+    """Pictures of the first switches of each sequence; says which sequence has none, and why."""
+    found = {}
+    for pair, told in zip(pairs, assessments, strict=True):
+        width = pair.info().width
+        scaled = None if width is None else width * gt_scale
+        wanted = told.switches[:most]
+        try:
+            found[pair.name] = shots(
+                pictures.replace(PLACEHOLDER, pair.name), wanted, told.sequence, scaled
+            )
+        except SourceError as error:
+            typer.echo(f"{pair.name}: no pictures: {error}", err=True)
+    return found
 
 
 def _detection_summaries(
@@ -86,7 +189,7 @@ def _detection_summaries(
     return {name: detection_ap.summary(*table, rules) for name, table in tables.items()}
 
 
-def _hold(limits: list[Limit], scores: dict[str, float]) -> None:
+def _hold(limits: list[Limit], scores: Mapping[str, float]) -> None:
     """Exits with 1, after saying why, if a score misses its limit."""
     missed = [text for limit in limits if (text := limit.misses(scores))]
     for text in missed:
@@ -108,3 +211,7 @@ def _within(value: float, option: str, largest: float) -> float:
         limit = "" if math.isinf(largest) else f" and not above {largest:g}"
         raise DataError(f"{option}: expected a number above 0{limit}, found {value:g}")
     return value
+
+
+def _json(found: object) -> str:
+    return json_text.dumps(found, indent=2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_text
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +15,11 @@ from rich.table import Table
 from pipeline.cli.binding import bound
 from pipeline.cli.console import console, numbers
 from pipeline.cli.options import Config, Json, Set
+from pipeline.cli.pages import write_page
 from pipeline.config import PipelineConfig
 from pipeline.errors import DataError
 from pipeline.evaluation.preprocess import Benchmark
 from pipeline.evaluation.report import parse_limits
-from pipeline.output.files import LineFile
 from pipeline.quantisation.figures import judge, known_limits
 from pipeline.quantisation.quant_page import quant_page
 from pipeline.quantisation.quant_report import QuantReport, quant_report
@@ -86,7 +85,7 @@ def command(
     if output is not None:
         changed = " ".join([candidate, *(candidate_set or [])]).strip()
         subject = f"{config.name}: {reference or 'as written'} → {changed}"
-        _write(output, quant_page(found, verdicts, subject))
+        write_page(output, quant_page(found, verdicts, subject))
     if json:
         typer.echo(json_text.dumps(found.to_json() | {"verdicts": [asdict(v) for v in verdicts]}))
     else:
@@ -110,12 +109,6 @@ def _truths(config: PipelineConfig, path: Path | None, scale: float) -> dict[str
         )
     files = {c.id: Path(str(path).replace(_CAMERA, c.id)) for c in config.cameras}
     return {camera: FileTruth(file, scale) for camera, file in files.items()}
-
-
-def _write(path: Path, page: str) -> None:
-    with closing(LineFile(path)) as file:
-        file.write(page)
-        file.finish()
 
 
 def _print(found: QuantReport, limits: Mapping[str, float]) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation.continuity import fragmentations, switches
 from pipeline.evaluation.overlap import best_matches, reaching
-from pipeline.evaluation.sequence import Matches, Parts, Sequence
+from pipeline.evaluation.sequence import Groups, Matches, Sequence
 
 _CONTINUATION = 1000.0
 """Bonus of a pair that was matched in the frame before: it outweighs any gain in overlap."""
@@ -79,26 +79,20 @@ class Clear:
         return self.tp / max(1, self.tp + self.fp)
 
 
-def clear(sequence: Sequence, parts: Parts, threshold: float = 0.5) -> list[Clear]:
-    """Counts of each part; a box matches from an overlap of `threshold` on.
-
-    A switch or a fragmentation counts where the track is taken up again, the coverage of an
-    identity where it is first seen.
-    """
+def clear(sequence: Sequence, groups: Groups, threshold: float = 0.5) -> list[Clear]:
+    """Counts of each group; a box matches from an overlap of `threshold` on."""
     matches = match(sequence, threshold)
-    part = parts.of_step[matches.step]
-    tp = _count(parts, part)
-    idsw = _count(parts, part[switches(matches)[1]])
-    frag = _count(parts, part[fragmentations(matches)[1]])
+    group = groups.of_object[matches.gt]
+    tp = _count(groups, group)
+    idsw = _count(groups, group[switches(matches)[1]])
+    frag = _count(groups, group[fragmentations(matches)[1]])
     coverage = np.bincount(matches.gt, minlength=len(sequence.gt_boxes)) / sequence.gt_boxes
-    mt = _count(parts, parts.of_identity[coverage > 0.8])
-    ml = _count(parts, parts.of_identity[coverage < 0.2])
-    pt = _count(parts, parts.of_identity) - mt - ml
-    iou = np.bincount(part, matches.iou, minlength=len(parts))
-    counts = (tp, parts.gt_total - tp, parts.result_total - tp, idsw, frag, mt, pt, ml)
-    return [
-        Clear(*map(int, row), float(overlap)) for *row, overlap in zip(*counts, iou, strict=True)
-    ]
+    mt = _count(groups, groups.of_object[coverage > 0.8])
+    ml = _count(groups, groups.of_object[coverage < 0.2])
+    pt = _count(groups, groups.of_object) - mt - ml
+    iou = np.bincount(group, matches.iou, minlength=len(groups))
+    counts = (tp, groups.gt_total - tp, groups.result_total - tp, idsw, frag, mt, pt, ml, iou)
+    return [Clear(*row) for row in zip(*(column.tolist() for column in counts), strict=True)]
 
 
 def match(sequence: Sequence, threshold: float = 0.5) -> Matches:
@@ -123,6 +117,6 @@ def _pairs(
         yield rows, columns
 
 
-def _count(parts: Parts, of: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(P,) how often each part occurs."""
-    return np.bincount(of, minlength=len(parts))
+def _count(groups: Groups, of: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(P,) how often each group occurs."""
+    return np.bincount(of, minlength=len(groups))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -12,7 +12,7 @@ from pipeline.evaluation.hota import Hota, hota
 from pipeline.evaluation.identity import Identity, identity
 from pipeline.evaluation.mot_files import MotTable, check_tracks
 from pipeline.evaluation.preprocess import Benchmark, preprocess
-from pipeline.evaluation.sequence import Sequence, cut, pair_up
+from pipeline.evaluation.sequence import Groups, Sequence, pair_up, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +74,23 @@ def prepare(gt: MotTable, result: MotTable, rules: Rules) -> Sequence:
     return pair_up(*kept)
 
 
-def score(sequence: Sequence, rules: Rules, starts: Collection[int] = ()) -> list[Scores]:
-    """What each part of a sequence adds to the whole sequence's scores; their sum is these.
+def score(sequence: Sequence, rules: Rules, groups: Groups | None = None) -> list[Scores]:
+    """What each group of boxes adds to the scores of a sequence; their sum is these.
 
-    Identities are matched over the whole sequence, not anew in each part.
+    Identities are matched once, over the whole sequence.
 
     Args:
         sequence: prepared under the same rules.
         rules: for the overlap that makes a match.
-        starts: the frames at which a new part begins, ascending; one part where there are none.
+        groups: of its boxes; all in one if not given.
     """
-    parts = cut(sequence, starts)
-    return [
-        Scores(*part)
-        for part in zip(
-            hota(sequence, parts),
-            clear(sequence, parts, rules.iou),
-            identity(sequence, parts, rules.iou),
-            strict=True,
-        )
-    ]
+    groups = whole(sequence) if groups is None else groups
+    counted = (
+        hota(sequence, groups),
+        clear(sequence, groups, rules.iou),
+        identity(sequence, groups, rules.iou),
+    )
+    return [Scores(*group) for group in zip(*counted, strict=True)]
 
 
 def combine(scores: Iterable[Scores]) -> Scores:

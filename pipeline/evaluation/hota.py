@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.overlap import EPSILON, best_matches
-from pipeline.evaluation.sequence import Matches, Parts, Sequence
+from pipeline.evaluation.sequence import Groups, Matches, Sequence
 
 ALPHAS: NDArray[np.float64] = np.arange(0.05, 0.99, 0.05)
 """(19,) localisation thresholds: 0.05, 0.10 … 0.95."""
@@ -71,20 +71,20 @@ class Hota:
         }
 
 
-def hota(sequence: Sequence, parts: Parts) -> list[Hota]:
-    """Counts of each part; the association of a match is that of the whole sequence."""
-    matches = _match(sequence)
+def hota(sequence: Sequence, groups: Groups) -> list[Hota]:
+    """Counts of each group; the association of a match is that of the whole sequence."""
+    matches = match(sequence)
     reached = matches.iou >= ALPHAS[:, None] - EPSILON
-    sums = np.array([_sums(sequence, parts, matches.take(mask)) for mask in reached])
+    sums = np.array([_sums(sequence, groups, matches.take(mask)) for mask in reached])
     return [
         Hota(tp, gt_total - tp, result_total - tp, ass_a, ass_re, ass_pr, iou)
         for gt_total, result_total, (tp, ass_a, ass_re, ass_pr, iou) in zip(
-            parts.gt_total, parts.result_total, sums.transpose(2, 1, 0), strict=True
+            groups.gt_total, groups.result_total, sums.transpose(2, 1, 0), strict=True
         )
     ]
 
 
-def _match(sequence: Sequence) -> Matches:
+def match(sequence: Sequence) -> Matches:
     """Matches every frame.
 
     Pairs of identities that go together over the whole sequence are preferred: the paper's
@@ -105,8 +105,8 @@ def _alignment(sequence: Sequence) -> NDArray[np.float64]:
     return together / (sequence.gt_boxes[:, None] + sequence.result_boxes - together)
 
 
-def _sums(sequence: Sequence, parts: Parts, matches: Matches) -> NDArray[np.float64]:
-    """(5, P) in each part: matches, and their association score, recall, precision and overlap."""
+def _sums(sequence: Sequence, groups: Groups, matches: Matches) -> NDArray[np.float64]:
+    """(5, P) in each group: matches, and their association score, recall, precision and overlap."""
     _, pair, count = np.unique(
         matches.gt * len(sequence.result_boxes) + matches.result,
         return_inverse=True,
@@ -121,5 +121,5 @@ def _sums(sequence: Sequence, parts: Parts, matches: Matches) -> NDArray[np.floa
         together / result_boxes,
         matches.iou,
     )
-    part = parts.of_step[matches.step]
-    return np.array([np.bincount(part, value, minlength=len(parts)) for value in values])
+    group = groups.of_object[matches.gt]
+    return np.array([np.bincount(group, value, minlength=len(groups)) for value in values])

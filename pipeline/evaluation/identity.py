@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.evaluation.overlap import best_matches
-from pipeline.evaluation.sequence import Parts, Sequence
+from pipeline.evaluation.sequence import Groups, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Identity:
         return self.idtp / max(1, self.idtp + self.idfn)
 
 
-def identity(sequence: Sequence, parts: Parts, threshold: float = 0.5) -> list[Identity]:
-    """Counts of each part, under one mapping; a box matches from an overlap of `threshold` on.
+def identity(sequence: Sequence, groups: Groups, threshold: float = 0.5) -> list[Identity]:
+    """Counts of each group, under one mapping; a box matches from an overlap of `threshold` on.
 
     The paper's mapping minimises misses plus false positives of a square problem with a dummy
     partner for every identity. A pair (i, j) saves twice its common boxes there, so the mapping
@@ -57,10 +57,7 @@ def identity(sequence: Sequence, parts: Parts, threshold: float = 0.5) -> list[I
     common = np.zeros((len(sequence.gt_boxes), len(sequence.result_boxes)))
     for step in sequence.steps:
         common[np.ix_(step.gt, step.result)] += step.iou >= threshold
-    mapped = np.zeros(common.shape, np.bool_)
-    mapped[best_matches(common)] = True
-    idtp = np.zeros(len(parts), np.int64)
-    for part, step in zip(parts.of_step, sequence.steps, strict=True):
-        idtp[part] += (mapped[np.ix_(step.gt, step.result)] & (step.iou >= threshold)).sum()
-    counts = (idtp, parts.gt_total - idtp, parts.result_total - idtp)
-    return [Identity(*map(int, part)) for part in zip(*counts, strict=True)]
+    rows, columns = best_matches(common)
+    idtp = np.bincount(groups.of_object[rows], common[rows, columns], minlength=len(groups))
+    counts = (idtp, groups.gt_total - idtp, groups.result_total - idtp)
+    return [Identity(*map(int, group)) for group in zip(*counts, strict=True)]

@@ -1,8 +1,7 @@
-"""Scores as a table for people, as JSON for machines, and held against limits."""
+"""Scores as a table for people, as plain objects for machines, and held against limits."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from pipeline.errors import DataError
 COMBINED = "combined"
 """Name of the row over all sequences."""
 
-_SHOWN = ("HOTA", "DetA", "AssA", "MOTA", "MOTP", "IDF1", "IDSW", "Frag", "FP", "FN")
+SHOWN = ("HOTA", "DetA", "AssA", "MOTA", "MOTP", "IDF1", "IDSW", "Frag", "FP", "FN")
+"""The scores of a tracker that fit in a table, by their usual names."""
 
 Summaries = Mapping[str, Mapping[str, float]]
 """Score by name of each sequence; ratios in percent, counts as they are."""
@@ -24,7 +24,7 @@ Summaries = Mapping[str, Mapping[str, float]]
 def as_table(summaries: Summaries, title: str = "") -> Table:
     """The usual scores, a row a sequence; ratios in percent."""
     columns = next(iter(summaries.values()), {})
-    shown = [name for name in _SHOWN if name in columns] or list(columns)
+    shown = [name for name in SHOWN if name in columns] or list(columns)
     table = Table(title=title or None, box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False)
     table.add_column("sequence", overflow="fold")
     for name in shown:
@@ -32,20 +32,20 @@ def as_table(summaries: Summaries, title: str = "") -> Table:
     for sequence, scores in summaries.items():
         if sequence == COMBINED:
             table.add_section()
-        table.add_row(sequence, *(_text(scores[name]) for name in shown))
+        table.add_row(sequence, *(as_text(scores[name]) for name in shown))
     return table
 
 
-def as_json(summaries: Summaries) -> str:
-    """All scores, one object a sequence; a score that is not defined is null."""
-    plain = {
+def as_plain(summaries: Summaries) -> dict[str, dict[str, float | None]]:
+    """All scores, one object a sequence; a score that is not defined is None."""
+    return {
         sequence: {name: None if math.isnan(value) else value for name, value in scores.items()}
         for sequence, scores in summaries.items()
     }
-    return json.dumps(plain, indent=2)
 
 
-def _text(value: float) -> str:
+def as_text(value: float) -> str:
+    """A ratio with one digit, a count as it is."""
     if math.isnan(value):
         return "–"
     return str(value) if isinstance(value, int) else f"{value:.1f}"

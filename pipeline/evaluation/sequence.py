@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pipeline.evaluation.mot_files import MotTable
 from pipeline.evaluation.overlap import iou_xywh, shared_frames
@@ -105,18 +105,18 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parts:
-    """A sequence as P stretches of time, one after the other; together they are all of it.
+class Groups:
+    """The boxes of a sequence in P groups; what is counted of each adds up to the sequence's.
+
+    A match counts in the group of its object.
 
     Attributes:
-        of_step: (S,) int64, the part of each step.
-        of_identity: (I,) int64, the part in which each ground-truth identity is first seen.
-        gt_total: (P,) int64, boxes of the ground truth in each part.
+        of_object: (I,) int64, the group of each ground-truth identity.
+        gt_total: (P,) int64, boxes of the ground truth in each group.
         result_total: (P,) int64, boxes of the result.
     """
 
-    of_step: NDArray[np.int64]
-    of_identity: NDArray[np.int64]
+    of_object: NDArray[np.int64]
     gt_total: NDArray[np.int64]
     result_total: NDArray[np.int64]
 
@@ -124,19 +124,30 @@ class Parts:
         return len(self.gt_total)
 
 
-def cut(sequence: Sequence, starts: Collection[int] = ()) -> Parts:
-    """The sequence as parts, of which all but the first begin at the frames `starts`, ascending."""
+def whole(sequence: Sequence) -> Groups:
+    """All in one group."""
+    everything = np.zeros(len(sequence.gt_ids), np.int64)
+    return Groups(everything, np.array([len(sequence.gt)]), np.array([len(sequence.result)]))
+
+
+def by_object(sequence: Sequence, matches: Matches, starts: Collection[int]) -> Groups:
+    """A group for each object, then one for each stretch of time with the boxes on no object.
+
+    Args:
+        sequence: to be grouped.
+        matches: which boxes of the result are on which object.
+        starts: the frames at which another stretch begins, ascending.
+    """
     begins = np.array(list(starts), np.int64)
 
-    def part_of(frames: ArrayLike) -> NDArray[np.int64]:
-        return np.searchsorted(begins, np.asarray(frames, np.int64), side="right")
+    def in_each_stretch(frames: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.bincount(np.searchsorted(begins, frames, "right"), minlength=len(begins) + 1)
 
-    order = np.argsort(sequence.gt.frames, kind="stable")
-    _, first = np.unique(sequence.gt.ids[order], return_index=True)
-    count = len(begins) + 1
-    return Parts(
-        part_of([step.frame for step in sequence.steps]),
-        part_of(sequence.gt.frames[order][first]),
-        np.bincount(part_of(sequence.gt.frames), minlength=count),
-        np.bincount(part_of(sequence.result.frames), minlength=count),
+    frames = np.array([step.frame for step in sequence.steps], np.int64)
+    objects = len(sequence.gt_ids)
+    nowhere = in_each_stretch(sequence.result.frames) - in_each_stretch(frames[matches.step])
+    return Groups(
+        np.arange(objects),
+        np.concatenate([sequence.gt_boxes, np.zeros_like(nowhere)]),
+        np.concatenate([np.bincount(matches.gt, minlength=objects), nowhere]),
     )

@@ -118,12 +118,12 @@ class Annotator:
         tags = []
         for track, box, score, label, predicted in rows:
             color = track_color(track)
-            _draw_box(canvas, box, color, pen, dashed=bool(predicted))
+            draw_box(canvas, box, color, pen, dashed=bool(predicted))
             name = self._labels[label] if label < len(self._labels) else str(label)
             tags.append((f"{track} {name} {score:.2f}", box, color))
         taken: list[Rect] = []
         for text, box, color in tags:  # over all boxes, so that each can be read
-            _tag(canvas, text, box, color, pen, taken)
+            draw_tag(canvas, text, box, color, pen, taken)
         self._draw_overlay(canvas, message, pen)
         return canvas
 
@@ -168,7 +168,8 @@ class Annotator:
             _banner(canvas, text, _BANNERS[message.status], pen)
 
 
-def _draw_box(canvas: Image, box: Sequence[float], color: Color, pen: Pen, *, dashed: bool) -> None:
+def draw_box(canvas: Image, box: Sequence[float], color: Color, pen: Pen, *, dashed: bool) -> None:
+    """The outline of a box (x1, y1, x2, y2) in pixels; dashed, its corners only."""
     x1, y1, x2, y2 = (round(v * (1 << _SHIFT)) for v in box)
     if not dashed:
         cv2.rectangle(canvas, (x1, y1), (x2, y2), color, pen.line, cv2.LINE_AA, _SHIFT)
@@ -180,7 +181,7 @@ def _draw_box(canvas: Image, box: Sequence[float], color: Color, pen: Pen, *, da
             cv2.line(canvas, (x, y), (x, y + dy), color, pen.line, cv2.LINE_AA, _SHIFT)
 
 
-def _tag(
+def draw_tag(
     canvas: Image, text: str, box: Sequence[float], color: Color, pen: Pen, taken: list[Rect]
 ) -> None:
     """A text on its colour at a box, where no other tag is, if there is such a place."""

@@ -6,7 +6,7 @@ width they are given; labels of axes are the page's. Colours are classes of ``st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -27,7 +27,8 @@ class Block:
         start: where it begins.
         length: how wide it is.
         height: 0 … 1.
-        kind: class of its colour: ``first`` or ``second``.
+        kind: class of its colour: ``first``, ``second``, ``third``, ``wrong``, ``ink``, or
+            ``hue-0`` to ``hue-11`` where many are to be told apart.
         title: what it is.
     """
 
@@ -90,9 +91,32 @@ def line(values: Sequence[float], title: str, limit: float | None = None) -> Mar
     return _svg("plot", len(values), title, parts)
 
 
-def skyline(blocks: Sequence[Block], title: str) -> Markup:
-    """Rectangles side by side, on a common ground: what is done when, and how much of it."""
-    end = max((block.start + block.length for block in blocks), default=1.0)
+def curves(lines: Mapping[str, Sequence[float]], title: str) -> Markup:
+    """Lines over the same places, on a scale from 0 at the foot to 1 at the top.
+
+    Args:
+        lines: values by class of colour: ``first``, ``second`` or ``third``; all equally many.
+        title: what they are.
+    """
+    places = max(len(values) for values in lines.values()) - 1
+    path = Markup('<path class="{}" d="M{}"/>')
+    parts = [path.format("grid line", f"0 {level}H{places}") for level in (25, 50, 75)]
+    for kind, values in lines.items():
+        points = (f"{place} {_HEIGHT * (1 - value):.1f}" for place, value in enumerate(values))
+        parts.append(path.format(f"{kind} line", "L".join(points)))
+    return _svg("curves", places, title, parts)
+
+
+def skyline(blocks: Sequence[Block], title: str, end: float | None = None) -> Markup:
+    """Rectangles side by side, on a common ground: what is done when, and how much of it.
+
+    Args:
+        blocks: drawn in this order.
+        title: what they are.
+        end: of the ground, for several with the same scale; else where the last block ends.
+    """
+    if end is None:
+        end = max((block.start + block.length for block in blocks), default=1.0)
     scale = 1000 / end
     rect = Markup(
         '<rect class="{} fill" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}">'

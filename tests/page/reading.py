@@ -6,7 +6,7 @@ from collections import defaultdict
 from html.parser import HTMLParser
 
 #: Elements without an end.
-_VOID = ("meta", "rect", "path", "br")
+_VOID = ("meta", "rect", "path", "br", "img")
 #: Attributes by which a page would fetch something.
 _REFERENCES = ("src", "srcset", "data", "action", "poster", "background")
 
@@ -41,6 +41,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         given = dict(attrs)
+        if tag == "img" and str(given.get("src")).startswith("data:image/"):
+            del given["src"]  # the picture itself
         assert not [name for name in given if name.startswith("on") or name in _REFERENCES]
         if "href" in given:
             assert given["href"].startswith("#"), f"{given['href']} is outside"

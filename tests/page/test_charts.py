@@ -86,12 +86,28 @@ def test_a_skyline_is_as_wide_as_its_blocks() -> None:
     drawn(charts.skyline([], "none"))
 
 
+def test_skylines_of_one_scale() -> None:
+    _, rect = drawn(charts.skyline([charts.Block(10, 5, 0.5, "hue-3", "a")], "one", end=20))
+    assert (float(rect.get("x")), float(rect.get("width"))) == (500, 250)
+    assert rect.get("class") == "hue-3 fill"
+
+
+def test_curves_are_as_high_as_their_values() -> None:
+    root = drawn(charts.curves({"second": [1.0, 0.5, 0.0], "third": [0.25] * 3}, "two"))
+    *grid, second, third = root[1:]
+    assert [line.get("class") for line in grid] == ["grid line"] * 3
+    assert root.get("viewBox") == "0 0 2 100"
+    assert (second.get("class"), second.get("d")) == ("second line", "M0 0.0L1 50.0L2 100.0")
+    assert third.get("d") == "M0 75.0L1 75.0L2 75.0"
+
+
 def test_titles_are_text_whatever_they_hold() -> None:
     for chart in (
         charts.histogram_pair([1], [1], NASTY),
         charts.bar(0, NASTY),
         charts.line([1, 2], NASTY),
         charts.skyline([], NASTY),
+        charts.curves({"second": [0, 1]}, NASTY),
     ):
         assert "<script" not in chart
         assert drawn(chart)[0].text == NASTY
