@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import fill
+from typing import Any
 
 import yaml
 
 from pipeline.evaluation.evaluate import Scores, combine
 from pipeline.evaluation.report import COMBINED
+from pipeline.tracking import presets
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tuning.search import Tuned
 from pipeline.tuning.search_space import Point
@@ -36,10 +38,16 @@ def account(tuned: Tuned, start: Point, names: Sequence[str], metric: str) -> st
 
 
 def preset_text(spec: TrackSpec, comment: str) -> str:
-    """A tracker as the text of a preset's file, the comment above it."""
+    """A tracker as the text of a preset's file: the preset it builds on, and what is different."""
+    preset = spec.preset
+    if preset not in presets.NAMES:
+        preset = presets.read(preset).get("preset", presets.DEFAULT)
+    original = TrackSpec(preset=preset).model_dump(mode="json")
+    keys = {"preset": preset} | _changed(
+        original, spec.model_dump(mode="json") | {"preset": preset}
+    )
     head = "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines())
-    keys = spec.model_dump(mode="json", exclude={"preset"}, exclude_unset=True)
-    return head + yaml.safe_dump(keys, sort_keys=False, default_flow_style=None, width=_WIDTH)
+    return head + yaml.safe_dump(keys, sort_keys=False)
 
 
 def gain(tuned: Tuned, metric: str) -> float | None:
@@ -47,6 +55,15 @@ def gain(tuned: Tuned, metric: str) -> float | None:
     if not tuned.unseen:
         return None
     return _value(tuned.unseen, metric) - _value(tuned.before, metric)
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """What is different in `new`; of mappings only their different keys."""
+    return {
+        key: _changed(old[key], value) if isinstance(value, dict) and key in old else value
+        for key, value in new.items()
+        if key not in old or value != old[key]
+    }
 
 
 def _verdict(tuned: Tuned, metric: str) -> str:

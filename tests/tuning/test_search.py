@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.config.tracker import track_spec
 from pipeline.errors import ConfigError
 from pipeline.evaluation.evaluate import Rules
 from pipeline.evaluation.mot_files import MotTable, table_from_rows
 from pipeline.tracking.presets import NAMES
 from pipeline.tracking.spec import TrackSpec
-from pipeline.tuning.account import account, gain
+from pipeline.tuning.account import account, gain, preset_text
 from pipeline.tuning.search import Tuned, tune
 from pipeline.tuning.search_space import Point, moved, ranges_of, value_of
 from pipeline.tuning.trials import Base, Course, scorer
@@ -108,6 +111,26 @@ def test_every_candidate_is_a_tracker(preset: str, seed: int, data: st.DataObjec
         assert {key: value_of(found, key) for key in ranges} == point
         assert all(spread.low <= point[k] <= spread.high or point[k] == value_of(spec, k)
                    for k, spread in ranges.items())  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes"),
+    [
+        ("bytetrack", ["rounds.low.at_least=0.4", "screening.classes=[1, 2]"]),
+        ("ocsort", ["association=[observed]", "min_hits=2"]),
+        ("mine.yaml", ["new_score=0.4"]),
+    ],
+)
+def test_a_preset_is_read_as_it_was_written(
+    preset: str, changes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("preset: sort\nmax_lost_s: 0.5\n")
+    spec = Base(preset, tuple(changes)).at({"high_score": 0.7})
+    Path("tuned.yaml").write_text(preset_text(spec, "made by\na test"))
+    again = track_spec("tuned.yaml")
+    assert again == spec.model_copy(update={"preset": "tuned.yaml"})
+    assert Path("tuned.yaml").read_text().startswith("# made by\n# a test\npreset: ")
 
 
 def test_keys_that_are_not_tuned() -> None:
