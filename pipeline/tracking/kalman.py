@@ -13,7 +13,7 @@ With x = (p, v) and the symmetric covariance P = (P00, P01, P11) of one componen
 
 Over -dt `predict` takes back what it did over dt, for nothing but time went into it, and `warp` may
 come between, for it treats r and q as it treats P. So no old state is kept for a track that may be
-found again.
+found again. (Only an area that was stopped at zero, see `Form.shrinks`, stays what it became.)
 """
 
 from __future__ import annotations

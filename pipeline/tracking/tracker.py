@@ -145,9 +145,8 @@ class Tracker:
     def resume(self, pts_ns: int, away_s: float) -> None:
         """After `restore`, goes on along another time line, whose next frame is at `pts_ns`.
 
-        Nobody looked for the tracks meanwhile. Ages count the whole time away, but the motion, and
-        how long a track may be lost, at most half of `max_lost_s`: so the prediction does not run
-        away from objects that stand, and there is time left to find each again.
+        Nobody looked for the tracks meanwhile. They move on for `max_lost_s` at most, as no lost
+        track does for longer, and all have half of that to be found again. Ages count all the time.
 
         Args:
             pts_ns: of the next frame.
@@ -155,12 +154,14 @@ class Tracker:
         """
         if self._pts_ns is None:
             return
+        most_ns = round(self._spec.max_lost_s * 1e9)
         away_ns = max(round(away_s * 1e9), 1)
-        counted_ns = max(min(away_ns, round(self._spec.max_lost_s * 0.5e9)), 1)
+        moved_ns = max(min(away_ns, most_ns), 1)
         records = self._known.book.records
         records["born_ns"] += pts_ns - away_ns - self._pts_ns
-        records["seen_ns"] += pts_ns - counted_ns - self._pts_ns
-        self._pts_ns = pts_ns - counted_ns
+        seen_ns = records["seen_ns"] + (pts_ns - moved_ns - self._pts_ns)
+        records["seen_ns"] = np.maximum(seen_ns, pts_ns - most_ns // 2)
+        self._pts_ns = pts_ns - moved_ns
 
     def _predict(self, pts_ns: int, camera_motion: CameraMotion | None) -> None:
         """Moves all tracks to `pts_ns` and removes those unseen for too long."""

@@ -115,9 +115,9 @@ def test_a_moving_object_is_expected_further_on(keeping: Keeping, runs: Runs) ->
     with runs.run(keeping) as keeper:
         for k in range(31):
             before = runs.see(keeper, objects(1, first_x=6.0 * k))
-    runs.clock.advance(0.5)
+    runs.clock.advance(1.5)
     with runs.run(keeping) as keeper:
-        after = runs.see(keeper, objects(1, first_x=6.0 * 36))
+        after = runs.see(keeper, objects(1, first_x=6.0 * 46))
     assert after.ids.tolist() == before.ids.tolist()
 
 
