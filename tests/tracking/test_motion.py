@@ -13,7 +13,7 @@ from scipy.stats import chi2
 
 from pipeline.tracking import kalman
 from pipeline.tracking.filterpy_motion import FilterpyMotion, process_noise, transition
-from pipeline.tracking.forms import FORMS, SMALLEST, XYWH_BOTSORT, Form
+from pipeline.tracking.forms import FORMS, SMALLEST, XYWH, XYWH_BOTSORT, Form
 from pipeline.tracking.kalman import Kalman
 from pipeline.tracking.motion import GATE_BOX, GATE_POSITION, Floats, Motion, Noise
 
@@ -259,24 +259,29 @@ def test_a_track_found_again_has_the_velocity_of_its_gap(form: Form, make: Make)
 def test_few_virtual_observations_are_as_good_as_one_a_frame(
     form: Form, missed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = []
-    for virtual in (kalman.VIRTUAL, missed):
+    def velocities(virtual: int) -> Floats:
+        """Of objects that turned round when they were lost, in their sizes per second."""
         monkeypatch.setattr(kalman, "VIRTUAL", virtual)
-        rng = np.random.default_rng(1)
-        motion = Kalman(form)
-        box, rows = boxes(rng, 200), np.arange(200)
+        rng, rows = np.random.default_rng(1), np.arange(200)
+        box = boxes(rng, 200)
         size = np.sqrt(np.prod(box[:, 2:] - box[:, :2], axis=1))[:, None]
         step = np.tile(rng.normal(0, 0.4 / 30, (200, 2)) * size, 2)
+        motion = Kalman(form)
         motion.initiate(box)
         for k in range(1, 16):
             motion.predict(1 / 30)
-            motion.update(rows, jittered(rng, box + k * step))
+            motion.update(rows, box + k * step)
         motion.predict(missed / 30)
-        gaps = np.full(200, missed / 30)
-        motion.reupdate(rows, jittered(rng, box + (15 + missed) * step), gaps)
-        results.append((motion.boxes_xyxy() / size, motion.velocities() / size))
-    for few, exact in zip(*results, strict=True):
-        assert np.sqrt(np.mean((few - exact) ** 2)) < 0.05
+        motion.reupdate(rows, box + (15 - missed) * step, np.full(200, missed / 30))
+        return motion.velocities() / size
+
+    def differ(virtual: int) -> float:
+        return float(np.sqrt(np.mean((velocities(virtual) - velocities(missed)) ** 2)))
+
+    assert differ(kalman.VIRTUAL) < (0.07 if form is XYWH else 0.005)
+    if missed >= 30:
+        mere_update = 1
+        assert differ(mere_update) > 3 * differ(kalman.VIRTUAL)
 
 
 def test_distances_of_true_pairs_are_chi_square_distributed() -> None:
