@@ -42,8 +42,8 @@ GATE_BOX = 9.487729036781154
 
 #: Virtual observations of `Motion.reupdate`, the real one among them. Of objects that turn round
 #: when they are lost, for 3 to 60 frames, velocities then differ from those with one a frame by
-#: less than 0.5 % of the size per second in the published forms, and 7 % in our own; those of a mere
-#: `update` by up to 26 %.
+#: less than 0.5 % of the size per second in the published forms, and 7 % in our own; those of a
+#: mere `update` by up to 26 %.
 VIRTUAL = 4
 
 
