@@ -26,6 +26,7 @@ ANY_CLASS = -1
 """Class of a row whose file does not say one."""
 
 _FEWEST_COLUMNS, _MOST_COLUMNS = 7, 10
+_FARTHEST = 1e9  # pixels; a box beyond is a mistake, and its area may overflow
 _LARGEST_ID = 2**53  # whole numbers beyond it are not exact in float64
 
 
@@ -244,6 +245,7 @@ def _check_values(values: NDArray[np.float64], source: str) -> None:
         "the frame is not a whole number from 1": _is_whole(values[:, 0]) & (values[:, 0] >= 1),
         "the id is not a whole number": _is_whole(values[:, 1]),
         "width or height is negative": (values[:, 4] >= 0) & (values[:, 5] >= 0),
+        "a coordinate is beyond 1e9 pixels": (abs(values[:, 2:6]) <= _FARTHEST).all(axis=1),
     }
     for complaint, good in rules.items():
         if not np.all(good):

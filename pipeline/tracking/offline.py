@@ -8,7 +8,7 @@ run.write("out.txt")
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from os import PathLike
@@ -149,25 +149,22 @@ def track_table(
     """
     if not 0 < fps <= 1e6:
         raise DataError(f"{seen.source}: expected frames per second above 0, found {fps:g}")
-    frames = _frames(seen, -np.inf if min_score is None else min_score)
     screening = spec.screening.numbered(()).in_pixels(picture)
     tracker = Tracker(spec.model_copy(update={"screening": screening}))
-    started = perf_counter()
-    found = [
-        tracker.update(detections, round(index * 1e9 / fps))
-        for index, detections in enumerate(frames)
-    ]
-    seconds = perf_counter() - started
     any_class = (seen.classes == ANY_CLASS).all()
-    rows = [
-        rows_of_frame(i, t.ids, t.boxes_xyxy, t.scores, ANY_CLASS if any_class else t.labels)
-        for i, t in enumerate(found)
-    ]
-    table = table_from_rows(np.concatenate([np.empty((0, 8)), *rows]), seen.source)
-    return TrackRun(table, fps, len(frames), sum(map(len, frames)), seconds)
+    rows, frames, detections, seconds = [np.empty((0, 8))], 0, 0, 0.0
+    for index, found in enumerate(_frames(seen, -np.inf if min_score is None else min_score)):
+        started = perf_counter()
+        t = tracker.update(found, round(index * 1e9 / fps))
+        seconds += perf_counter() - started
+        frames, detections = frames + 1, detections + len(found)
+        classes = ANY_CLASS if any_class else t.labels
+        rows.append(rows_of_frame(index, t.ids, t.boxes_xyxy, t.scores, classes))
+    table = table_from_rows(np.concatenate(rows), seen.source)
+    return TrackRun(table, fps, frames, detections, seconds)
 
 
-def _frames(seen: MotTable, min_score: float) -> list[Detections]:
+def _frames(seen: MotTable, min_score: float) -> Iterator[Detections]:
     """The detections of every frame from the first, those of one in the order of the table."""
     last = int(seen.frames.max(initial=0))
     if last > _MOST_FRAMES:
@@ -183,4 +180,5 @@ def _frames(seen: MotTable, min_score: float) -> list[Detections]:
     order = np.argsort(seen.frames, kind="stable")
     order = order[seen.scores[order] >= min_score]
     bounds = seen.frames[order].searchsorted(np.arange(1, last + 2))
-    return [detections.take(order[start:end]) for start, end in pairwise(bounds)]
+    for start, end in pairwise(bounds.tolist()):
+        yield detections.take(order[start:end])

@@ -67,6 +67,7 @@ def test_columns(tmp_path: Path) -> None:
         ("1,1.5,10,20,30,40,0.5,-1,-1,-1", "id is not a whole number"),
         ("1,1e300,10,20,30,40,0.5,-1,-1,-1", "id is not a whole number"),
         ("1,1,10,20,-30,40,0.5,-1,-1,-1", "width or height is negative"),
+        ("1,1,10,20,1e30,40,0.5,-1,-1,-1", "beyond 1e9 pixels"),
         ("\x00\x01", "expected 7 to 10 numbers"),
     ],
 )
