@@ -26,6 +26,7 @@ from pipeline.config.schema import (
 from pipeline.output.spec import AnnotateSpec, FileSpec, UdpSpec
 from pipeline.tracking.screening import ScreeningSpec
 from pipeline.tracking.spec import RoundSpec
+from pipeline.tracking.zones import Zone
 
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("cameras: one entry", CameraConfig),
@@ -40,6 +41,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("stages: track", TrackConfig),
     ("stages: track: rounds: one entry", RoundSpec),
     ("stages: track: screening", ScreeningSpec),
+    ("stages: track: screening: zones: one entry", Zone),
     ("stages: detect and embed: batch", BatchConfig),
     ("outputs: one entry", OutputConfig),
     ("outputs: udp", UdpSpec),
