@@ -19,7 +19,7 @@ from pipeline.cli.pages import write_page
 from pipeline.errors import DataError, SourceError
 from pipeline.evaluation import detection_ap
 from pipeline.evaluation.assessment import Assessment, Result, assess, read_result
-from pipeline.evaluation.bootstrap import Comparison, compare_sequences
+from pipeline.evaluation.bootstrap import FEWEST_UNITS, Comparison, compare_sequences
 from pipeline.evaluation.eval_page import eval_page
 from pipeline.evaluation.evaluate import Rules
 from pipeline.evaluation.mot_files import one_after_another
@@ -99,10 +99,15 @@ def command(
     scale = _within(gt_scale, "--gt-scale", float("inf"))
     pairs = find_pairs(paths)
     if detections:
-        if against or html:
-            raise DataError("--against and --html are about tracks; leave out --detections")
+        if against or html or pictures:
+            raise DataError(
+                "--against, --html and --pictures are about tracks; leave out --detections"
+            )
         summaries: Summaries = _detection_summaries(pairs, rules, scale)
-        typer.echo(_json(as_plain(summaries))) if json else console().print(as_table(summaries))
+        if json:
+            typer.echo(_json(as_plain(summaries)))
+        else:
+            console().print(as_table(summaries))
     else:
         _check_pictures(pictures, pairs, html)
         results = [read_result(" ".join(paths[1::2]), pairs, rules, scale)]
@@ -110,11 +115,11 @@ def command(
             others = [pair.against(against) for pair in pairs]
             results.append(read_result(against, others, rules, scale))
         comparison = _compare(pairs, results, rules)
+        _print(results, comparison, as_json=json)
         if html:
             told = [assess(*item, rules) for item in results[0].sequences.items()]
             found = _shots(pairs, told, pictures, max_pictures, scale) if pictures else {}
             write_page(html, eval_page(results, told, rules, found, comparison))
-        _print(results, comparison, as_json=json)
         summaries = results[0].summaries
     _hold(limits, list(summaries.values())[-1])
 
@@ -140,7 +145,8 @@ def _print(results: list[Result], comparison: Comparison | None, *, as_json: boo
             typer.echo(f"{letter}: {result.name}")
         console().print(as_table(result.summaries))
     if comparison is not None:
-        typer.echo(f"A − B, over {comparison.units} {comparison.unit}:")
+        few = "; too few for intervals" if comparison.units < FEWEST_UNITS else ""
+        typer.echo(f"A − B, over {comparison.units} {comparison.unit}{few}:")
         console().print(_differences(comparison))
 
 

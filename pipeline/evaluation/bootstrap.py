@@ -25,6 +25,7 @@ from pipeline.evaluation.clear import Clear
 from pipeline.evaluation.evaluate import Rules, Scores, combine, score
 from pipeline.evaluation.identity import Identity
 from pipeline.evaluation.mot_files import MotTable
+from pipeline.evaluation.overlap import EPSILON
 from pipeline.evaluation.report import SHOWN, as_text
 from pipeline.evaluation.sequence import Sequence, by_object
 from pipeline.page.numbers import NONE, decimal, share
@@ -156,7 +157,7 @@ def _by_object(sequence: Sequence, rules: Rules, starts: list[int]) -> list[Scor
     and not at the next then stays one unit's affair.
     """
     matches = hota.match(sequence)
-    on_object = matches.take(matches.iou >= hota.ALPHAS[0])
+    on_object = matches.take(matches.iou >= hota.ALPHAS[0] - EPSILON)
     return score(sequence, rules, by_object(sequence, on_object, starts))
 
 
