@@ -132,7 +132,7 @@ def _row(
     sums: dict[bool, list[Scores]] = defaultdict(list)
     known = []
     for packets, truth in clips:
-        moving = list(drive(CameraMotionStage(480, 200), packets))
+        moving = list(drive(CameraMotionStage(480, 100), packets))
         known += [packet.payload.camera_motion is not None for packet in moving[1:]]
         gt = table_from_rows(np.concatenate([truth[packet.frame.index] for packet in packets]))
         for with_motion, given in ((False, packets), (True, moving)):

@@ -93,7 +93,7 @@ def make(light_meter: Path, mean_color: Path) -> Callable[[str], tuple[Stage[Any
                     picture(100), tensors, PLACEMENT
                 )
             case "camera_motion":
-                return CameraMotionStage(480, 200), detected()
+                return CameraMotionStage(480, 100), detected()
             case "embed":
                 preprocessor = Preprocessor(crops.preprocess, 8, 16, np.dtype("float32"), "nchw")
                 return EmbedStage(bound(mean_color), preprocessor, 3), detected()
@@ -221,7 +221,7 @@ def street(column: int, width: int = 320) -> Detected:
 def test_each_camera_has_its_own_motion() -> None:
     columns = [("a", 10), ("b", 30), ("a", 16), ("b", 30), ("a", 12)]
     packets = [packet(street(x), i, camera) for i, (camera, x) in enumerate(columns)]
-    out = [o.payload.camera_motion for o in drive(CameraMotionStage(480, 200), packets)]
+    out = [o.payload.camera_motion for o in drive(CameraMotionStage(480, 100), packets)]
     assert [m and m.since_ns for m in out] == [None, None, 0, 40_000_000, 80_000_000]
     shifts = [m.matrix[:, 2] for m in out if m]
     assert np.allclose(shifts, [(-6, 0), (0, 0), (4, 0)], atol=0.1)
@@ -229,7 +229,7 @@ def test_each_camera_has_its_own_motion() -> None:
 
 def test_a_blind_frame_has_a_motion_too() -> None:
     packets = [packet(street(10)), packet(street(16), 1).marked(Status.BLIND, "gone")]
-    _, out = drive(CameraMotionStage(480, 200), packets)
+    _, out = drive(CameraMotionStage(480, 100), packets)
     assert out.payload.camera_motion.matrix[0, 2] == pytest.approx(-6, abs=0.1)
 
 
@@ -242,7 +242,7 @@ def test_after_a_change_nobody_knows_how_the_camera_moved(change: str) -> None:
         replace(p, frame=replace(p.frame, epoch=epoch))
         for p, epoch in zip(packets, epochs, strict=True)
     ]
-    out = [o.payload.camera_motion for o in drive(CameraMotionStage(480, 200), packets)]
+    out = [o.payload.camera_motion for o in drive(CameraMotionStage(480, 100), packets)]
     assert [m is None for m in out] == [True, False, True, False]
 
 
