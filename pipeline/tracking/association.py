@@ -15,13 +15,16 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tracking.assignment import assign
+from pipeline.tracking.assignment import assign, isolated
 from pipeline.tracking.cost import Indices, Pairs, Similarity, all_pairs, compared, grown
 from pipeline.tracking.gallery import Embeddings
 from pipeline.tracking.known import Found, Known, Mask
 from pipeline.tracking.motion import GATE_BOX, Floats
 from pipeline.tracking.spec import RoundSpec, TrackSpec
 from pipeline.tracking.track import TrackState
+
+#: What shows how the camera moved.
+_SURE = RoundSpec(tracks=("confirmed",), at_least=0.3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +58,20 @@ class Association:
         #: (M,) whether the detection has no track.
         self.free = np.ones(len(found.detections), np.bool_)
         self._untouched = True
+
+    def sure(self) -> tuple[Indices, Indices]:
+        """Confirmed tracks and sure detections that overlap each other well and nothing else, (K,).
+
+        A look ahead: nothing is matched by it.
+        """
+        candidates = self._by_boxes(_SURE)
+        good = self._by_score(_SURE, candidates.score)
+        good &= _taking_part(_SURE.tracks).take(candidates.state)
+        good &= candidates.pairs.similarity >= _SURE.at_least
+        pairs = candidates.pairs.where(good)
+        if len(pairs):
+            pairs = pairs.where(isolated(pairs))
+        return pairs.tracks, pairs.detections
 
     def run(self, round_: RoundSpec) -> None:
         """Matches tracks and detections of that round that are free."""

@@ -20,6 +20,9 @@ TENTATIVE, CONFIRMED, LOST = (
     int(state) for state in (TrackState.TENTATIVE, TrackState.CONFIRMED, TrackState.LOST)
 )
 
+#: No detection is surer than this, whatever its score.
+_LEAST_DOUBT = 1e-3
+
 RECORD = np.dtype(
     [
         ("id", np.int64),
@@ -31,6 +34,7 @@ RECORD = np.dtype(
         ("score", np.float32),  # of the last detection
         ("box_xyxy", np.float32, (4,)),  # of the last detection
         ("area_sum", np.float64),  # over all detections matched, pixels²
+        ("evidence", np.float64),  # of all detections matched, nats
         ("entered", np.bool_),  # was where the zones allow it, see `screening`
     ]
 )
@@ -77,6 +81,7 @@ class Book:
         records["score"][rows] = detections.scores
         records["box_xyxy"][rows] = boxes
         records["area_sum"][rows] += (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        records["evidence"][rows] -= np.log(np.maximum(1.0 - detections.scores, _LEAST_DOUBT))
         records["label"][rows] = self._vote(rows, detections.labels, detections.scores)
 
     def _vote(

@@ -137,8 +137,9 @@ def _published(
     )
 
 
-#: Centre, width, height. A detector that errs by a tenth of the size √(w h); objects that start at
-#: about their own size per second, and change that by about half of it within a second.
+#: Centre, width, height. A detector that errs by a tenth of the size √(w h), somewhat more in the
+#: extent; objects that start at about their own size per second, and change that by about half of
+#: it within a second, their extent more slowly.
 XYWH = Form(
     "xywh",
     of_size=_as_it_is,
@@ -146,10 +147,10 @@ XYWH = Form(
     scale2=_by_area,
     lengths=(1, 1),
     noise=Noise(
-        measurement=(0.01, 0.01, 0.01, 0.01),
-        position=(0.01, 0.01, 0.01, 0.01),
+        measurement=(0.01, 0.01, 0.02, 0.02),
+        position=(0.01, 0.01, 0.02, 0.02),
         velocity=(1.0, 1.0, 0.1, 0.1),
-        acceleration=(0.3, 0.3, 0.3, 0.3),
+        acceleration=(0.3, 0.3, 0.1, 0.1),
         walk=(0.0, 0.0, 0.0, 0.0),
     ),
 )

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_toeplitz
 
-from pipeline.evaluation.mot_files import MotTable, check_tracks
+from pipeline.evaluation.mot_files import MotTable, check_tracks, concatenated
 from pipeline.tracking.motion import Floats
 
 Method = Literal["linear", "gaussian"]
@@ -39,7 +39,11 @@ _LONGEST = 4096
 
 
 def interpolated(
-    table: MotTable, fps: float, max_gap_s: float, method: Method = "linear"
+    table: MotTable,
+    fps: float,
+    max_gap_s: float,
+    method: Method = "linear",
+    seen: NDArray[np.bool_] | None = None,
 ) -> MotTable:
     """The tracks with their gaps filled, sorted by frame and id.
 
@@ -49,11 +53,15 @@ def interpolated(
         max_gap_s: longest time between two boxes of a track that is bridged, seconds.
         method: `linear` leaves the boxes that are there, `gaussian` smooths them too, separately
             on either side of a gap that is too long.
+        seen: (N,) which rows a detection stands behind. The others are a tracker's predictions:
+            they give way where a gap is filled. By default all.
 
     Raises:
         DataError: a row has no identity, or one comes twice in a frame.
     """
-    table = check_tracks(table).take(np.lexsort((table.frames, table.ids)))
+    seen = np.ones(len(table), np.bool_) if seen is None else seen
+    predicted, table = check_tracks(table).take(~seen), table.take(seen)
+    table = table.take(np.lexsort((table.frames, table.ids)))
     steps = np.diff(table.frames, append=0)
     longest = max(1.0, max_gap_s * fps * (1 + 1e-9))  # as 0.3 s at 10 frames a second are three
     joined = (np.diff(table.ids, append=-1) == 0) & (steps <= longest)
@@ -66,7 +74,15 @@ def interpolated(
             for at in range(start, end, _LONGEST):
                 part = slice(at, min(at + _LONGEST, end))
                 filled.boxes_xywh[part] = _smoothed(filled.boxes_xywh[part], passed[part] == 0, fps)
-    return filled.take(np.lexsort((filled.ids, filled.frames)))
+    return _merged(filled, predicted)
+
+
+def _merged(table: MotTable, other: MotTable) -> MotTable:
+    """The rows of both, sorted; where both know a track in a frame, that of `table`."""
+    both = concatenated([table, other])
+    order = np.lexsort((both.ids, both.frames))  # stable: what is in `table` comes first
+    again = (np.diff(both.frames[order]) == 0) & (np.diff(both.ids[order]) == 0)
+    return both.take(np.delete(order, np.flatnonzero(again) + 1))
 
 
 def _between(table: MotTable, rows: NDArray[np.intp], passed: NDArray[np.intp]) -> MotTable:

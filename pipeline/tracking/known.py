@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.detection.detections import Detections
 from pipeline.tracking.book import LOST, Book
+from pipeline.tracking.common_motion import CommonMotion
 from pipeline.tracking.cost import Indices
+from pipeline.tracking.extrapolation import Region
 from pipeline.tracking.gallery import Embeddings, Gallery
 from pipeline.tracking.momentum import Path
 from pipeline.tracking.motion import Floats, Motion
@@ -41,6 +43,8 @@ class Known:
         motion: how they move.
         gallery: how they look.
         path: where they were seen; None where nothing asks for it.
+        common: how they all move at once.
+        region: where objects were seen so far.
         reupdates: whether motion is corrected backwards for tracks found again.
     """
 
@@ -48,10 +52,12 @@ class Known:
     motion: Motion
     gallery: Gallery
     path: Path | None
+    common: CommonMotion
+    region: Region
     reupdates: bool = False
 
-    def append(self, ids: NDArray[np.int64], state: int, found: Found, pts_ns: int) -> None:
-        """New tracks in that state, one for each of `found`, with rising ids."""
+    def append(self, ids: NDArray[np.int64], state: int, found: Found, pts_ns: int) -> Indices:
+        """New tracks in that state, one for each of `found`, with rising ids; gives their rows."""
         boxes_xyxy = found.detections.boxes_xyxy
         rows = self.book.append(ids, state, pts_ns)
         self.book.hit(rows, found.detections, pts_ns)
@@ -61,6 +67,7 @@ class Known:
             self.gallery.update(rows, found.embeddings)
         if self.path is not None:
             self.path.append(boxes_xyxy)
+        return rows
 
     def hit(self, rows: Indices, found: Found, pts_ns: int) -> None:
         """The tracks `rows` (K,), each at most once, were matched with `found` (K)."""
@@ -84,7 +91,7 @@ class Known:
 
     def keep(self, mask: Mask) -> None:
         """Forgets the tracks where `mask` (N,) is False."""
-        for part in self._parts().values():
+        for part in self._rows().values():
             part.keep(mask)
 
     def warp(self, matrix: Floats) -> None:
@@ -110,7 +117,11 @@ class Known:
                 {k.removeprefix(own): a.copy() for k, a in arrays.items() if k.startswith(own)}
             )
 
-    def _parts(self) -> dict[str, Book | Motion | Gallery | Path]:
+    def _rows(self) -> dict[str, Book | Motion | Gallery | Path]:
+        """What has a row for every track."""
         parts: dict[str, Book | Motion | Gallery | Path]
         parts = {"book": self.book, "motion": self.motion, "gallery": self.gallery}
         return parts if self.path is None else parts | {"path": self.path}
+
+    def _parts(self) -> dict[str, Book | Motion | Gallery | Path | CommonMotion | Region]:
+        return {**self._rows(), "common": self.common, "region": self.region}

@@ -46,7 +46,8 @@ class TrackRun:
     """What a tracker made of a sequence.
 
     Attributes:
-        table: the tracks, frames and pixels from 1.
+        table: the N rows of the tracks, frames and pixels from 1.
+        seen: (N,) whether a detection stands behind the row; else the tracker expected it there.
         fps: frames per second.
         frames: how many the tracker saw.
         detections: how many it saw.
@@ -54,6 +55,7 @@ class TrackRun:
     """
 
     table: MotTable
+    seen: NDArray[np.bool_]
     fps: float
     frames: int
     detections: int
@@ -71,7 +73,8 @@ class TrackRun:
 
     def interpolated(self, max_gap_s: float, method: Method = "linear") -> TrackRun:
         """The same with gaps filled, see `pipeline.tracking.interpolation`."""
-        return replace(self, table=interpolated(self.table, self.fps, max_gap_s, method))
+        table = interpolated(self.table, self.fps, max_gap_s, method, self.seen)
+        return replace(self, table=table, seen=np.ones(len(table), np.bool_))
 
     def write(self, path: str | PathLike[str]) -> None:
         """Writes the tracks as a MOTChallenge file. Raises `DataError`."""

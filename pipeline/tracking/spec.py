@@ -110,17 +110,35 @@ class TrackSpec(BaseModel):
     max_lost_s: Seconds = 2.0
     """A track that was not matched for longer than this is removed, seconds."""
 
+    lost_per_age: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    """Nor is it kept for longer than 0.2 s and this times its age when it was lost; 0: no rule."""
+
     tentative_lost_s: Seconds = 0.0
     """The same for a tentative track; with 0 the first miss removes it, seconds."""
 
-    min_hits: Annotated[int, Field(ge=1)] = 3
+    min_hits: Annotated[int, Field(ge=1)] = 5
     """Detections after which a track is confirmed and gets out; 1 confirms at once."""
+
+    evidence: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
+    """It is confirmed earlier when its scores say so: Σ -ln(1 - score), nats; 0: it is not."""
 
     screening: ScreeningSpec = ScreeningSpec()
     """Which of the confirmed tracks are given out."""
 
-    measured_share: Ratio = 0.5
-    """Of the box that goes out, how much is the detection's and not the filter's, 0..1."""
+    common_motion: bool = True
+    """Whether the shift that all objects share (a camera that moves) is read off their boxes."""
+
+    extrapolate_s: Seconds = 0.5
+    """An established track that was lost is given out as predicted for so long; 0: never."""
+
+    extrapolate_score: Ratio = 0.9
+    """Mean score (0..1) that such a track must have."""
+
+    measured_share: Ratio = 0.55
+    """Of the box that goes out, how much is the detection's and not the filter's, across, 0..1."""
+
+    measured_share_down: Ratio = 0.2
+    """The same of its top and bottom, which jitter more, 0..1."""
 
     gallery: Annotated[int, Field(ge=1, le=1000)] = 1
     """Embeddings kept of a track, of which the most alike counts; 1 keeps their average."""

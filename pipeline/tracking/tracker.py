@@ -28,7 +28,9 @@ from pipeline.errors import PacketError
 from pipeline.tracking.association import Association
 from pipeline.tracking.book import CONFIRMED, LOST, TENTATIVE, Book
 from pipeline.tracking.camera_motion import CameraMotion
+from pipeline.tracking.common_motion import CommonMotion
 from pipeline.tracking.cost import Indices, Similarity
+from pipeline.tracking.extrapolation import Region, extrapolated
 from pipeline.tracking.forms import FORMS, Form
 from pipeline.tracking.gallery import Embeddings, Gallery
 from pipeline.tracking.kalman import Kalman
@@ -42,6 +44,8 @@ from pipeline.tracking.track import Tracks
 #: A track is looked for at least once, however small `max_lost_s`, in a frame that comes within
 #: this time, seconds.
 _ONE_LOOK_S = 1.0
+#: However young it was, a track is kept for so long after it was lost, seconds.
+_GRACE_S = 0.2
 
 
 class Tracker:
@@ -64,9 +68,15 @@ class Tracker:
             motion=_motion(spec.motion, FORMS[spec.motion_model]),
             gallery=Gallery(spec.gallery_momentum, spec.gallery, self._similarity),
             path=Path() if any(round_.momentum for round_ in self._rounds) else None,
+            common=CommonMotion(),
+            region=Region(),
             reupdates=spec.reupdate,
         )
         self._pts_ns: int | None = None
+        #: Seconds from the last frame to this one.
+        self._dt = 0.0
+        #: Whether something else has said how the camera moved since.
+        self._camera_is_known = False
         self.next_id = 1
         self._first = True
 
@@ -91,7 +101,8 @@ class Tracker:
             camera_motion: how the camera moved since the last frame, if that is known.
 
         Returns:
-            The confirmed tracks that were matched in this frame and pass the screening.
+            The confirmed tracks that were matched in this frame, and lost ones that surely are
+            still there (`extrapolation`), with ``unseen_s`` > 0; all that pass the screening.
 
         Raises:
             PacketError: `pts_ns` is not later than the last frame's; no track was touched.
@@ -104,7 +115,8 @@ class Tracker:
         self._update(tracks, found.take(partners), pts_ns)
         self._miss(tracks, pts_ns)
         self._initiate(found, free, pts_ns)
-        return self._visible(pts_ns, self._known.book["seen_ns"] == pts_ns)
+        self._known.region.widen(detections.boxes_xyxy)
+        return self._visible(pts_ns, self._seen_or_extrapolated(pts_ns))
 
     def coast(self, pts_ns: int, camera_motion: CameraMotion | None = None) -> Tracks:
         """The tracks in a frame of which nothing is known: not detected, or the engine is blind.
@@ -128,7 +140,7 @@ class Tracker:
 
     def predicted(self) -> Tracks:
         """What `coast` gives, where `update` has moved the tracks on already, but then failed."""
-        return self._visible(self._pts_ns or 0, np.ones(len(self._known.book), np.bool_))
+        return self._visible(self._pts_ns or 0, self._known.book["state"] == CONFIRMED)
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """The whole state as plain arrays, for `restore`; they are not changed later on."""
@@ -173,8 +185,10 @@ class Tracker:
                 "time_went_back",
                 f"expected pts_ns above the last frame's {before_ns}, got {pts_ns}",
             )
-        known.motion.predict((pts_ns - before_ns) / 1e9)
-        if camera_motion is not None and camera_motion.since_ns == before_ns:
+        self._dt = (pts_ns - before_ns) / 1e9
+        known.motion.predict(self._dt)
+        self._camera_is_known = camera_motion is not None and camera_motion.since_ns == before_ns
+        if camera_motion is not None and self._camera_is_known:
             known.warp(camera_motion.matrix)
         self._pts_ns = pts_ns
         limit_ns = max(self._spec.max_lost_s, _ONE_LOOK_S) * 1e9
@@ -182,17 +196,42 @@ class Tracker:
 
     def _associate(self, found: Found) -> tuple[Indices, Indices, Mask]:
         """Tracks (K,), their detections (K,), and which detections have none (M,)."""
-        association = Association(self._spec, self._known, found, self._similarity)
+        association = self._association(found)
+        if self._follow_camera(association, found):
+            association = self._association(found)
         for round_ in self._rounds:
             association.run(round_)
         return *association.matches(), association.free
 
+    def _association(self, found: Found) -> Association:
+        """The matching of this frame, from where the tracks are expected now."""
+        return Association(self._spec, self._known, found, self._similarity)
+
+    def _follow_camera(self, association: Association, found: Found) -> bool:
+        """Moves all tracks by what the sure matches have in common; whether there was any."""
+        if not self._spec.common_motion or self._camera_is_known:
+            return False
+        tracks, detections = association.sure()
+        predicted = self._known.motion.boxes_xyxy().take(tracks, 0)
+        detected = found.detections.boxes_xyxy.take(detections, 0)
+        shift = self._known.common.shift(predicted, detected, self._dt)
+        if not shift.any():
+            return False
+        self._known.warp(np.column_stack((np.eye(2), shift)))
+        return True
+
     def _update(self, tracks: Indices, found: Found, pts_ns: int) -> None:
         """Tracks `tracks` (K,) were matched with `found` (K)."""
         self._known.hit(tracks, found, pts_ns)
-        book = self._known.book
+        self._confirm(tracks)
+
+    def _confirm(self, tracks: Indices) -> None:
+        """Confirms those of `tracks` (K,), all just detected, of which enough is known."""
+        book, spec = self._known.book, self._spec
         state = book["state"]
-        ready = (state != TENTATIVE) | (book["hits"] >= self._spec.min_hits)
+        ready = (state != TENTATIVE) | (book["hits"] >= spec.min_hits)
+        if spec.evidence:
+            ready |= book["evidence"] >= spec.evidence
         state[tracks[ready.take(tracks)]] = CONFIRMED
 
     def _miss(self, tracks: Indices, pts_ns: int) -> None:
@@ -204,8 +243,12 @@ class Tracker:
         missed[tracks] = False
         state = book["state"]
         state[missed & (state == CONFIRMED)] = LOST
-        patience_s = np.where(state == TENTATIVE, spec.tentative_lost_s, spec.max_lost_s)
-        self._keep(~missed | (pts_ns - book["seen_ns"] <= patience_s * 1e9))
+        patience_ns = np.full(len(book), spec.max_lost_s * 1e9)
+        if spec.lost_per_age:
+            lived_ns = book["seen_ns"] - book["born_ns"]
+            patience_ns = np.minimum(patience_ns, _GRACE_S * 1e9 + spec.lost_per_age * lived_ns)
+        patience_ns[state == TENTATIVE] = spec.tentative_lost_s * 1e9
+        self._keep(~missed | (pts_ns - book["seen_ns"] <= patience_ns))
 
     def _initiate(self, found: Found, free: Mask, pts_ns: int) -> None:
         """Starts a track from every free detection (mask (M,)) that is good enough."""
@@ -217,18 +260,29 @@ class Tracker:
             return
         ids = np.arange(self.next_id, self.next_id + new)
         self.next_id += new
-        self._known.append(ids, CONFIRMED if at_once else TENTATIVE, found.take(good), pts_ns)
+        rows = self._known.append(
+            ids, CONFIRMED if at_once else TENTATIVE, found.take(good), pts_ns
+        )
+        self._confirm(rows)
 
     def _keep(self, mask: Mask) -> None:
         """Removes the tracks where the mask (N,) is False."""
         if not mask.all():
             self._known.keep(mask)
 
+    def _seen_or_extrapolated(self, pts_ns: int) -> Mask:
+        """The tracks that are given out after an update: mask (N,)."""
+        known, book = self._known, self._known.book
+        mask: Mask = (book["seen_ns"] == pts_ns) & (book["state"] == CONFIRMED)
+        if self._spec.extrapolate_s:
+            boxes = known.motion.boxes_xyxy()
+            mask |= extrapolated(book, self._spec, boxes, known.region, pts_ns)
+        return mask
+
     def _visible(self, pts_ns: int, mask: Mask) -> Tracks:
-        """Confirmed tracks in the mask (N,) that pass the screening, as they go out."""
+        """Tracks in the mask (N,) that pass the screening, as they go out."""
         book = self._known.book
-        mask = mask & (book["state"] == CONFIRMED)
-        mask &= screened(book, self._spec.screening, pts_ns)
+        mask = mask & screened(book, self._spec.screening, pts_ns)
         rows = mask.nonzero()[0]
         records = book.records.take(rows)
         return Tracks(
@@ -252,7 +306,8 @@ class Tracker:
         boxes = self._known.motion.boxes_xyxy().take(rows, 0)
         seen = self._known.book["seen_ns"].take(rows) == pts_ns
         measured = self._known.book["box_xyxy"].take(rows, 0)
-        boxes += (self._spec.measured_share * seen)[:, None] * (measured - boxes)
+        across, down = self._spec.measured_share, self._spec.measured_share_down
+        boxes += seen[:, None] * ((across, down, across, down) * (measured - boxes))
         return boxes
 
 

@@ -1,0 +1,92 @@
+"""The motion that all objects of a camera share, seen in the boxes alone.
+
+A camera that shakes or turns moves every object by the same amount, which no filter of a single
+track can foresee. It shows in the innovations (detected minus predicted centre) of the tracks that
+were surely found again: if they agree with each other far better than they agree with zero, the
+picture has moved, and the tracks that were not found, or found in the wrong place, move with it.
+
+The estimate u is a weighted mean, one step of Huber's from the median, with weights of 1/size² as
+the noise is proportional to the size (P. J. Huber, Robust estimation of a location parameter,
+1964). With v the variance of that mean, u²/v is about 1 where nothing is shared. Two factors keep a
+still camera still: u is shrunk as by James and Stein (Estimation with quadratic loss, 1961), by
+1 - v/u², and by how far the average of u²/v over the last seconds is above what chance gives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.tracking.motion import Floats
+
+#: Fewer tracks say nothing about the camera.
+_FEWEST = 3
+#: Memory of whether this camera moves, seconds.
+_MEMORY_S = 3.0
+#: Average of u²/v up to which the camera counts as still; people who walk together reach it.
+_STILL = 2.0
+#: What one frame adds to that average at most: one wrong match is no evidence.
+_LARGEST = 20.0
+
+
+class CommonMotion:
+    """The shared shift of one camera's objects from frame to frame."""
+
+    def __init__(self) -> None:
+        #: Average of u²/v along x and y.
+        self._evidence: Floats = np.zeros(2)
+
+    def shift(self, predicted_xyxy: NDArray[Any], detected_xyxy: NDArray[Any], dt: float) -> Floats:
+        """How far all objects are from where they were predicted, beyond what each errs alone.
+
+        Args:
+            predicted_xyxy: (K, 4) boxes of the tracks that were surely found again, pixels.
+            detected_xyxy: (K, 4) their detections.
+            dt: seconds since the last frame.
+
+        Returns:
+            (2,) pixels along x and y; zero where too few tracks or too little agreement.
+        """
+        if len(predicted_xyxy) < _FEWEST:
+            return np.zeros(2)
+        moved = 0.5 * (detected_xyxy - predicted_xyxy)
+        extent = predicted_xyxy[:, 2:] - predicted_xyxy[:, :2]
+        mean, variance = _robust_mean((moved[:, :2] + moved[:, 2:]).T, extent[:, 0] * extent[:, 1])
+        excess = mean * mean / variance
+        gained = 1 - math.exp(-dt / _MEMORY_S)
+        self._evidence += gained * (np.minimum(excess, _LARGEST) - self._evidence)
+        moving = np.maximum(1 - _STILL / np.maximum(self._evidence, _STILL), 0)
+        shift: Floats = moving * np.maximum(1 - 1 / np.maximum(excess, 1), 0) * mean
+        return shift
+
+    def saved(self) -> dict[str, NDArray[Any]]:
+        """What `restore` takes."""
+        return {"evidence": self._evidence}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Goes on from what was `saved`."""
+        self._evidence = arrays["evidence"]
+
+
+def _robust_mean(innovations: Floats, size2: Floats) -> tuple[Floats, Floats]:
+    """Mean (2,) of innovations (2, K) of objects of size² (K,), and its variance (2,)."""
+    deviation = np.abs(innovations - _median(innovations)) / np.sqrt(size2)
+    typical = np.maximum(_median(deviation), 1e-6)
+    weights = 1 / (size2 * np.maximum(1, deviation / (2 * typical)))
+    total = weights.sum(axis=1, keepdims=True)
+    mean = (weights * innovations).sum(axis=1, keepdims=True) / total
+    spread = (weights * (innovations - mean) ** 2).sum(axis=1, keepdims=True) / total
+    variance = spread / (innovations.shape[1] - 1) + 1e-9
+    return mean[:, 0], variance[:, 0]
+
+
+def _median(values: Floats) -> Floats:
+    """Of each row, (2, K) → (2, 1)."""
+    # Not `np.median`: on a few values its checks take ten times as long as the sorting.
+    middle = values.shape[1] - 1
+    ordered = np.sort(values, axis=1)
+    return 0.5 * (ordered[:, middle // 2, None] + ordered[:, -(-middle // 2), None])
