@@ -16,9 +16,7 @@ from pipeline.tracking.cost import Indices
 from pipeline.tracking.track import TrackState
 
 # Plain integers: numpy compares an enum's member an order of magnitude slower.
-TENTATIVE, CONFIRMED, LOST = (
-    int(state) for state in (TrackState.TENTATIVE, TrackState.CONFIRMED, TrackState.LOST)
-)
+TENTATIVE, CONFIRMED, LOST, REMOVED = map(int, TrackState)
 
 #: No detection is surer than this, whatever its score.
 _LEAST_DOUBT = 1e-3

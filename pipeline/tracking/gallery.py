@@ -38,6 +38,11 @@ class Gallery:
         #: (N,) embeddings seen so far.
         self._seen: Indices = np.zeros(0, np.intp)
 
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which tracks were seen: mask (N,)."""
+        return self._seen > 0
+
     def append(self, count: int) -> None:
         """Adds `count` tracks, not seen yet."""
         self._resize(len(self.embeddings) + count, self.embeddings.shape[2])
@@ -79,7 +84,7 @@ class Gallery:
         NaN where the track was not seen or the embedding is zero.
         """
         alike = np.full(len(pairs), np.nan)
-        looked = (self._seen > 0).take(pairs.tracks)
+        looked = self.known.take(pairs.tracks)
         looked &= embeddings.any(axis=1).take(pairs.detections)
         if looked.any():
             known = self.embeddings[pairs.tracks[looked]]

@@ -9,7 +9,7 @@ length and one noise for all; here λ is `_SCALE_S`, the noise is estimated from
 process is about the straight line that fits best.
 
 A gap is filled if the time between the boxes around it is at most `max_gap_s`; a track is never
-prolonged beyond its first or last box. Rows that were added have the score `ADDED`.
+prolonged beyond its first or last box. Rows that were added have the score `UNSEEN`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.tracking.motion import Floats
 Method = Literal["linear", "gaussian"]
 
 #: Score of a row that no detection stands behind; no detection has it.
-ADDED = -1.0
+UNSEEN = -1.0
 
 #: λ of the Gaussian process, seconds.
 _SCALE_S = 0.4
@@ -39,28 +39,24 @@ _LONGEST = 4096
 
 
 def interpolated(
-    table: MotTable,
-    fps: float,
-    max_gap_s: float,
-    method: Method = "linear",
-    seen: NDArray[np.bool_] | None = None,
+    table: MotTable, fps: float, max_gap_s: float, method: Method = "linear"
 ) -> MotTable:
     """The tracks with their gaps filled, sorted by frame and id.
 
     Args:
-        table: of a finished run.
+        table: of a finished run; rows of the score `UNSEEN`, where there are others, are
+            predictions of the tracker, and give way where a gap is filled.
         fps: frames per second, above 0.
         max_gap_s: longest time between two boxes of a track that is bridged, seconds.
         method: `linear` leaves the boxes that are there, `gaussian` smooths them too, separately
             on either side of a gap that is too long.
-        seen: (N,) which rows a detection stands behind. The others are a tracker's predictions:
-            they give way where a gap is filled. By default all.
 
     Raises:
         DataError: a row has no identity, or one comes twice in a frame.
     """
-    seen = np.ones(len(table), np.bool_) if seen is None else seen
-    predicted, table = check_tracks(table).take(~seen), table.take(seen)
+    seen = check_tracks(table).scores != UNSEEN
+    seen |= not seen.any()  # then the file does not say
+    predicted, table = table.take(~seen), table.take(seen)
     table = table.take(np.lexsort((table.frames, table.ids)))
     steps = np.diff(table.frames, append=0)
     longest = max(1.0, max_gap_s * fps * (1 + 1e-9))  # as 0.3 s at 10 frames a second are three
@@ -95,7 +91,7 @@ def _between(table: MotTable, rows: NDArray[np.intp], passed: NDArray[np.intp]) 
         table.frames[rows] + passed,
         table.ids[rows],
         boxes,
-        np.where(passed > 0, ADDED, table.scores[rows]),
+        np.where(passed > 0, UNSEEN, table.scores[rows]),
         table.classes[rows],
         table.source,
     )

@@ -30,7 +30,7 @@ from pipeline.evaluation.mot_files import (
     table_from_rows,
     write_mot,
 )
-from pipeline.tracking.interpolation import Method, interpolated
+from pipeline.tracking.interpolation import UNSEEN, Method, interpolated
 from pipeline.tracking.scores import to_scores
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.tracker import Tracker
@@ -46,8 +46,8 @@ class TrackRun:
     """What a tracker made of a sequence.
 
     Attributes:
-        table: the N rows of the tracks, frames and pixels from 1.
-        seen: (N,) whether a detection stands behind the row; else the tracker expected it there.
+        table: the tracks, frames and pixels from 1; of the score `UNSEEN` where the tracker gives a
+            track out that it only expects there.
         fps: frames per second.
         frames: how many the tracker saw.
         detections: how many it saw.
@@ -55,7 +55,6 @@ class TrackRun:
     """
 
     table: MotTable
-    seen: NDArray[np.bool_]
     fps: float
     frames: int
     detections: int
@@ -73,8 +72,7 @@ class TrackRun:
 
     def interpolated(self, max_gap_s: float, method: Method = "linear") -> TrackRun:
         """The same with gaps filled, see `pipeline.tracking.interpolation`."""
-        table = interpolated(self.table, self.fps, max_gap_s, method, self.seen)
-        return replace(self, table=table, seen=np.ones(len(table), np.bool_))
+        return replace(self, table=interpolated(self.table, self.fps, max_gap_s, method))
 
     def write(self, path: str | PathLike[str]) -> None:
         """Writes the tracks as a MOTChallenge file. Raises `DataError`."""
@@ -161,8 +159,9 @@ def track_table(
         t = tracker.update(found, round(index * 1e9 / fps))
         seconds += perf_counter() - started
         frames, detections = frames + 1, detections + len(found)
+        scores = np.where(t.unseen_s > 0, UNSEEN, t.scores)
         classes = ANY_CLASS if any_class else t.labels
-        rows.append(rows_of_frame(index, t.ids, t.boxes_xyxy, t.scores, classes))
+        rows.append(rows_of_frame(index, t.ids, t.boxes_xyxy, scores, classes))
     table = table_from_rows(np.concatenate(rows), seen.source)
     return TrackRun(table, fps, frames, detections, seconds)
 

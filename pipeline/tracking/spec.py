@@ -23,9 +23,10 @@ class RoundSpec(BaseModel):
 
     # Not strict: a list is what YAML has for a tuple.
     tracks: Annotated[
-        tuple[Literal["tentative", "confirmed", "lost"], ...], Field(strict=False, min_length=1)
+        tuple[Literal["tentative", "confirmed", "lost", "removed"], ...],
+        Field(strict=False, min_length=1),
     ] = ("confirmed", "lost")
-    """Which tracks take part, by their state."""
+    """Which tracks take part, by their state; removed ones are there while they are remembered."""
 
     detections: Literal["high", "low", "any"] = "high"
     """Which detections: from `high_score` on, below it, or all; none below `low_score`."""
@@ -112,6 +113,9 @@ class TrackSpec(BaseModel):
 
     lost_per_age: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """Nor is it kept for longer than 0.2 s and this times its age when it was lost; 0: no rule."""
+
+    remember_s: Seconds = 60.0
+    """The looks of a removed track are kept for so long, if a round takes removed ones, seconds."""
 
     tentative_lost_s: Seconds = 0.0
     """The same for a tentative track; with 0 the first miss removes it, seconds."""

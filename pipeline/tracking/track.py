@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 
 class TrackState(IntEnum):
-    """A track's life: tentative until it was hit often enough, lost while nothing matches it."""
+    """A track's life: tentative until it was hit often enough, lost while nothing matches it.
+
+    A removed track is gone; for some time it may be remembered by its looks.
+    """
 
     TENTATIVE = 0
     CONFIRMED = 1

@@ -4,12 +4,13 @@ SORT's loop (Bewley et al., ICIP 2016); what the rounds of the association compa
 order, is the configuration's choice (`TrackSpec`), and the trackers of the literature are such
 choices (`presets`).
 
-A track's life. An unmatched detection of at least `new_score` starts a *tentative* track. Hit
-`min_hits` times it is *confirmed* and given out; a miss before that removes it (later than
+A track's life. An unmatched detection of at least `new_score` starts a *tentative* track. When
+enough is known of it, it is *confirmed* and given out; a miss before that removes it (later than
 `tentative_lost_s`). In the first frame of a session there is nothing to be confused with, so tracks
 that start there are confirmed at once. A confirmed track that is not matched in a frame is *lost*:
-it is predicted on, not given out, and becomes confirmed again when matched, else it is *removed*
-when `max_lost_s` have passed since its last detection.
+it is predicted on, given out for a moment (`extrapolation`), and becomes confirmed again when
+matched, else it is *removed* when its time is over (`lifecycle`). Its looks may be remembered, and
+bring it back.
 
 Time is the presentation time of the frames: nothing counts frames but `min_hits`, which counts
 detections. A frame that is missing only makes the next step longer.
@@ -25,8 +26,9 @@ from numpy.typing import NDArray
 
 from pipeline.detection.detections import Detections
 from pipeline.errors import PacketError
+from pipeline.tracking import lifecycle
 from pipeline.tracking.association import Association
-from pipeline.tracking.book import CONFIRMED, LOST, TENTATIVE, Book
+from pipeline.tracking.book import CONFIRMED, LOST, REMOVED, TENTATIVE, Book
 from pipeline.tracking.camera_motion import CameraMotion
 from pipeline.tracking.common_motion import CommonMotion
 from pipeline.tracking.cost import Indices, Similarity
@@ -44,8 +46,6 @@ from pipeline.tracking.track import Tracks
 #: A track is looked for at least once, however small `max_lost_s`, in a frame that comes within
 #: this time, seconds.
 _ONE_LOOK_S = 1.0
-#: However young it was, a track is kept for so long after it was lost, seconds.
-_GRACE_S = 0.2
 
 
 class Tracker:
@@ -72,6 +72,7 @@ class Tracker:
             region=Region(),
             reupdates=spec.reupdate,
         )
+        self._remembers = any("removed" in round_.tracks for round_ in self._rounds)
         self._pts_ns: int | None = None
         #: Seconds from the last frame to this one.
         self._dt = 0.0
@@ -191,8 +192,8 @@ class Tracker:
         if camera_motion is not None and self._camera_is_known:
             known.warp(camera_motion.matrix)
         self._pts_ns = pts_ns
-        limit_ns = max(self._spec.max_lost_s, _ONE_LOOK_S) * 1e9
-        self._keep(pts_ns - known.book["seen_ns"] <= limit_ns)
+        book, limit_ns = known.book, max(self._spec.max_lost_s, _ONE_LOOK_S) * 1e9
+        self._remove((pts_ns - book["seen_ns"] > limit_ns) & (book["state"] != REMOVED))
 
     def _associate(self, found: Found) -> tuple[Indices, Indices, Mask]:
         """Tracks (K,), their detections (K,), and which detections have none (M,)."""
@@ -227,28 +228,20 @@ class Tracker:
 
     def _confirm(self, tracks: Indices) -> None:
         """Confirms those of `tracks` (K,), all just detected, of which enough is known."""
-        book, spec = self._known.book, self._spec
-        state = book["state"]
-        ready = (state != TENTATIVE) | (book["hits"] >= spec.min_hits)
-        if spec.evidence:
-            ready |= book["evidence"] >= spec.evidence
-        state[tracks[ready.take(tracks)]] = CONFIRMED
+        ready = lifecycle.confirmed(self._known.book, self._spec)
+        self._known.book["state"][tracks[ready.take(tracks)]] = CONFIRMED
 
     def _miss(self, tracks: Indices, pts_ns: int) -> None:
         """All tracks but `tracks` (K,) were looked for and not found."""
-        book, spec = self._known.book, self._spec
+        book = self._known.book
         if len(tracks) == len(book):
             return
         missed = np.ones(len(book), np.bool_)
         missed[tracks] = False
         state = book["state"]
         state[missed & (state == CONFIRMED)] = LOST
-        patience_ns = np.full(len(book), spec.max_lost_s * 1e9)
-        if spec.lost_per_age:
-            lived_ns = book["seen_ns"] - book["born_ns"]
-            patience_ns = np.minimum(patience_ns, _GRACE_S * 1e9 + spec.lost_per_age * lived_ns)
-        patience_ns[state == TENTATIVE] = spec.tentative_lost_s * 1e9
-        self._keep(~missed | (pts_ns - book["seen_ns"] <= patience_ns))
+        patience_ns = lifecycle.patience_ns(book, self._spec)
+        self._remove(missed & (pts_ns - book["seen_ns"] > patience_ns))
 
     def _initiate(self, found: Found, free: Mask, pts_ns: int) -> None:
         """Starts a track from every free detection (mask (M,)) that is good enough."""
@@ -265,10 +258,15 @@ class Tracker:
         )
         self._confirm(rows)
 
-    def _keep(self, mask: Mask) -> None:
-        """Removes the tracks where the mask (N,) is False."""
-        if not mask.all():
-            self._known.keep(mask)
+    def _remove(self, late: Mask) -> None:
+        """Removes the tracks in the mask (N,); some of them may be remembered."""
+        if not late.any():
+            return
+        if self._remembers:
+            remembered = late & lifecycle.memorable(self._known.book, self._known.gallery)
+            self._known.book["state"][remembered] = REMOVED
+            late = late & ~remembered
+        self._known.keep(~late)
 
     def _seen_or_extrapolated(self, pts_ns: int) -> Mask:
         """The tracks that are given out after an update: mask (N,)."""

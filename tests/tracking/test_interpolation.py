@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError
 from pipeline.evaluation.mot_files import MotTable, table_from_rows
-from pipeline.tracking.interpolation import ADDED, Method, interpolated
+from pipeline.tracking.interpolation import UNSEEN, Method, interpolated
 
 FPS = 10.0
 METHODS: list[Method] = ["linear", "gaussian"]
@@ -49,7 +49,7 @@ def test_what_is_added(
             for before, after in zip(sorted(frames), sorted(frames)[1:], strict=False)
             for between in range(before, after if after - before <= max_gap_s * FPS else before + 1)
         } | {max(frames): True}
-        assert dict(zip(rows.frames.tolist(), rows.scores != ADDED, strict=True)) == expected
+        assert dict(zip(rows.frames.tolist(), rows.scores != UNSEEN, strict=True)) == expected
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -76,10 +76,27 @@ def test_linear_twice_is_linear_once(tracks: dict[int, list[int]], max_gap_s: fl
     np.testing.assert_array_equal(twice.scores, once.scores)
 
 
+def test_predictions_give_way_where_a_gap_is_filled() -> None:
+    table = _table({1: [1, 2, 3, 6, 7, 20, 21]}, 3)
+    predicted = np.isin(table.frames, [3, 21])  # the tracker went on for a frame, wrongly
+    table.scores[predicted] = UNSEEN
+    table.boxes_xywh[predicted] += 50
+    filled = interpolated(table, FPS, 0.5)
+    assert filled.frames.tolist() == [1, 2, 3, 4, 5, 6, 7, 20, 21]
+    np.testing.assert_allclose(np.diff(filled.boxes_xywh[:7], 2, axis=0), 0, atol=1e-9)
+    np.testing.assert_array_equal(filled.boxes_xywh[8], table.boxes_xywh[table.frames == 21][0])
+
+
+def test_a_file_that_gives_no_scores() -> None:
+    table = _table({1: [1, 2, 5]}, 3)
+    table.scores[:] = UNSEEN
+    assert interpolated(table, FPS, 0.5).frames.tolist() == [1, 2, 3, 4, 5]
+
+
 def test_linear_leaves_what_was_there() -> None:
     table = _table({1: [1, 2, 5, 9], 2: [3, 4, 8]}, 3, 5.0)
     filled = interpolated(table, FPS, 1.0)
-    was_there = filled.take(filled.scores != ADDED)
+    was_there = filled.take(filled.scores != UNSEEN)
     order = np.lexsort((table.ids, table.frames))
     np.testing.assert_array_equal(was_there.boxes_xywh, table.boxes_xywh[order])
     assert (filled.classes == 1).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -287,13 +288,14 @@ def test_few_virtual_observations_are_as_good_as_one_a_frame(
 def test_distances_of_true_pairs_are_chi_square_distributed() -> None:
     assert chi2.ppf(0.95, 2) == pytest.approx(GATE_POSITION, rel=1e-12)
     assert chi2.ppf(0.95, 4) == pytest.approx(GATE_BOX, rel=1e-12)
-    rng, motion = np.random.default_rng(0), Kalman()
+    # Little noise: it grows with the size, which noise changes.
+    noise = replace(XYWH.noise, measurement=(1e-4,) * 4, position=(1e-4,) * 4)
+    rng, motion = np.random.default_rng(0), Kalman(noise=noise)
     count = 4000
     truth = np.tile([100.0, 100, 200, 200], (count, 1))
 
     def detected() -> Floats:
-        # The default noise: centre and extent err by a tenth of the size, which is 100 here.
-        centre, extent = rng.normal(0, 10, (2, count, 2))
+        centre, extent = rng.normal(0, 1, (2, count, 2))
         return truth + np.concatenate((centre - extent / 2, centre + extent / 2), axis=1)
 
     motion.initiate(detected())

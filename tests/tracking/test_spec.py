@@ -12,10 +12,10 @@ from pipeline.tracking.spec import TrackSpec
 
 
 def test_the_section_of_the_documentation() -> None:
-    spec = TrackSpec.model_validate(
-        {"motion": "kalman", "association": ["high", "low", "reid"], "max_lost_s": 2.0}
-    )
-    assert spec == TrackSpec()
+    written = {"motion": "kalman", "association": ["high", "low", "reid"], "max_lost_s": 2.0}
+    spec = TrackSpec.model_validate(written | {"min_hits": 3})
+    assert spec == TrackSpec(association=("high", "low", "reid"), min_hits=3)
+    assert spec.rounds == TrackSpec().rounds
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -289,8 +290,8 @@ def looks(*kinds: int) -> np.ndarray:
 
 def test_reid_gives_a_lost_track_its_identity_back() -> None:
     tracker = Tracker(TrackSpec(max_lost_s=10))
-    for t in range(3):
-        tracker.update(found(at(0), at(200)), t * SECOND // 10, looks(0, 1))
+    for t in range(30):
+        tracker.update(found(at(0), at(200)), (t - 27) * SECOND // 10, looks(0, 1))
     tracker.update(found(), SECOND, np.empty((0, 4), np.float32))
     back = tracker.update(found(at(900), at(700), at(500)), 2 * SECOND, looks(1, 0, 2))
     assert back.ids.tolist() == [1, 2]
@@ -311,6 +312,36 @@ def test_no_reid(why: str, spec: TrackSpec, label: int) -> None:
     tracker.update(found(), SECOND // 10, np.empty((0, 4), np.float32))
     alike = np.array([[0.8, 0.6, 0, 0]], np.float32)
     assert not len(tracker.update(found(at(600), label=label), SECOND, alike)), why
+
+
+@pytest.mark.parametrize(
+    ("why", "seconds", "keys", "ids"),
+    [
+        ("remembered", 30, {}, [1]),
+        ("for too long", 61, {}, []),
+        ("not asked for", 30, {"association": ["high", "low", "reid"]}, []),
+        ("another's looks", 30, {"rounds": {"recall": {"at_least": 1.0}}}, []),
+    ],
+)
+def test_looks_are_remembered(why: str, seconds: int, keys: dict[str, Any], ids: list[int]) -> None:
+    tracker = Tracker(TrackSpec(**keys))
+    for k in range(10):
+        tracker.update(found(at(20.0 * k)), k * SECOND // 10, looks(0))
+    for k in range(1, seconds):
+        assert not len(tracker.update(found(), (1 + k) * SECOND, looks()))
+    alike = np.array([[0.95, 0.31, 0, 0]], np.float32)
+    assert tracker.update(found(at(500)), (1 + seconds) * SECOND, alike).ids.tolist() == ids, why
+
+
+def test_a_remembered_track_is_not_met_by_its_box() -> None:
+    tracker = Tracker()
+    for k in range(10):
+        tracker.update(found(at(0)), k * SECOND // 10, looks(0))
+    for k in range(10, 50):
+        tracker.update(found(), k * SECOND // 10, looks())
+    assert len(tracker) == 1
+    tracker.update(found(at(0)), 5 * SECOND, looks(1))
+    assert len(tracker) == 2
 
 
 def test_embeddings_may_start_late() -> None:
