@@ -13,7 +13,7 @@ the file and the line, because a silently skipped line is a wrong score.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,21 +120,23 @@ def one_after_another(
 ) -> tuple[MotTable, MotTable]:
     """Ground truths and results of several sequences as if they were one, in this order of time."""
     ends = [max([0, *gt.frames, *result.frames]) for gt, result in sequences]
-    starts = np.cumsum([0, *ends[:-1]])
-    return (
-        _concatenate([gt for gt, _ in sequences], starts),
-        _concatenate([result for _, result in sequences], starts),
-    )
+    starts = np.cumsum([0, *ends[:-1]]).tolist()
+    later = [
+        tuple(replace(table, frames=table.frames + start) for table in pair)
+        for pair, start in zip(sequences, starts, strict=True)
+    ]
+    return concatenated([gt for gt, _ in later]), concatenated([result for _, result in later])
 
 
-def _concatenate(tables: Sequence[MotTable], starts: NDArray[np.int64]) -> MotTable:
+def concatenated(tables: Sequence[MotTable]) -> MotTable:
+    """The rows of all tables, in this order."""
     return MotTable(
-        np.concatenate([t.frames + start for t, start in zip(tables, starts, strict=True)]),
+        np.concatenate([t.frames for t in tables]),
         np.concatenate([t.ids for t in tables]),
         np.concatenate([t.boxes_xywh for t in tables]),
         np.concatenate([t.scores for t in tables]),
         np.concatenate([t.classes for t in tables]),
-        " and ".join(t.source for t in tables),
+        " and ".join(dict.fromkeys(t.source for t in tables)),
     )
 
 
