@@ -19,7 +19,7 @@ from pipeline.evaluation.preprocess import Benchmark
 from pipeline.tuning.account import account, preset_text
 from pipeline.tuning.search import tune
 from pipeline.tuning.search_space import ranges_of, value_of
-from pipeline.tuning.trials import Base, Course, scorer
+from pipeline.tuning.trials import Base, Course, honest_gain, scorer
 
 
 class Metric(StrEnum):
@@ -74,8 +74,9 @@ def command(
     spec = base.at({})
     ranges = ranges_of(spec, [key.strip() for key in keys.split(",") if key.strip()])
     start = {key: value_of(spec, key) for key in ranges}
+    rules = Rules(benchmark)
     courses = [_course(pair, fps) for pair in find_pairs(paths)]
-    with scorer(courses, base, Rules(benchmark), processes or _cores()) as score:
+    with scorer(courses, base, rules, processes or _cores()) as score:
         tuned = tune(
             start,
             ranges,
@@ -86,7 +87,8 @@ def command(
             seed=seed,
             on_round=lambda done, of: print(f"round {done} of {of}", file=sys.stderr),
         )
-    text = account(tuned, start, [course.name for course in courses], metric)
+    gain = honest_gain(tuned, start, courses, base, rules, metric)
+    text = account(tuned, start, [course.name for course in courses], metric, gain)
     made = f"Made by `sightline tune` of {preset}: {budget} candidates a search, seed {seed}.\n"
     changed = {key: value for key, value in tuned.point.items() if value != start[key]}
     _write(output, preset_text(base.at(changed), made + text))

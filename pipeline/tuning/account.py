@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.evaluation.bootstrap import Difference
 from pipeline.evaluation.evaluate import Scores, combine
 from pipeline.evaluation.report import COMBINED
 from pipeline.tracking import presets
@@ -18,7 +19,9 @@ from pipeline.tuning.search_space import Point
 _WIDTH = 98
 
 
-def account(tuned: Tuned, start: Point, names: Sequence[str], metric: str) -> str:
+def account(
+    tuned: Tuned, start: Point, names: Sequence[str], metric: str, gain: Difference | None
+) -> str:
     """What was changed, what each sequence scores, and what that is worth.
 
     Args:
@@ -26,13 +29,14 @@ def account(tuned: Tuned, start: Point, names: Sequence[str], metric: str) -> st
         start: the point where it began.
         names: of the sequences.
         metric: that was to be high.
+        gain: on sequences that were not looked at; None of one sequence.
     """
     changes = [f"{k} {start[k]} → {v}" for k, v in tuned.point.items() if v != start[k]]
     changed = f"Changed: {', '.join(changes)}." if changes else "Nothing scored higher."
     parts = [
         fill(changed, _WIDTH),
         _table(tuned, names, metric),
-        fill(_verdict(tuned, metric), _WIDTH),
+        fill(_verdict(gain, metric), _WIDTH),
     ]
     return "\n".join(parts) + "\n"
 
@@ -50,13 +54,6 @@ def preset_text(spec: TrackSpec, comment: str) -> str:
     return head + yaml.safe_dump(keys, sort_keys=False)
 
 
-def gain(tuned: Tuned, metric: str) -> float | None:
-    """What the metric gains on sequences that were not looked at; None of one sequence."""
-    if not tuned.unseen:
-        return None
-    return _value(tuned.unseen, metric) - _value(tuned.before, metric)
-
-
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """What is different in `new`; of mappings only their different keys."""
     return {
@@ -66,19 +63,20 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _verdict(tuned: Tuned, metric: str) -> str:
-    gained = gain(tuned, metric)
-    if gained is None:
+def _verdict(gain: Difference | None, metric: str) -> str:
+    if gain is None:
         return (
             "This is one sequence, and the parameters were chosen on it: nothing is known about "
             "others, so no gain is claimed. Give two sequences or more."
         )
-    if gained <= 0:
-        return (
-            f"On sequences that the parameters were not chosen on, {metric} changes by "
-            f"{gained:+.2f}: do not expect a gain, keep the preset."
-        )
-    return f"On sequences that the parameters were not chosen on, {metric} gains {gained:.2f}."
+    on_unseen = f"On sequences that the parameters were not chosen on, {metric}"
+    if gain.difference <= 0:
+        return f"{on_unseen} changes by {gain.difference:+.2f}: keep the preset."
+    if gain.low is None or gain.high is None:
+        return f"{on_unseen} gains {gain.difference:.2f}, on too few objects to tell from chance."
+    interval = f"95 % interval {gain.low:.2f} … {gain.high:.2f}"
+    chance = "" if gain.low > 0 else ", which may be chance"
+    return f"{on_unseen} gains {gain.difference:.2f}{chance} ({interval})."
 
 
 def _table(tuned: Tuned, names: Sequence[str], metric: str) -> str:

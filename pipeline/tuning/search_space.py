@@ -45,24 +45,30 @@ class Range:
         return int(found) if self.step == 1 else found
 
 
-_SHARE = Range(0.05, 0.95)
+_SHARE = Range(0.0, 1.0)
+_GATE = Range(0.05, 0.95)
 
 #: Inside the limits that `TrackSpec` and `RoundSpec` set, and where a tracker still makes sense.
-#: Keys of rounds are those of each round by boxes; where a round's value is 0, which switches
-#: something off, it stays so.
+#: Keys of rounds are those of each round by boxes. A key that is 0, though its range begins above,
+#: is left alone: it switches something off.
 RANGES: Mapping[str, Range] = {
-    "high_score": _SHARE,
-    "low_score": _SHARE,
-    "new_score": _SHARE,
+    "high_score": Range(0.0, 0.95),
+    "low_score": Range(0.0, 0.95),
+    "new_score": Range(0.0, 0.95),
     "max_lost_s": Range(0.2, 10.0, 0.1, by_ratio=True),
+    "lost_per_age": Range(0.1, 5.0, by_ratio=True),
     "tentative_lost_s": Range(0.0, 1.0, 0.05),
-    "min_hits": Range(1, 6, 1),
-    "measured_share": Range(0.0, 1.0),
+    "min_hits": Range(1, 8, 1),
+    "evidence": Range(1.0, 15.0, 0.1),
+    "extrapolate_s": Range(0.05, 2.0, 0.05),
+    "extrapolate_score": _SHARE,
+    "measured_share": _SHARE,
+    "measured_share_down": _SHARE,
     "screening.min_score": Range(0.0, 0.9),
-    "rounds.*.at_least": _SHARE,
-    "rounds.*.newcomers": _SHARE,
-    "rounds.*.grow": _SHARE,
-    "rounds.*.momentum": _SHARE,
+    "rounds.*.at_least": _GATE,
+    "rounds.*.newcomers": _GATE,
+    "rounds.*.grow": _GATE,
+    "rounds.*.momentum": _GATE,
 }
 
 
@@ -81,16 +87,16 @@ def ranges_of(spec: TrackSpec, keys: Sequence[str] = ()) -> dict[str, Range]:
         key.replace("*", name): found
         for key, found in RANGES.items()
         for name in (rounds if "*" in key else [""])
-        if "*" not in key or value_of(spec, key.replace("*", name)) > 0
+        if found.low <= 0 or value_of(spec, key.replace("*", name)) > 0
     }
     for key in keys:
         if key not in known:
             raise ConfigError(f"--keys: {key} is not tuned; {suggest(key, known)}")
     chosen = {key: known[key] for key in keys or known}
     if "low_score" not in chosen and "high_score" in chosen:
-        chosen["high_score"] = replace(_SHARE, low=max(_SHARE.low, spec.low_score))
+        chosen["high_score"] = replace(chosen["high_score"], low=spec.low_score)
     if "high_score" not in chosen and "low_score" in chosen:
-        chosen["low_score"] = replace(_SHARE, high=min(_SHARE.high, spec.high_score))
+        chosen["low_score"] = replace(chosen["low_score"], high=spec.high_score)
     return chosen
 
 

@@ -10,11 +10,13 @@ from functools import partial
 from multiprocessing import get_context
 
 from pipeline.config.tracker import track_spec
-from pipeline.evaluation.evaluate import Rules, Scores, evaluate
+from pipeline.evaluation.bootstrap import Difference, compare_sequences
+from pipeline.evaluation.evaluate import Rules, Scores, prepare, score
 from pipeline.evaluation.mot_files import MotTable
+from pipeline.evaluation.sequence import Sequence as Compared
 from pipeline.tracking.offline import track_table
 from pipeline.tracking.spec import TrackSpec
-from pipeline.tuning.search import Scorer, Trial
+from pipeline.tuning.search import Scorer, Trial, Tuned
 from pipeline.tuning.search_space import Point
 
 
@@ -36,10 +38,10 @@ class Course:
     fps: float
     picture: tuple[int, int] | None = None
 
-    def scores(self, spec: TrackSpec, rules: Rules) -> Scores:
-        """Those of this tracker."""
+    def tracked(self, spec: TrackSpec, rules: Rules) -> Compared:
+        """The result of a tracker beside the ground truth."""
         run = track_table(self.seen, self.fps, spec, picture=self.picture)
-        return evaluate(self.gt, run.table, rules)
+        return prepare(self.gt, run.table, rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,23 @@ def scorer(
         yield lambda trials: pool.map(run, *_columns(courses, trials))
 
 
+def honest_gain(
+    tuned: Tuned, start: Point, courses: Sequence[Course], base: Base, rules: Rules, metric: str
+) -> Difference | None:
+    """What the metric gains where it was not looked at: on each sequence by what is best on others.
+
+    Returns:
+        With an interval, as of two results that are compared; None of one sequence.
+    """
+    if not tuned.on_others:
+        return None
+    pairs = (
+        (course.tracked(base.at(point), rules), course.tracked(base.at(start), rules), course.fps)
+        for course, point in zip(courses, tuned.on_others, strict=True)
+    )
+    return compare_sequences(pairs, rules).differences[metric]
+
+
 def _columns(
     courses: Sequence[Course], trials: Sequence[Trial]
 ) -> tuple[list[Course], list[Point]]:
@@ -80,4 +99,4 @@ def _columns(
 
 
 def _score(base: Base, rules: Rules, course: Course, point: Point) -> Scores:
-    return course.scores(base.at(point), rules)
+    return score(course.tracked(base.at(point), rules), rules)[0]
