@@ -15,6 +15,7 @@ from benchmarks.results import page, table
 NAMES = ("graph", "overhead", "engine", "sharing", "ingest", "output", "trackers", "memory")
 HERE = Path(__file__).resolve().parent
 ASSETS = Path(os.environ.get("SIGHTLINE_ASSETS", HERE.parent / "../shared/assets"))
+PEERS = Path(folder).resolve() if (folder := os.environ.get("SIGHTLINE_PEERS")) else None
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def main() -> None:
     tables: dict[str, tuple[str, list[Row]]] = {}
     with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder, Usage() as usage:
         assets = ASSETS.resolve() if ASSETS.is_dir() else None
-        options = Options(arguments.quick, Path(folder), len(allowed), assets)
+        options = Options(arguments.quick, Path(folder), len(allowed), assets, arguments.peers)
         for name in arguments.names:
             started_s = time.monotonic()
             module = import_module(f"benchmarks.{name}")
@@ -47,6 +48,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="short runs: two minutes in all")
     parser.add_argument("--cores", type=int, default=2, help="processors to use (2)")
+    parser.add_argument(
+        "--peers", type=Path, default=PEERS, help="where `python -m benchmarks.peers` installed"
+    )
     parser.add_argument(
         "-o", "--output", type=Path, help="where to write the page; RESULTS.md after a full run"
     )

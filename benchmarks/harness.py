@@ -36,12 +36,14 @@ class Options:
         folder: for clips and results; removed afterwards.
         cores: processors this process may use.
         assets: folder with real models; None where there is none.
+        peers: folder of the libraries that trackers are held against; None where there is none.
     """
 
     quick: bool
     folder: Path
     cores: int
     assets: Path | None
+    peers: Path | None
 
     def take(self, quick: int, full: int) -> int:
         """One of two amounts of work."""

@@ -21,7 +21,7 @@ from benchmarks import d2go
 from benchmarks.__main__ import ASSETS
 from benchmarks.d2go import Floats, Frame, Look
 from benchmarks.harness import Goal, Row, interleaved, machine, per_call_us
-from benchmarks.results import table
+from benchmarks.results import rewrite, table
 from engines import Network
 from engines.program import Tensors
 from engines.sim_npu.compiler.calibration import METHODS
@@ -237,14 +237,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="sightline-int8-") as folder:
             text = f"{machine(1)}.\n\n{TABLES[name](ASSETS.resolve(), Path(folder))}"
         print(text)
-        _write(name, text)
-
-
-def _write(name: str, text: str) -> None:
-    begin, end = f"<!-- int8 {name}: begin -->", f"<!-- int8 {name}: end -->"
-    before, rest = PAGE.read_text(encoding="utf-8").split(begin)
-    after = rest.split(end)[1]
-    PAGE.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+        rewrite(PAGE, f"int8 {name}", text)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The results as Markdown: for the terminal and for RESULTS.md."""
+"""The results as Markdown: for the terminal, for RESULTS.md and inside other pages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from benchmarks.harness import Row
 
@@ -34,6 +35,14 @@ def page(machine: str, kind: str, tables: Mapping[str, tuple[str, Sequence[Row]]
     for name, (about, rows) in tables.items():
         parts += [f"## {name}", about, table(rows)]
     return "\n\n".join(parts) + "\n"
+
+
+def rewrite(page: Path, mark: str, text: str) -> None:
+    """Puts the text between ``<!-- MARK: begin -->`` and ``<!-- MARK: end -->`` of a page."""
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    after = rest.split(end)[1]
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def _line(row: Row) -> str:

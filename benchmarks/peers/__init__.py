@@ -1,0 +1,1 @@
+"""Trackers of other libraries, each in an environment and a process of its own."""
