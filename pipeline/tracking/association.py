@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.tracking.assignment import assign, isolated
+from pipeline.tracking.book import CONFIRMED
 from pipeline.tracking.cost import Indices, Pairs, Similarity, all_pairs, compared, grown
 from pipeline.tracking.gallery import Embeddings
 from pipeline.tracking.known import Found, Known, Mask
@@ -23,8 +24,8 @@ from pipeline.tracking.motion import GATE_BOX, Floats
 from pipeline.tracking.spec import RoundSpec, TrackSpec
 from pipeline.tracking.track import TrackState
 
-#: What shows how the camera moved.
-_SURE = RoundSpec(tracks=("confirmed",), at_least=0.3)
+#: Boxes that show how the camera moved.
+_SURE = RoundSpec(at_least=0.3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,15 +60,20 @@ class Association:
         self.free = np.ones(len(found.detections), np.bool_)
         self._untouched = True
 
+    @cached_property
+    def predicted_xyxy(self) -> Floats:
+        """(N, 4) where the filter expects the tracks."""
+        return self._known.motion.boxes_xyxy()
+
     def sure(self) -> tuple[Indices, Indices]:
         """Confirmed tracks and sure detections that overlap each other well and nothing else, (K,).
 
         A look ahead: nothing is matched by it.
         """
         candidates = self._by_boxes(_SURE)
-        good = self._by_score(_SURE, candidates.score)
-        good &= _taking_part(_SURE.tracks).take(candidates.state)
-        good &= candidates.pairs.similarity >= _SURE.at_least
+        good = candidates.pairs.similarity >= _SURE.at_least
+        good &= candidates.score >= self._spec.high_score
+        good &= candidates.state == CONFIRMED
         pairs = candidates.pairs.where(good)
         if len(pairs):
             pairs = pairs.where(isolated(pairs))
@@ -122,8 +128,7 @@ class Association:
         key = (round_.similarity, round_.boxes, round_.grow)
         if key not in self._overlapping:
             observed = round_.boxes == "observed"
-            known = self._known
-            tracks = known.book["box_xyxy"] if observed else known.motion.boxes_xyxy()
+            tracks = self._known.book["box_xyxy"] if observed else self.predicted_xyxy
             boxes = self._found.detections.boxes_xyxy
             if round_.grow:
                 tracks, boxes = grown(tracks, round_.grow), grown(boxes, round_.grow)

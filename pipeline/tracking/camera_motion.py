@@ -45,9 +45,9 @@ _RETURN = 0.5
 _AGREE = 1.0
 #: Nothing moved if no corner of the picture did by more than this.
 _STILL = 0.25
-#: The standard error at the picture's worst corner may be this large. Of a street it is less than
-#: half of that; it grows with how far the camera turned and zoomed, up to some 15° and a quarter.
-_UNSURE = _STILL / 2
+#: The standard error at the picture's worst corner may be this large; of a street by day it is a
+#: tenth of that.
+_UNSURE = 0.5
 
 #: So many corners must agree, at least,
 _FEWEST = 10

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.tracking.book import LOST, Book
-from pipeline.tracking.motion import Floats
+from pipeline.tracking.cost import Indices
+from pipeline.tracking.motion import Floats, Motion
 from pipeline.tracking.spec import TrackSpec
 
 #: Detections after which a track is established.
@@ -59,16 +60,17 @@ class Region:
 
 
 def extrapolated(
-    book: Book, spec: TrackSpec, boxes_xyxy: Floats, region: Region, pts_ns: int
-) -> NDArray[np.bool_]:
-    """Which lost tracks are given out at `pts_ns` at their predicted boxes (N, 4): mask (N,)."""
-    hits = book["hits"]
-    mask: NDArray[np.bool_] = (book["state"] == LOST) & (hits >= _ESTABLISHED)
-    mask &= pts_ns - book["seen_ns"] <= spec.extrapolate_s * 1e9
-    if not mask.any():
-        return mask
-    mask &= book.votes.sum(axis=1) >= spec.extrapolate_score * hits
-    last = book["box_xyxy"]
-    height = last[:, 3] - last[:, 1]
-    mask &= np.abs(boxes_xyxy[:, 3] - boxes_xyxy[:, 1] - height) < _GROWTH * height
-    return mask & region.contains(boxes_xyxy)
+    book: Book, spec: TrackSpec, motion: Motion, region: Region, pts_ns: int
+) -> Indices:
+    """Rows (K,) of the lost tracks that are given out at `pts_ns` at their predicted boxes."""
+    rows: Indices = np.flatnonzero(book["state"] == LOST)
+    hits, unseen_ns = book["hits"].take(rows), pts_ns - book["seen_ns"].take(rows)
+    rows = rows[(hits >= _ESTABLISHED) & (unseen_ns <= spec.extrapolate_s * 1e9)]
+    if not len(rows):
+        return rows
+    good = book.votes.take(rows, 0).sum(axis=1) >= spec.extrapolate_score * book["hits"].take(rows)
+    boxes = motion.boxes_xyxy().take(rows, 0)
+    _, top, _, bottom = book["box_xyxy"].take(rows, 0).T
+    good &= np.abs(boxes[:, 3] - boxes[:, 1] - bottom + top) < _GROWTH * (bottom - top)
+    good &= region.contains(boxes)
+    return rows.compress(good)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.tracking.book import REMOVED, TENTATIVE, Book
+from pipeline.tracking.cost import Indices
 from pipeline.tracking.gallery import Gallery
 from pipeline.tracking.motion import Floats
 from pipeline.tracking.spec import TrackSpec
@@ -23,20 +24,21 @@ _GRACE_S = 0.2
 _MEMORABLE = 5
 
 
-def confirmed(book: Book, spec: TrackSpec) -> NDArray[np.bool_]:
-    """Which tracks enough is known of, or was before: mask (N,)."""
-    ready: NDArray[np.bool_] = (book["state"] != TENTATIVE) | (book["hits"] >= spec.min_hits)
+def confirmed(book: Book, rows: Indices, spec: TrackSpec) -> NDArray[np.bool_]:
+    """Which of the tracks `rows` (K,) enough is known of, or was before: mask (K,)."""
+    ready: NDArray[np.bool_] = book["hits"].take(rows) >= spec.min_hits
+    ready |= book["state"].take(rows) != TENTATIVE
     if spec.evidence:
-        ready |= book["evidence"] >= spec.evidence
+        ready |= book["evidence"].take(rows) >= spec.evidence
     return ready
 
 
-def patience_ns(book: Book, spec: TrackSpec) -> Floats:
-    """How long each track may stay unseen after it was missed, (N,) nanoseconds."""
-    state = book["state"]
-    patience = np.full(len(book), spec.max_lost_s * 1e9)
+def patience_ns(book: Book, rows: Indices, spec: TrackSpec) -> Floats:
+    """How long the tracks `rows` (K,) may stay unseen after they were missed, (K,) nanoseconds."""
+    state = book["state"].take(rows)
+    patience = np.full(len(rows), spec.max_lost_s * 1e9)
     if spec.lost_per_age:
-        lived = book["seen_ns"] - book["born_ns"]
+        lived = book["seen_ns"].take(rows) - book["born_ns"].take(rows)
         patience = np.minimum(patience, _GRACE_S * 1e9 + spec.lost_per_age * lived)
     patience[state == TENTATIVE] = spec.tentative_lost_s * 1e9
     patience[state == REMOVED] = spec.remember_s * 1e9

@@ -38,7 +38,7 @@ from pipeline.tracking.gallery import Embeddings, Gallery
 from pipeline.tracking.kalman import Kalman
 from pipeline.tracking.known import Found, Known, Mask
 from pipeline.tracking.momentum import Path
-from pipeline.tracking.motion import Floats, Motion
+from pipeline.tracking.motion import Motion
 from pipeline.tracking.screening import screened
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.track import Tracks
@@ -213,7 +213,7 @@ class Tracker:
         if not self._spec.common_motion or self._camera_is_known:
             return False
         tracks, detections = association.sure()
-        predicted = self._known.motion.boxes_xyxy().take(tracks, 0)
+        predicted = association.predicted_xyxy.take(tracks, 0)
         detected = found.detections.boxes_xyxy.take(detections, 0)
         shift = self._known.common.shift(predicted, detected, self._dt)
         if not shift.any():
@@ -228,20 +228,22 @@ class Tracker:
 
     def _confirm(self, tracks: Indices) -> None:
         """Confirms those of `tracks` (K,), all just detected, of which enough is known."""
-        ready = lifecycle.confirmed(self._known.book, self._spec)
-        self._known.book["state"][tracks[ready.take(tracks)]] = CONFIRMED
+        ready = lifecycle.confirmed(self._known.book, tracks, self._spec)
+        self._known.book["state"][tracks[ready]] = CONFIRMED
 
     def _miss(self, tracks: Indices, pts_ns: int) -> None:
         """All tracks but `tracks` (K,) were looked for and not found."""
         book = self._known.book
         if len(tracks) == len(book):
             return
-        missed = np.ones(len(book), np.bool_)
-        missed[tracks] = False
+        late = np.ones(len(book), np.bool_)
+        late[tracks] = False
+        missed = late.nonzero()[0]
         state = book["state"]
-        state[missed & (state == CONFIRMED)] = LOST
-        patience_ns = lifecycle.patience_ns(book, self._spec)
-        self._remove(missed & (pts_ns - book["seen_ns"] > patience_ns))
+        state[missed[state.take(missed) == CONFIRMED]] = LOST
+        unseen_ns = pts_ns - book["seen_ns"].take(missed)
+        late[missed] = unseen_ns > lifecycle.patience_ns(book, missed, self._spec)
+        self._remove(late)
 
     def _initiate(self, found: Found, free: Mask, pts_ns: int) -> None:
         """Starts a track from every free detection (mask (M,)) that is good enough."""
@@ -270,11 +272,11 @@ class Tracker:
 
     def _seen_or_extrapolated(self, pts_ns: int) -> Mask:
         """The tracks that are given out after an update: mask (N,)."""
-        known, book = self._known, self._known.book
+        book, spec = self._known.book, self._spec
         mask: Mask = (book["seen_ns"] == pts_ns) & (book["state"] == CONFIRMED)
-        if self._spec.extrapolate_s:
-            boxes = known.motion.boxes_xyxy()
-            mask |= extrapolated(book, self._spec, boxes, known.region, pts_ns)
+        if spec.extrapolate_s:
+            rows = extrapolated(book, spec, self._known.motion, self._known.region, pts_ns)
+            mask[rows] = True
         return mask
 
     def _visible(self, pts_ns: int, mask: Mask) -> Tracks:
@@ -283,30 +285,36 @@ class Tracker:
         mask = mask & screened(book, self._spec.screening, pts_ns)
         rows = mask.nonzero()[0]
         records = book.records.take(rows)
+        unseen_ns = pts_ns - records["seen_ns"]
         return Tracks(
             ids=records["id"].copy(),
-            boxes_xyxy=self._boxes_xyxy(rows, pts_ns).astype(np.float32),
+            boxes_xyxy=self._boxes_xyxy(rows, records["box_xyxy"], unseen_ns == 0),
             scores=records["score"].copy(),
             labels=records["label"].copy(),
             states=records["state"].copy(),
             velocities=self._known.motion.velocities().take(rows, 0).astype(np.float32),
             ages_s=((pts_ns - records["born_ns"]) * 1e-9).astype(np.float32),
-            unseen_s=((pts_ns - records["seen_ns"]) * 1e-9).astype(np.float32),
+            unseen_s=(unseen_ns * 1e-9).astype(np.float32),
         )
 
-    def _boxes_xyxy(self, rows: Indices, pts_ns: int) -> Floats:
+    def _boxes_xyxy(
+        self, rows: Indices, measured: NDArray[np.float32], seen: Mask
+    ) -> NDArray[np.float32]:
         """The boxes of the tracks `rows` (K,) as they go out, (K, 4).
 
         The filter takes the jitter out of a detector's boxes, but lags behind one that changes its
         shape, such as that of somebody who steps behind a car. Where the object was just detected,
         the truth lies between the two.
+
+        Args:
+            rows: of the tracks.
+            measured: (K, 4) their last detections' boxes.
+            seen: (K,) which of these are of this frame.
         """
         boxes = self._known.motion.boxes_xyxy().take(rows, 0)
-        seen = self._known.book["seen_ns"].take(rows) == pts_ns
-        measured = self._known.book["box_xyxy"].take(rows, 0)
         across, down = self._spec.measured_share, self._spec.measured_share_down
         boxes += seen[:, None] * ((across, down, across, down) * (measured - boxes))
-        return boxes
+        return boxes.astype(np.float32)
 
 
 def _motion(name: Literal["kalman", "filterpy"], form: Form) -> Motion:
