@@ -38,7 +38,7 @@ def test_one_axis_alone() -> None:
     assert np.sqrt(np.mean((found[:, 1] - moves[50:, 1]) ** 2)) < 3
 
 
-@pytest.mark.parametrize("count", [3, 6, 30])
+@pytest.mark.parametrize("count", [6, 30])
 def test_a_still_camera_hardly_moves(count: int) -> None:
     found = shifts(np.zeros((500, 2)), count, 0.05)
     assert np.sqrt(np.mean(found**2)) < 0.5  # each object by itself: about 4 pixels
