@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from benchmarks.harness import Goal, Options, Row, interleaved
-from benchmarks.peers.environments import missing
+from benchmarks.peers.environments import missing, title
 from benchmarks.peers.process import Peer, running
 from benchmarks.peers.scene import Scene
 from benchmarks.recordings import recording
@@ -63,7 +63,7 @@ def _found(peers: Mapping[str, Peer]) -> dict[Name, Peer]:
         problems = peer.trackers()
         for tracker in TRACKERS[library]:
             if problems[tracker]:
-                print(f"{library} {tracker} is not measured: {problems[tracker]}")
+                print(f"{title(library, tracker)} is not measured: {problems[tracker]}")
             else:
                 found[library, tracker] = peer
     return found
@@ -76,22 +76,17 @@ def _rows(options: Options, objects: int, peers: Mapping[Name, Peer]) -> list[Ro
     numbers = interleaved(variants, options.take(1, 5) if objects < 1000 else options.take(1, 3))
     ours = numbers.pop(OURS)
     goals = GOALS.get(objects, {})
-    return [Row(f"{objects} objects: {_said(OURS)}", "µs", ours)] + [
+    return [Row(f"{objects} objects: {title(*OURS)}", "µs", ours)] + [
         Row(
-            f"{objects} objects: {_said(name)}",
+            f"{objects} objects: {title(*name)}",
             "µs",
             theirs,
-            _said(OURS),
+            title(*OURS),
             ours,
             Goal("ratio", "at least", goals[name]) if name in goals else None,
         )
         for name, theirs in numbers.items()
     ]
-
-
-def _said(name: Name) -> str:
-    library, tracker = name
-    return f"ours, `{tracker}`" if library == "sightline" else f"{library} {tracker}"
 
 
 def _scene(options: Options, objects: int) -> Scene:

@@ -8,9 +8,12 @@ there. Nothing in them depends on the machine.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -18,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.__main__ import ASSETS, HERE, PEERS
-from benchmarks.peers.environments import missing
+from benchmarks.peers.environments import missing, title
 from benchmarks.peers.process import Peer, running
 from benchmarks.peers.scene import Scene
 from benchmarks.recordings import Recording, as_tracks, recordings
@@ -34,40 +37,71 @@ DROPPED = (0.1, 0.3, 0.5, 0.7)
 _SAME = ("filterpy", "ByteTrack (C++)", "OC-SORT (C++)", "BoT-SORT (C++)")
 _SHOWN = ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "IDSW")
 
-#: A tracker as the tables call it → its library's process and its name there.
-Contenders = Mapping[str, tuple[Peer, str]]
+#: A tracker as the tables call it, the share of frames that are dropped, and the choice of them.
+Drop = tuple[str, float, int]
 
 
-def accuracy(assets: Path, contenders: Contenders, seeds: int) -> str:
-    """Scores on all frames; `seeds` does not matter."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is run.
+
+    Attributes:
+        peers: folder of the installed libraries; None where there is none.
+        trackers: by library and name.
+        seeds: choices of the frames that are dropped.
+    """
+
+    peers: Path | None
+    trackers: Sequence[tuple[str, str]]
+    seeds: int
+
+    def without(self, option: str) -> Plan:
+        """The plan without trackers that have this option."""
+        kept = [(library, name) for library, name in self.trackers if not name.endswith(option)]
+        return Plan(self.peers, kept, self.seeds)
+
+    def results(self, peers: Mapping[str, Peer], scene: Scene) -> Iterator[tuple[str, MotTable]]:
+        """What every tracker makes of a scene, by its title."""
+        with tempfile.TemporaryDirectory(prefix="sightline-scene-") as folder:
+            path = Path(folder) / "scene.npz"
+            scene.save(path)
+            for library, tracker in self.trackers:
+                yield title(library, tracker), as_tracks(peers[library].tracks(tracker, path))
+
+
+def accuracy(assets: Path, plan: Plan) -> str:
+    """Scores on all frames."""
     sets = {
         "MOT15": recordings(assets, Benchmark.MOT15),
         "MOT15, scores stretched to 0..1": recordings(assets, Benchmark.MOT15, stretched=True),
         "MOT17, FRCNN's detections": recordings(assets, Benchmark.MOT17),
     }
-    untimed = {label: who for label, who in contenders.items() if not label.endswith(", timed")}
-    return "\n\n".join(_accuracy(title, found, untimed) for title, found in sets.items())
+    plan = plan.without(", timed")
+    return "\n\n".join(_accuracy(name, found, plan) for name, found in sets.items())
 
 
-def _accuracy(title: str, found: Sequence[Recording], contenders: Contenders) -> str:
-    scores: dict[str, list[Scores]] = defaultdict(list)
-    for recording in found:
-        results = dict(_results(recording.scene, contenders))
-        results["classic sort.py, recorded"] = read_mot(recording.folder / "ref/sort_2236dff.txt")
-        results["perfect identities, no false positives"] = recording.perfect()
-        for label, result in results.items():
-            scores[label].append(recording.scores(result))
-    summaries = {label: combine(parts).summary() for label, parts in scores.items()}
-    ranked = best_first({label: summary["HOTA"] for label, summary in summaries.items()})
+def _accuracy(name: str, found: Sequence[Recording], plan: Plan) -> str:
+    with _pool() as pool:
+        parts = list(pool.map(partial(_whole, plan), found))
+    scores = {label: combine([part[label] for part in parts]).summary() for label in parts[0]}
     lines = [
-        f"| {title}, {len(found)} sequences | {' | '.join(_SHOWN)} |",
+        f"| {name}, {len(found)} sequences | {' | '.join(_SHOWN)} |",
         "|---|" + "---:|" * len(_SHOWN),
     ]
-    for label in ranked:
-        values = [summaries[label][name] for name in _SHOWN]
+    for label in best_first({label: summary["HOTA"] for label, summary in scores.items()}):
+        values = [scores[label][score] for score in _SHOWN]
         cells = [f"{value:.1f}" if isinstance(value, float) else str(value) for value in values]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _whole(plan: Plan, recording: Recording) -> dict[str, Scores]:
+    """Every tracker's scores on all frames."""
+    with running(plan.peers) as peers:
+        results = dict(plan.results(peers, recording.scene))
+    results["classic sort.py, recorded"] = read_mot(recording.folder / "ref/sort_2236dff.txt")
+    results["perfect identities, no false positives"] = recording.perfect()
+    return {label: recording.scores(result) for label, result in results.items()}
 
 
 def best_first(hota: Mapping[str, float]) -> list[str]:
@@ -77,36 +111,49 @@ def best_first(hota: Mapping[str, float]) -> list[str]:
     return [label for label in ranked if label in better.values()]
 
 
-def drops(assets: Path, contenders: Contenders, seeds: int) -> str:
+def drops(assets: Path, plan: Plan) -> str:
     """The loss of IDF1 with frames dropped at random, scored on the frames that were kept."""
     names = (Benchmark.MOT15, Benchmark.MOT17)
-    contenders = {label: who for label, who in contenders.items() if not label.endswith(", fps")}
-    return "\n\n".join(_drops(name, recordings(assets, name), contenders, seeds) for name in names)
+    plan = plan.without(", fps")
+    return "\n\n".join(_drops(name, recordings(assets, name), plan) for name in names)
 
 
-def _drops(title: str, found: Sequence[Recording], contenders: Contenders, seeds: int) -> str:
-    # By tracker, share and seed: the scores of each sequence with all frames, and with those kept.
-    parts: dict[tuple[str, float, int], list[tuple[Scores, Scores]]] = defaultdict(list)
-    for recording in found:
-        whole = dict(_results(recording.scene, contenders))
-        for share, seed, kept in _kept(len(recording.scene.indices), seeds):
-            for label, result in _results(recording.scene.kept(kept), contenders):
-                before, after = recording.scores(whole[label], kept), recording.scores(result, kept)
-                parts[label, share, seed].append((before, after))
-    idf1 = {
-        key: [100 * combine(side).identity.idf1 for side in zip(*pairs, strict=True)]
-        for key, pairs in parts.items()
-    }
-    lines = {label: _losses(label, idf1, seeds) for label in contenders}
-    ranked = sorted(lines.values(), key=lambda line: line[0])
+def _drops(name: str, found: Sequence[Recording], plan: Plan) -> str:
+    with _pool() as pool:
+        parts = list(pool.map(partial(_thinned, plan), found))
+    idf1 = {drop: _idf1([part[drop] for part in parts]) for drop in parts[0]}
+    lines = [_losses(title(*tracker), idf1, plan.seeds) for tracker in plan.trackers]
     heads = " | ".join(f"{share:.0%} dropped" for share in DROPPED)
-    head = f"| {title}: loss of IDF1 (IDF1 left) | {heads} |\n|---|" + "---:|" * len(DROPPED)
-    return "\n".join([head, *(line for _, line in ranked)])
+    head = f"| {name}: loss of IDF1 (IDF1 left) | {heads} |\n|---|" + "---:|" * len(DROPPED)
+    return "\n".join([head, *(line for _, line in sorted(lines))])
 
 
-def _losses(
-    label: str, idf1: Mapping[tuple[str, float, int], Sequence[float]], seeds: int
-) -> tuple[float, str]:
+def _thinned(plan: Plan, recording: Recording) -> dict[Drop, tuple[Scores, Scores]]:
+    """Every tracker's scores on the frames that were kept, of all frames and of those alone."""
+    found = {}
+    with running(plan.peers) as peers:
+        whole = dict(plan.results(peers, recording.scene))
+        for share, seed, kept in _kept(len(recording.scene.indices), plan.seeds):
+            for label, result in plan.results(peers, recording.scene.kept(kept)):
+                before, after = (recording.scores(each, kept) for each in (whole[label], result))
+                found[label, share, seed] = before, after
+    return found
+
+
+def _kept(frames: int, seeds: int) -> Iterator[tuple[float, int, NDArray[np.bool_]]]:
+    """Share dropped, seed and the frames that are kept (F,), the same for every tracker."""
+    for share in DROPPED:
+        for seed in range(seeds):
+            yield share, seed, np.random.default_rng((seed, frames)).random(frames) >= share
+
+
+def _idf1(pairs: Sequence[tuple[Scores, Scores]]) -> tuple[float, float]:
+    """IDF1 over all sequences, in percent: of all frames, and of those that were kept."""
+    before, after = (100 * combine(side).identity.idf1 for side in zip(*pairs, strict=True))
+    return before, after
+
+
+def _losses(label: str, idf1: Mapping[Drop, tuple[float, float]], seeds: int) -> tuple[float, str]:
     """The mean loss, and the line of the table: mean over the seeds, ± their deviation."""
     cells, means = [], []
     for share in DROPPED:
@@ -118,32 +165,21 @@ def _losses(
     return mean(means), f"| {label} | {' | '.join(cells)} |"
 
 
-def _kept(frames: int, seeds: int) -> Iterator[tuple[float, int, NDArray[np.bool_]]]:
-    """Share dropped, seed and the frames that are kept (F,), the same for every tracker."""
-    for share in DROPPED:
-        for seed in range(seeds):
-            yield share, seed, np.random.default_rng(seed).random(frames) >= share
+def _pool() -> ProcessPoolExecutor:
+    """A process a core: each has libraries of its own, and no result depends on it."""
+    return ProcessPoolExecutor(len(os.sched_getaffinity(0)))
 
 
-def _results(scene: Scene, contenders: Contenders) -> Iterator[tuple[str, MotTable]]:
-    """What every contender makes of a scene."""
-    with tempfile.TemporaryDirectory(prefix="sightline-scene-") as folder:
-        path = Path(folder) / "scene.npz"
-        scene.save(path)
-        for label, (peer, tracker) in contenders.items():
-            yield label, as_tracks(peer.tracks(tracker, path))
-
-
-def contenders_of(peers: Mapping[str, Peer]) -> Contenders:
+def _runnable(peers: Path | None) -> list[tuple[str, str]]:
     """The trackers that can run here, ours first; says which cannot."""
-    found = {}
-    for library, peer in peers.items():
-        for tracker, problem in peer.trackers().items():
-            label = f"{library} {tracker}" if library != "sightline" else f"**{tracker}** (ours)"
-            if problem:
-                print(f"{label} cannot run: {problem}")
-            elif tracker not in _SAME:
-                found[label] = (peer, tracker)
+    found = []
+    with running(peers) as open_peers:
+        for library, peer in open_peers.items():
+            for tracker, problem in peer.trackers().items():
+                if problem:
+                    print(f"{title(library, tracker)} is not measured: {problem}")
+                elif tracker not in _SAME:
+                    found.append((library, tracker))
     return found
 
 
@@ -156,20 +192,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tracking_accuracy")
     parser.add_argument("names", nargs="*", help=f"of {', '.join(TABLES)}; both if none is given")
     parser.add_argument("--peers", type=Path, default=PEERS, help="folder of installed peers")
-    parser.add_argument("--seeds", type=int, default=5, help="choices of dropped frames (5)")
+    parser.add_argument("--seeds", type=int, default=3, help="choices of dropped frames (3)")
     arguments = parser.parse_args()
     names = arguments.names or list(TABLES)
     if unknown := [name for name in names if name not in TABLES]:
         parser.error(f"there is no table {unknown[0]!r}; there are {', '.join(TABLES)}")
     if not ASSETS.is_dir():
         parser.error(f"no real detections at {ASSETS} (set SIGHTLINE_ASSETS)")
-    print(missing(arguments.peers))
-    with running(arguments.peers) as peers:
-        contenders = contenders_of(peers)
-        for name in names:
-            text = TABLES[name](ASSETS.resolve(), contenders, arguments.seeds)
-            print(text)
-            rewrite(PAGE, f"tracking {name}", text)
+    if absent := missing(arguments.peers):
+        print(absent)
+    plan = Plan(arguments.peers, _runnable(arguments.peers), arguments.seeds)
+    for name in names:
+        text = TABLES[name](ASSETS.resolve(), plan)
+        print(text)
+        rewrite(PAGE, f"tracking {name}", text)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,14 @@ _COMPILED = ("bytetrack", "ocsort", "botsort")
 """BoxMOT's trackers in C++, which it compiles itself."""
 
 
+def title(library: str, tracker: str) -> str:
+    """A tracker as the tables call it, with its library's version."""
+    if library not in REQUIREMENTS:
+        return f"**ours, `{tracker}`**"
+    version = REQUIREMENTS[library][0].partition("==")[2]
+    return f"{library} {version} {tracker}"
+
+
 def interpreters(folder: Path | None) -> dict[str, Path]:
     """Library → its interpreter: this one for ours, and those of the peers in `folder`.
 
