@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.tracking.assignment import assign, isolated
-from pipeline.tracking.book import CONFIRMED
+from pipeline.tracking.book import CONFIRMED, TENTATIVE
 from pipeline.tracking.cost import Indices, Pairs, Similarity, all_pairs, compared, grown
 from pipeline.tracking.gallery import Embeddings
 from pipeline.tracking.known import Found, Known, Mask
@@ -24,8 +24,10 @@ from pipeline.tracking.motion import GATE_BOX, Floats
 from pipeline.tracking.spec import RoundSpec, TrackSpec
 from pipeline.tracking.track import TrackState
 
-#: Boxes that show how the camera moved.
-_SURE = RoundSpec(at_least=0.3)
+#: What rounds by IoU compare, and others share.
+_OVERLAP = RoundSpec()
+#: Overlap from which a pair shows how the camera moved.
+_SURE = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +38,8 @@ class _Candidates:
     pairs: Pairs
     score: NDArray[np.float32]
     state: NDArray[np.uint8]
+    #: Squared distance from foot to foot in heights of a box; none where no round asks.
+    apart2: Floats | None
 
 
 class Association:
@@ -59,6 +63,7 @@ class Association:
         #: (M,) whether the detection has no track.
         self.free = np.ones(len(found.detections), np.bool_)
         self._untouched = True
+        self._asks_for_feet = any(spec.rounds[name].foot for name in spec.association)
 
     @cached_property
     def predicted_xyxy(self) -> Floats:
@@ -70,8 +75,8 @@ class Association:
 
         A look ahead: nothing is matched by it.
         """
-        candidates = self._by_boxes(_SURE)
-        good = candidates.pairs.similarity >= _SURE.at_least
+        candidates = self._by_boxes(_OVERLAP)
+        good = candidates.pairs.similarity >= _SURE
         good &= candidates.score >= self._spec.high_score
         good &= candidates.state == CONFIRMED
         pairs = candidates.pairs.where(good)
@@ -93,6 +98,17 @@ class Association:
         """Tracks in rising order and their detections, (K,) and (K,)."""
         tracks = (self.partner >= 0).nonzero()[0]
         return tracks, self.partner.take(tracks)
+
+    def rivalry(self) -> Floats:
+        """For each detection (M,) its largest IoU with a settled track that did not get it."""
+        candidates = self._by_boxes(_OVERLAP)
+        pairs = candidates.pairs
+        loses = self.partner.take(pairs.tracks) != pairs.detections
+        loses &= candidates.state != TENTATIVE
+        lost = pairs.where(loses)
+        largest = np.zeros(len(self.free))
+        np.maximum.at(largest, lost.detections, lost.similarity)
+        return largest
 
     def _choose(
         self,
@@ -162,7 +178,21 @@ class Association:
             pairs,
             detections.scores.take(pairs.detections),
             book["state"].take(pairs.tracks),
+            self._apart2(pairs) if self._asks_for_feet else None,
         )
+
+    def _apart2(self, pairs: Pairs) -> Floats:
+        """How far the feet of the pairs are apart: squared, in heights of a box, (P,).
+
+        Boxes of people who pass each other overlap in width most of all. What tells them apart is
+        where they stand.
+        """
+        _, top, _, foot = self.predicted_xyxy.T
+        _, found_top, _, found_foot = self._found.detections.boxes_xyxy.T
+        height = (foot - top).take(pairs.tracks) + (found_foot - found_top).take(pairs.detections)
+        apart = (foot.take(pairs.tracks) - found_foot.take(pairs.detections)) / height
+        apart2: Floats = 4 * apart * apart
+        return apart2
 
     def _by_score(self, round_: RoundSpec, scores: NDArray[np.float32]) -> Mask:
         """Which scores are those of the round's detections."""
@@ -179,6 +209,8 @@ class Association:
         pairs, similarity = candidates.pairs, candidates.pairs.similarity
         if (round_.appearance or round_.appearance_gate) and self._found.embeddings is not None:
             similarity = _with_looks(similarity, self._cosines(pairs), round_)
+        if candidates.apart2 is not None:
+            similarity = similarity * np.exp(-round_.foot * candidates.apart2)
         if round_.fuse_score:
             similarity = similarity * candidates.score
         if round_.momentum and self._known.path is not None:

@@ -57,9 +57,13 @@ class FilterpyMotion:
         for track in self._tracks:
             self._predict(track, dt)
 
-    def update(self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any]) -> None:
-        for i, z in zip(indices, self._form.to_components(boxes_xyxy).T, strict=True):
-            self._correct(self._tracks[i], z)
+    def update(
+        self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any], doubt: Floats | float = 1.0
+    ) -> None:
+        components = self._form.to_components(boxes_xyxy).T
+        doubts = np.broadcast_to(doubt, len(components))
+        for i, z, factor in zip(indices, components, doubts, strict=True):
+            self._correct(self._tracks[i], z, factor)
 
     def reupdate(
         self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any], gaps_s: NDArray[Any]
@@ -144,9 +148,9 @@ class FilterpyMotion:
         Q = np.kron(process_noise(dt), q) + np.kron([[dt, 0], [0, 0]], u)
         track.kf.predict(F=np.kron(transition(dt), np.eye(4)), Q=Q)
 
-    def _correct(self, track: _Track, z: Floats) -> None:
+    def _correct(self, track: _Track, z: Floats, doubt: float = 1.0) -> None:
         # A column: filterpy 2.0 broadcasts a 1-D z to a wrong state without a word.
-        track.kf.update(z[:, None], R=track.RQU[0])
+        track.kf.update(z[:, None], R=doubt * track.RQU[0])
         track.RQU = self._noise_at(track.kf)
         track.z, track.x, track.P = z, track.kf.x.copy(), track.kf.P.copy()
 

@@ -57,9 +57,11 @@ class Kalman:
     def predict(self, dt: float) -> None:
         self._predict(self._state, dt)
 
-    def update(self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any]) -> None:
+    def update(
+        self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any], doubt: Floats | float = 1.0
+    ) -> None:
         state = self._state.take(indices, axis=2)
-        self._correct(state, self._form.to_components(boxes_xyxy))
+        self._correct(state, self._form.to_components(boxes_xyxy), doubt)
         self._state[..., indices] = state
 
     def reupdate(
@@ -126,9 +128,10 @@ class Kalman:
         if self._u_of_r is not None:
             p00 += dt * self._u_of_r * r
 
-    def _correct(self, state: Floats, z: Floats) -> None:
+    def _correct(self, state: Floats, z: Floats, doubt: Floats | float = 1.0) -> None:
         """Corrects the tracks of `state` (8, 4, M) by the observations (4, M)."""
         p, v, seen, p00, p01, p11, r, _ = state
+        r = r * doubt
         s = p00 + r
         gain0, gain1 = p00 / s, p01 / s
         innovation = z - p

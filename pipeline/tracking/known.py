@@ -69,21 +69,26 @@ class Known:
             self.path.append(boxes_xyxy)
         return rows
 
-    def hit(self, rows: Indices, found: Found, pts_ns: int) -> None:
-        """The tracks `rows` (K,), each at most once, were matched with `found` (K)."""
+    def hit(self, rows: Indices, found: Found, doubt: Floats | float, pts_ns: int) -> None:
+        """The tracks `rows` (K,), each at most once, were matched with `found` (K).
+
+        There is `doubt` about the boxes, see `Motion.update`.
+        """
         boxes_xyxy = found.detections.boxes_xyxy
-        self._move(rows, boxes_xyxy, pts_ns)
+        self._move(rows, boxes_xyxy, doubt, pts_ns)
         self.book.hit(rows, found.detections, pts_ns)
         if found.embeddings is not None:
             self.gallery.update(rows, found.embeddings)
         if self.path is not None:
             self.path.hit(rows, boxes_xyxy)
 
-    def _move(self, rows: Indices, boxes_xyxy: NDArray[Any], pts_ns: int) -> None:
+    def _move(
+        self, rows: Indices, boxes_xyxy: NDArray[Any], doubt: Floats | float, pts_ns: int
+    ) -> None:
         """Corrects the motion of the tracks `rows` (K,) by their new boxes (K, 4)."""
         again = self.book["state"].take(rows) == LOST
         if not self.reupdates or not again.any():
-            self.motion.update(rows, boxes_xyxy)
+            self.motion.update(rows, boxes_xyxy, doubt)
             return
         self.motion.update(rows[~again], boxes_xyxy[~again])
         gaps_s = (pts_ns - self.book["seen_ns"][rows[again]]) / 1e9

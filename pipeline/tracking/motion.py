@@ -78,8 +78,16 @@ class Motion(Protocol):
     def predict(self, dt: float) -> None:
         """Moves every track `dt` ≥ 0 seconds ahead."""
 
-    def update(self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any]) -> None:
-        """Corrects the tracks at `indices` (M,), each at most once, by the boxes (M, 4)."""
+    def update(
+        self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any], doubt: Floats | float = 1.0
+    ) -> None:
+        """Corrects the tracks at `indices` (M,), each at most once, by the boxes (M, 4).
+
+        Args:
+            indices: of the tracks.
+            boxes_xyxy: their detections.
+            doubt: (M,) or one for all: what the variance of a detected box is multiplied by.
+        """
 
     def reupdate(
         self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any], gaps_s: NDArray[Any]

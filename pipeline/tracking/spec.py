@@ -46,6 +46,9 @@ class RoundSpec(BaseModel):
     newcomers: Ratio = 0.0
     """Tentative tracks then choose from what is left, with at least this similarity; 0: do not."""
 
+    foot: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Weight k of where boxes stand: times exp(-k d²), d from foot to foot in heights of a box."""
+
     fuse_score: bool = False
     """The similarity is multiplied by the detection's score (ByteTrack)."""
 
@@ -129,10 +132,13 @@ class TrackSpec(BaseModel):
     screening: ScreeningSpec = ScreeningSpec()
     """Which of the confirmed tracks are given out."""
 
+    rivalry: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3.0
+    """Doubt about a box that another track overlaps: its variance is times 1 + this · their IoU."""
+
     common_motion: bool = True
     """Whether the shift that all objects share (a camera that moves) is read off their boxes."""
 
-    extrapolate_s: Seconds = 0.5
+    extrapolate_s: Seconds = 0.4
     """An established track that was lost is given out as predicted for so long; 0: never."""
 
     extrapolate_score: Ratio = 0.9

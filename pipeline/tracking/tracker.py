@@ -38,7 +38,7 @@ from pipeline.tracking.gallery import Embeddings, Gallery
 from pipeline.tracking.kalman import Kalman
 from pipeline.tracking.known import Found, Known, Mask
 from pipeline.tracking.momentum import Path
-from pipeline.tracking.motion import Motion
+from pipeline.tracking.motion import Floats, Motion
 from pipeline.tracking.screening import screened
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.track import Tracks
@@ -112,10 +112,11 @@ class Tracker:
         """
         found = Found(detections, embeddings)
         self._predict(pts_ns, camera_motion)
-        tracks, partners, free = self._associate(found)
-        self._update(tracks, found.take(partners), pts_ns)
+        association = self._associate(found)
+        tracks, partners = association.matches()
+        self._update(tracks, found.take(partners), self._doubt(association, partners), pts_ns)
         self._miss(tracks, pts_ns)
-        self._initiate(found, free, pts_ns)
+        self._initiate(found.take(association.free), pts_ns)
         self._known.region.widen(detections.boxes_xyxy)
         return self._visible(pts_ns, self._seen_or_extrapolated(pts_ns))
 
@@ -195,14 +196,14 @@ class Tracker:
         book, limit_ns = known.book, max(self._spec.max_lost_s, _ONE_LOOK_S) * 1e9
         self._remove((pts_ns - book["seen_ns"] > limit_ns) & (book["state"] != REMOVED))
 
-    def _associate(self, found: Found) -> tuple[Indices, Indices, Mask]:
-        """Tracks (K,), their detections (K,), and which detections have none (M,)."""
+    def _associate(self, found: Found) -> Association:
+        """Which track has which detection, after all rounds."""
         association = self._association(found)
         if self._follow_camera(association, found):
             association = self._association(found)
         for round_ in self._rounds:
             association.run(round_)
-        return *association.matches(), association.free
+        return association
 
     def _association(self, found: Found) -> Association:
         """The matching of this frame, from where the tracks are expected now."""
@@ -221,9 +222,18 @@ class Tracker:
         self._known.warp(np.column_stack((np.eye(2), shift)))
         return True
 
-    def _update(self, tracks: Indices, found: Found, pts_ns: int) -> None:
-        """Tracks `tracks` (K,) were matched with `found` (K)."""
-        self._known.hit(tracks, found, pts_ns)
+    def _doubt(self, association: Association, detections: Indices) -> Floats | float:
+        """What the variance of these detections' boxes (K,) is multiplied by.
+
+        Where two objects overlap, a detector's box often has parts of both.
+        """
+        if not self._spec.rivalry:
+            return 1.0
+        return 1 + self._spec.rivalry * association.rivalry().take(detections)
+
+    def _update(self, tracks: Indices, found: Found, doubt: Floats | float, pts_ns: int) -> None:
+        """Tracks `tracks` (K,) were matched with `found` (K), of whose boxes there is `doubt`."""
+        self._known.hit(tracks, found, doubt, pts_ns)
         self._confirm(tracks)
 
     def _confirm(self, tracks: Indices) -> None:
@@ -245,9 +255,9 @@ class Tracker:
         late[missed] = unseen_ns > lifecycle.patience_ns(book, missed, self._spec)
         self._remove(late)
 
-    def _initiate(self, found: Found, free: Mask, pts_ns: int) -> None:
-        """Starts a track from every free detection (mask (M,)) that is good enough."""
-        good = free & (found.detections.scores >= self._spec.new_score)
+    def _initiate(self, found: Found, pts_ns: int) -> None:
+        """Starts a track from every one of the free detections that is good enough."""
+        good = found.detections.scores >= self._spec.new_score
         at_once = self._first or self._spec.min_hits == 1
         self._first = False
         new = int(np.count_nonzero(good))
