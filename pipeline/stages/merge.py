@@ -44,7 +44,10 @@ class MergeStage(Join[Detected, Detected]):
         worst = max(packets, key=lambda packet: packet.status)
         if worst.status is Status.OK:
             worst = packets[0]
-        return (worst.carrying(Detected(worst.payload.picture, merged.take(keep))),)
+        motions = (packet.payload.camera_motion for packet in packets)
+        motion = next((known for known in motions if known is not None), None)
+        found = Detected(worst.payload.picture, merged.take(keep), camera_motion=motion)
+        return (worst.carrying(found),)
 
 
 def plan(planner: Planner, name: str, config: MergeConfig) -> Plan:

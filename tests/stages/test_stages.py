@@ -306,6 +306,14 @@ def test_merged_detectors_keep_the_better_of_two_boxes_and_share_labels() -> Non
     assert np.array_equal(merged.boxes_xyxy[0], BOX[0] + 1)
 
 
+def test_one_branch_that_knows_how_the_camera_moved_is_enough() -> None:
+    motion = CameraMotion(np.eye(2, 3), since_ns=0)
+    branches = [detected(), replace(detected(), camera_motion=motion)]
+    stage = MergeStage([np.zeros(1, np.int32)] * 2, 0.5)
+    (out,) = stage.join([packet(branch) for branch in branches])
+    assert out.payload.camera_motion is motion
+
+
 def test_a_frame_that_one_detector_did_not_see_is_blind() -> None:
     stage = MergeStage([np.zeros(1, np.int32)] * 2, 0.5)
     packets = [packet(detected()), packet(detected()).marked(Status.BLIND, "device gone")]
