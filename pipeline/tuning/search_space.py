@@ -60,6 +60,7 @@ RANGES: Mapping[str, Range] = {
     "tentative_lost_s": Range(0.0, 1.0, 0.05),
     "min_hits": Range(1, 8, 1),
     "evidence": Range(1.0, 15.0, 0.1),
+    "rivalry": Range(0.1, 10.0, 0.1),
     "extrapolate_s": Range(0.05, 2.0, 0.05),
     "extrapolate_score": _SHARE,
     "measured_share": _SHARE,
@@ -67,6 +68,7 @@ RANGES: Mapping[str, Range] = {
     "screening.min_score": Range(0.0, 0.9),
     "rounds.*.at_least": _GATE,
     "rounds.*.newcomers": _GATE,
+    "rounds.*.foot": Range(0.1, 3.0, 0.1),
     "rounds.*.grow": _GATE,
     "rounds.*.momentum": _GATE,
 }
