@@ -35,7 +35,7 @@ MEETS = 0.1
 #: An object stays due for so long after it came or came free, seconds.
 YOUNG_S = 0.2
 #: Frames farther apart than this say nothing of each other, seconds.
-GAP_S = 0.5
+GAP_S = 0.25
 
 Times = NDArray[np.int64]
 
