@@ -33,11 +33,13 @@ def assign(pairs: Pairs) -> Pairs:
 
     The same pairs in the same order give the same matching, also where several are optimal.
     """
-    certain = dominant(pairs) if len(pairs) > _MANY else isolated(pairs)
-    if certain.all():
+    many = len(pairs) > _MANY
+    certain = dominant(pairs) if many else isolated(pairs)
+    if np.count_nonzero(certain) == len(pairs):
         return pairs
     chosen = pairs.where(certain)
-    rest = _solve(pairs.where(_unrelated(pairs, chosen)))
+    # Isolated pairs have no rivals that they could take away.
+    rest = _solve(pairs.where(_unrelated(pairs, chosen) if many else ~certain))
     return Pairs(
         np.concatenate((chosen.tracks, rest.tracks)),
         np.concatenate((chosen.detections, rest.detections)),

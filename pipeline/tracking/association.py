@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.tracking.assignment import assign, isolated
 from pipeline.tracking.book import CONFIRMED, TENTATIVE
@@ -30,16 +29,17 @@ _OVERLAP = RoundSpec()
 _SURE = 0.3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Candidates:
-    """Pairs that a round may choose from, the class penalty taken off, and for each pair (P,)
-    the score of its detection and the state of its track."""
+    """Pairs that a round may choose from.
+
+    Attributes:
+        pairs: the class penalty is taken off.
+        apart2: (P,) squared distance from foot to foot in heights of a box, once a round asked.
+    """
 
     pairs: Pairs
-    score: NDArray[np.float32]
-    state: NDArray[np.uint8]
-    #: Squared distance from foot to foot in heights of a box; none where no round asks.
-    apart2: Floats | None
+    apart2: Floats | None = None
 
 
 class Association:
@@ -58,12 +58,12 @@ class Association:
         self._found = found
         self._similarity = similarity
         self._overlapping: dict[tuple[str, str, float], _Candidates] = {}
+        #: (N,) states of the tracks, in one piece.
+        self._state = known.book["state"].copy()
         #: (N,) detection of each track, -1 where it has none.
         self.partner = np.full(len(known.book), -1, np.intp)
         #: (M,) whether the detection has no track.
         self.free = np.ones(len(found.detections), np.bool_)
-        self._untouched = True
-        self._asks_for_feet = any(spec.rounds[name].foot for name in spec.association)
 
     @cached_property
     def predicted_xyxy(self) -> Floats:
@@ -75,24 +75,26 @@ class Association:
 
         A look ahead: nothing is matched by it.
         """
-        candidates = self._by_boxes(_OVERLAP)
-        good = candidates.pairs.similarity >= _SURE
-        good &= candidates.score >= self._spec.high_score
-        good &= candidates.state == CONFIRMED
-        pairs = candidates.pairs.where(good)
+        pairs = self._by_boxes(_OVERLAP).pairs
+        good = pairs.similarity >= _SURE
+        good &= self._by_score(_OVERLAP).take(pairs.detections)
+        good &= (self._state == CONFIRMED).take(pairs.tracks)
+        pairs = pairs.where(good)
         if len(pairs):
             pairs = pairs.where(isolated(pairs))
         return pairs.tracks, pairs.detections
 
     def run(self, round_: RoundSpec) -> None:
         """Matches tracks and detections of that round that are free."""
-        candidates = self._candidates(round_)
-        if candidates is None:
+        if round_.similarity == "cosine" and self._found.embeddings is None:
             return
-        similarity = self._with_terms(candidates, round_)
-        self._choose(candidates, similarity, round_, round_.tracks, round_.at_least)
+        detections = self._by_score(round_)
+        if not np.count_nonzero(detections & self.free):
+            return
+        pairs = self._with_terms(self._candidates(round_), round_)
+        self._choose(pairs, round_, round_.tracks, detections, round_.at_least)
         if round_.newcomers:
-            self._choose(candidates, similarity, round_, ("tentative",), round_.newcomers)
+            self._choose(pairs, round_, ("tentative",), detections, round_.newcomers)
 
     def matches(self) -> tuple[Indices, Indices]:
         """Tracks in rising order and their detections, (K,) and (K,)."""
@@ -101,43 +103,40 @@ class Association:
 
     def rivalry(self) -> Floats:
         """For each detection (M,) its largest IoU with a settled track that did not get it."""
-        candidates = self._by_boxes(_OVERLAP)
-        pairs = candidates.pairs
+        pairs = self._by_boxes(_OVERLAP).pairs
         loses = self.partner.take(pairs.tracks) != pairs.detections
-        loses &= candidates.state != TENTATIVE
-        lost = pairs.where(loses)
+        loses &= (self._state != TENTATIVE).take(pairs.tracks)
         largest = np.zeros(len(self.free))
-        np.maximum.at(largest, lost.detections, lost.similarity)
+        np.maximum.at(largest, pairs.detections, pairs.similarity * loses)
         return largest
 
     def _choose(
         self,
-        candidates: _Candidates,
-        similarity: Floats,
+        pairs: Pairs,
         round_: RoundSpec,
         states: tuple[str, ...],
+        detections: Mask,
         at_least: float,
     ) -> None:
-        """Matches free tracks in those states with free detections at least so similar (P,)."""
-        pairs = candidates.pairs
-        mask = similarity >= at_least
-        mask &= self._by_score(round_, candidates.score)
-        mask &= _taking_part(states).take(candidates.state)
-        if not self._untouched:
-            mask &= self.free.take(pairs.detections)
-            mask &= self.partner.take(pairs.tracks) < 0
+        """Matches free tracks in those states with free `detections` (M,) at least so similar."""
+        tracks = self._free_tracks(states)
+        if not np.count_nonzero(tracks):
+            return
+        mask = pairs.similarity >= at_least
+        mask &= tracks.take(pairs.tracks)
+        mask &= (detections & self.free).take(pairs.detections)
         if round_.mahalanobis:
             mask &= self._inside_gate(pairs)
-        pairs = Pairs(pairs.tracks, pairs.detections, similarity).where(mask)
+        pairs = pairs.where(mask)
         for group in self._in_turn(pairs) if round_.recent_first else (pairs,):
             self._match(group)
 
-    def _candidates(self, round_: RoundSpec) -> _Candidates | None:
-        """What the round may choose from; None where it compares embeddings and there are none."""
-        if round_.similarity != "cosine":
-            return self._by_boxes(round_)
-        embeddings = self._found.embeddings
-        return None if embeddings is None else self._by_appearance(round_, embeddings)
+    def _candidates(self, round_: RoundSpec) -> _Candidates:
+        """What the round may choose from."""
+        if round_.similarity == "cosine":
+            assert self._found.embeddings is not None
+            return self._by_appearance(round_, self._found.embeddings)
+        return self._by_boxes(round_)
 
     def _by_boxes(self, round_: RoundSpec) -> _Candidates:
         """Pairs whose boxes are alike at all; worked out once for all rounds that compare alike."""
@@ -152,34 +151,27 @@ class Association:
                 pairs = self._similarity.overlaps(tracks, boxes)
             else:
                 pairs = compared(round_.similarity, tracks, boxes)
-            self._overlapping[key] = self._described(pairs, self._spec.class_penalty)
+            self._overlapping[key] = self._penalised(pairs, self._spec.class_penalty)
         return self._overlapping[key]
 
     def _by_appearance(self, round_: RoundSpec, embeddings: Embeddings) -> _Candidates:
         """Pairs of the tracks and detections of the round that have no partner yet."""
-        detections = self._found.detections
-        open_ = _taking_part(round_.tracks).take(self._known.book["state"]) & (self.partner < 0)
-        tracks = open_.nonzero()[0]
-        free = (self._by_score(round_, detections.scores) & self.free).nonzero()[0]
+        tracks = self._free_tracks(round_.tracks).nonzero()[0]
+        free = (self._by_score(round_) & self.free).nonzero()[0]
         i, j = all_pairs(len(tracks), len(free))
         alike = self._known.gallery.similarity(tracks, embeddings[free])
         if round_.margin:
             alike = alike * (alike >= _rivals(alike) + round_.margin)
         pairs = Pairs(tracks.take(i), free.take(j), alike.ravel())
-        return self._described(pairs, class_penalty=1.0)
+        return self._penalised(pairs, class_penalty=1.0)
 
-    def _described(self, pairs: Pairs, class_penalty: float) -> _Candidates:
-        """The pairs with what rounds ask of them."""
-        book, detections = self._known.book, self._found.detections
-        differ = book["label"].take(pairs.tracks) != detections.labels.take(pairs.detections)
-        if differ.any():
+    def _penalised(self, pairs: Pairs, class_penalty: float) -> _Candidates:
+        """The pairs with the class penalty taken off."""
+        labels = self._known.book["label"].take(pairs.tracks)
+        differ = labels != self._found.detections.labels.take(pairs.detections)
+        if np.count_nonzero(differ):
             pairs.similarity[differ] -= class_penalty
-        return _Candidates(
-            pairs,
-            detections.scores.take(pairs.detections),
-            book["state"].take(pairs.tracks),
-            self._apart2(pairs) if self._asks_for_feet else None,
-        )
+        return _Candidates(pairs)
 
     def _apart2(self, pairs: Pairs) -> Floats:
         """How far the feet of the pairs are apart: squared, in heights of a box, (P,).
@@ -194,9 +186,13 @@ class Association:
         apart2: Floats = 4 * apart * apart
         return apart2
 
-    def _by_score(self, round_: RoundSpec, scores: NDArray[np.float32]) -> Mask:
-        """Which scores are those of the round's detections."""
-        spec = self._spec
+    def _free_tracks(self, states: tuple[str, ...]) -> Mask:
+        """Which tracks are in these states and have no detection: mask (N,)."""
+        return _taking_part(states).take(self._state) & (self.partner < 0)
+
+    def _by_score(self, round_: RoundSpec) -> Mask:
+        """Which detections have a score of the round's: mask (M,)."""
+        spec, scores = self._spec, self._found.detections.scores
         if round_.detections == "high":
             return scores >= spec.high_score
         mask = scores >= spec.low_score
@@ -204,19 +200,22 @@ class Association:
             mask &= scores < spec.high_score
         return mask
 
-    def _with_terms(self, candidates: _Candidates, round_: RoundSpec) -> Floats:
-        """The candidates' similarity with the round's further terms, (P,)."""
+    def _with_terms(self, candidates: _Candidates, round_: RoundSpec) -> Pairs:
+        """The candidates, their similarity with the round's further terms."""
         pairs, similarity = candidates.pairs, candidates.pairs.similarity
         if (round_.appearance or round_.appearance_gate) and self._found.embeddings is not None:
             similarity = _with_looks(similarity, self._cosines(pairs), round_)
-        if candidates.apart2 is not None:
+        if round_.foot:
+            if candidates.apart2 is None:
+                candidates.apart2 = self._apart2(pairs)
             similarity = similarity * np.exp(-round_.foot * candidates.apart2)
         if round_.fuse_score:
-            similarity = similarity * candidates.score
+            similarity = similarity * self._found.detections.scores.take(pairs.detections)
         if round_.momentum and self._known.path is not None:
             agreement = self._known.path.agreement(pairs, self._found.detections.boxes_xyxy)
-            similarity = similarity + round_.momentum * candidates.score * agreement
-        return similarity
+            score = self._found.detections.scores.take(pairs.detections)
+            similarity = similarity + round_.momentum * score * agreement
+        return Pairs(pairs.tracks, pairs.detections, similarity)
 
     def _cosines(self, pairs: Pairs) -> Floats:
         """Cosine of each pair's embeddings, (P,); NaN where one of them was not looked at."""
@@ -241,7 +240,6 @@ class Association:
         matched = assign(pairs)
         self.partner[matched.tracks] = matched.detections
         self.free[matched.detections] = False
-        self._untouched = False
 
 
 @cache

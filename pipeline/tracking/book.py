@@ -21,6 +21,7 @@ TENTATIVE, CONFIRMED, LOST, REMOVED = map(int, TrackState)
 #: No detection is surer than this, whatever its score.
 _LEAST_DOUBT = 1e-3
 
+# Aligned: numpy reads and writes columns of packed records two to three times slower.
 RECORD = np.dtype(
     [
         ("id", np.int64),
@@ -34,7 +35,8 @@ RECORD = np.dtype(
         ("area_sum", np.float64),  # over all detections matched, pixels²
         ("evidence", np.float64),  # of all detections matched, nats
         ("entered", np.bool_),  # was where the zones allow it, see `screening`
-    ]
+    ],
+    align=True,
 )
 
 
@@ -104,8 +106,9 @@ class Book:
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Closes the records where `mask` (N,) is False."""
-        self.records = self.records[mask]
-        self.votes = self.votes[mask]
+        rows = mask.nonzero()[0]
+        self.records = self.records.take(rows)
+        self.votes = self.votes.take(rows, 0)
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """What `restore` takes."""

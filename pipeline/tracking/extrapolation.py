@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.tracking.book import LOST, Book
 from pipeline.tracking.cost import Indices
-from pipeline.tracking.motion import Floats, Motion
+from pipeline.tracking.motion import Floats
 from pipeline.tracking.spec import TrackSpec
 
 #: Detections after which a track is established.
@@ -60,17 +60,18 @@ class Region:
 
 
 def extrapolated(
-    book: Book, spec: TrackSpec, motion: Motion, region: Region, pts_ns: int
+    book: Book, spec: TrackSpec, boxes_xyxy: Floats, region: Region, pts_ns: int
 ) -> Indices:
-    """Rows (K,) of the lost tracks that are given out at `pts_ns` at their predicted boxes."""
-    rows: Indices = np.flatnonzero(book["state"] == LOST)
-    hits, unseen_ns = book["hits"].take(rows), pts_ns - book["seen_ns"].take(rows)
-    rows = rows[(hits >= _ESTABLISHED) & (unseen_ns <= spec.extrapolate_s * 1e9)]
-    if not len(rows):
-        return rows
-    good = book.votes.take(rows, 0).sum(axis=1) >= spec.extrapolate_score * book["hits"].take(rows)
-    boxes = motion.boxes_xyxy().take(rows, 0)
-    _, top, _, bottom = book["box_xyxy"].take(rows, 0).T
+    """Rows (K,) of the lost tracks that are given out at `pts_ns` at the boxes predicted (N, 4)."""
+    rows: Indices = (book["state"] == LOST).nonzero()[0]
+    records = book.records.take(rows)
+    unseen_ns = pts_ns - records["seen_ns"]
+    good = (records["hits"] >= _ESTABLISHED) & (unseen_ns <= spec.extrapolate_s * 1e9)
+    if not np.count_nonzero(good):
+        return rows[:0]
+    good &= book.votes.take(rows, 0).sum(axis=1) >= spec.extrapolate_score * records["hits"]
+    boxes = boxes_xyxy.take(rows, 0)
+    _, top, _, bottom = records["box_xyxy"].T
     good &= np.abs(boxes[:, 3] - boxes[:, 1] - bottom + top) < _GROWTH * (bottom - top)
     good &= region.contains(boxes)
-    return rows.compress(good)
+    return rows[good]

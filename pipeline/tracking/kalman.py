@@ -101,7 +101,7 @@ class Kalman:
         self._state = np.concatenate((self._state, born), axis=2)
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
-        self._state = self._state[:, :, mask]
+        self._state = self._state.compress(mask, axis=2)
 
     def boxes_xyxy(self) -> Floats:
         return self._form.from_components(self._state[0])

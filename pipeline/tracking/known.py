@@ -86,8 +86,7 @@ class Known:
         self, rows: Indices, boxes_xyxy: NDArray[Any], doubt: Floats | float, pts_ns: int
     ) -> None:
         """Corrects the motion of the tracks `rows` (K,) by their new boxes (K, 4)."""
-        again = self.book["state"].take(rows) == LOST
-        if not self.reupdates or not again.any():
+        if not self.reupdates or not (again := self.book["state"].take(rows) == LOST).any():
             self.motion.update(rows, boxes_xyxy, doubt)
             return
         self.motion.update(rows[~again], boxes_xyxy[~again])

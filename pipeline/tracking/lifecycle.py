@@ -12,9 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.tracking.book import REMOVED, TENTATIVE, Book
-from pipeline.tracking.cost import Indices
-from pipeline.tracking.gallery import Gallery
+from pipeline.tracking.book import REMOVED, TENTATIVE
 from pipeline.tracking.motion import Floats
 from pipeline.tracking.spec import TrackSpec
 
@@ -24,29 +22,29 @@ _GRACE_S = 0.2
 _MEMORABLE = 5
 
 
-def confirmed(book: Book, rows: Indices, spec: TrackSpec) -> NDArray[np.bool_]:
-    """Which of the tracks `rows` (K,) enough is known of, or was before: mask (K,)."""
-    ready: NDArray[np.bool_] = book["hits"].take(rows) >= spec.min_hits
-    ready |= book["state"].take(rows) != TENTATIVE
+def confirmed(records: NDArray[np.void], spec: TrackSpec) -> NDArray[np.bool_]:
+    """Which of the tracks with these records (K,) enough is known of, or was before: mask (K,)."""
+    ready: NDArray[np.bool_] = records["hits"] >= spec.min_hits
+    ready |= records["state"] != TENTATIVE
     if spec.evidence:
-        ready |= book["evidence"].take(rows) >= spec.evidence
+        ready |= records["evidence"] >= spec.evidence
     return ready
 
 
-def patience_ns(book: Book, rows: Indices, spec: TrackSpec) -> Floats:
-    """How long the tracks `rows` (K,) may stay unseen after they were missed, (K,) nanoseconds."""
-    state = book["state"].take(rows)
-    patience = np.full(len(rows), spec.max_lost_s * 1e9)
+def patience_ns(records: NDArray[np.void], spec: TrackSpec) -> Floats:
+    """How long the missed tracks with these records (K,) may stay unseen, (K,) nanoseconds."""
+    state = records["state"]
+    patience = np.full(len(records), spec.max_lost_s * 1e9)
     if spec.lost_per_age:
-        lived = book["seen_ns"].take(rows) - book["born_ns"].take(rows)
+        lived = records["seen_ns"] - records["born_ns"]
         patience = np.minimum(patience, _GRACE_S * 1e9 + spec.lost_per_age * lived)
     patience[state == TENTATIVE] = spec.tentative_lost_s * 1e9
     patience[state == REMOVED] = spec.remember_s * 1e9
     return patience
 
 
-def memorable(book: Book, gallery: Gallery) -> NDArray[np.bool_]:
-    """Which tracks are remembered by their looks when their time is over: mask (N,)."""
-    settled = (book["state"] != TENTATIVE) & (book["state"] != REMOVED)
-    mask: NDArray[np.bool_] = settled & (book["hits"] >= _MEMORABLE) & gallery.known
+def memorable(records: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Which tracks with these records (K,) have looks worth remembering: mask (K,)."""
+    settled = (records["state"] != TENTATIVE) & (records["state"] != REMOVED)
+    mask: NDArray[np.bool_] = settled & (records["hits"] >= _MEMORABLE)
     return mask

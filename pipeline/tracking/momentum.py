@@ -44,7 +44,7 @@ class Path:
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Forgets the tracks where `mask` (N,) is False."""
-        self.centres = self.centres[:, :, mask]
+        self.centres = self.centres.compress(mask, axis=2)
 
     def warp(self, matrix: Floats) -> None:
         """Moves all centres by an affine map (2, 3)."""

@@ -72,6 +72,9 @@ class Tracker:
             region=Region(),
             reupdates=spec.reupdate,
         )
+        across, down = spec.measured_share, spec.measured_share_down
+        #: Of x1, y1, x2, y2.
+        self._measured_share = np.array((across, down, across, down))
         self._remembers = any("removed" in round_.tracks for round_ in self._rounds)
         self._pts_ns: int | None = None
         #: Seconds from the last frame to this one.
@@ -116,9 +119,11 @@ class Tracker:
         tracks, partners = association.matches()
         self._update(tracks, found.take(partners), self._doubt(association, partners), pts_ns)
         self._miss(tracks, pts_ns)
-        self._initiate(found.take(association.free), pts_ns)
+        self._initiate(found, association.free, pts_ns)
         self._known.region.widen(detections.boxes_xyxy)
-        return self._visible(pts_ns, self._seen_or_extrapolated(pts_ns))
+        boxes_xyxy = self._known.motion.boxes_xyxy()
+        mask = self._seen_or_extrapolated(boxes_xyxy, pts_ns)
+        return self._visible(boxes_xyxy, pts_ns, mask)
 
     def coast(self, pts_ns: int, camera_motion: CameraMotion | None = None) -> Tracks:
         """The tracks in a frame of which nothing is known: not detected, or the engine is blind.
@@ -142,7 +147,9 @@ class Tracker:
 
     def predicted(self) -> Tracks:
         """What `coast` gives, where `update` has moved the tracks on already, but then failed."""
-        return self._visible(self._pts_ns or 0, self._known.book["state"] == CONFIRMED)
+        boxes_xyxy = self._known.motion.boxes_xyxy()
+        confirmed = self._known.book["state"] == CONFIRMED
+        return self._visible(boxes_xyxy, self._pts_ns or 0, confirmed)
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """The whole state as plain arrays, for `restore`; they are not changed later on."""
@@ -194,7 +201,8 @@ class Tracker:
             known.warp(camera_motion.matrix)
         self._pts_ns = pts_ns
         book, limit_ns = known.book, max(self._spec.max_lost_s, _ONE_LOOK_S) * 1e9
-        self._remove((pts_ns - book["seen_ns"] > limit_ns) & (book["state"] != REMOVED))
+        late = (pts_ns - book["seen_ns"] > limit_ns) & (book["state"] != REMOVED)
+        self._remove(late.nonzero()[0])
 
     def _associate(self, found: Found) -> Association:
         """Which track has which detection, after all rounds."""
@@ -238,26 +246,27 @@ class Tracker:
 
     def _confirm(self, tracks: Indices) -> None:
         """Confirms those of `tracks` (K,), all just detected, of which enough is known."""
-        ready = lifecycle.confirmed(self._known.book, tracks, self._spec)
-        self._known.book["state"][tracks[ready]] = CONFIRMED
+        book = self._known.book
+        ready = lifecycle.confirmed(book.records.take(tracks), self._spec)
+        book["state"][tracks.compress(ready)] = CONFIRMED
 
     def _miss(self, tracks: Indices, pts_ns: int) -> None:
         """All tracks but `tracks` (K,) were looked for and not found."""
         book = self._known.book
         if len(tracks) == len(book):
             return
-        late = np.ones(len(book), np.bool_)
-        late[tracks] = False
-        missed = late.nonzero()[0]
-        state = book["state"]
-        state[missed[state.take(missed) == CONFIRMED]] = LOST
-        unseen_ns = pts_ns - book["seen_ns"].take(missed)
-        late[missed] = unseen_ns > lifecycle.patience_ns(book, missed, self._spec)
-        self._remove(late)
+        unmatched = np.ones(len(book), np.bool_)
+        unmatched[tracks] = False
+        missed = unmatched.nonzero()[0]
+        records = book.records.take(missed)
+        book["state"][missed.compress(records["state"] == CONFIRMED)] = LOST
+        unseen_ns = pts_ns - records["seen_ns"]
+        late = unseen_ns > lifecycle.patience_ns(records, self._spec)
+        self._remove(missed.compress(late))
 
-    def _initiate(self, found: Found, pts_ns: int) -> None:
-        """Starts a track from every one of the free detections that is good enough."""
-        good = found.detections.scores >= self._spec.new_score
+    def _initiate(self, found: Found, free: Mask, pts_ns: int) -> None:
+        """Starts a track from every free detection (mask (M,)) that is good enough."""
+        good = free & (found.detections.scores >= self._spec.new_score)
         at_once = self._first or self._spec.min_hits == 1
         self._first = False
         new = int(np.count_nonzero(good))
@@ -270,27 +279,29 @@ class Tracker:
         )
         self._confirm(rows)
 
-    def _remove(self, late: Mask) -> None:
-        """Removes the tracks in the mask (N,); some of them may be remembered."""
-        if not late.any():
+    def _remove(self, late: Indices) -> None:
+        """Removes the tracks `late` (K,); some of them may be remembered."""
+        if not len(late):
             return
-        if self._remembers:
-            remembered = late & lifecycle.memorable(self._known.book, self._known.gallery)
-            self._known.book["state"][remembered] = REMOVED
-            late = late & ~remembered
-        self._known.keep(~late)
+        book, looked_at = self._known.book, self._known.gallery.known.take(late)
+        if self._remembers and looked_at.any():
+            remembered = looked_at & lifecycle.memorable(book.records.take(late))
+            book["state"][late.compress(remembered)] = REMOVED
+            late = late.compress(~remembered)
+        kept = np.ones(len(book), np.bool_)
+        kept[late] = False
+        self._known.keep(kept)
 
-    def _seen_or_extrapolated(self, pts_ns: int) -> Mask:
-        """The tracks that are given out after an update: mask (N,)."""
+    def _seen_or_extrapolated(self, boxes_xyxy: Floats, pts_ns: int) -> Mask:
+        """The tracks, now at these boxes (N, 4), that are given out after an update: mask (N,)."""
         book, spec = self._known.book, self._spec
         mask: Mask = (book["seen_ns"] == pts_ns) & (book["state"] == CONFIRMED)
         if spec.extrapolate_s:
-            rows = extrapolated(book, spec, self._known.motion, self._known.region, pts_ns)
-            mask[rows] = True
+            mask[extrapolated(book, spec, boxes_xyxy, self._known.region, pts_ns)] = True
         return mask
 
-    def _visible(self, pts_ns: int, mask: Mask) -> Tracks:
-        """Tracks in the mask (N,) that pass the screening, as they go out."""
+    def _visible(self, boxes_xyxy: Floats, pts_ns: int, mask: Mask) -> Tracks:
+        """Tracks in the mask (N,), now at these boxes (N, 4), that pass the screening."""
         book = self._known.book
         mask = mask & screened(book, self._spec.screening, pts_ns)
         rows = mask.nonzero()[0]
@@ -298,7 +309,9 @@ class Tracker:
         unseen_ns = pts_ns - records["seen_ns"]
         return Tracks(
             ids=records["id"].copy(),
-            boxes_xyxy=self._boxes_xyxy(rows, records["box_xyxy"], unseen_ns == 0),
+            boxes_xyxy=self._smoothed(
+                boxes_xyxy.take(rows, 0), records["box_xyxy"], unseen_ns == 0
+            ),
             scores=records["score"].copy(),
             labels=records["label"].copy(),
             states=records["state"].copy(),
@@ -307,23 +320,21 @@ class Tracker:
             unseen_s=(unseen_ns * 1e-9).astype(np.float32),
         )
 
-    def _boxes_xyxy(
-        self, rows: Indices, measured: NDArray[np.float32], seen: Mask
+    def _smoothed(
+        self, boxes: Floats, measured: NDArray[np.float32], seen: Mask
     ) -> NDArray[np.float32]:
-        """The boxes of the tracks `rows` (K,) as they go out, (K, 4).
+        """The boxes (K, 4) of tracks as they go out, (K, 4).
 
         The filter takes the jitter out of a detector's boxes, but lags behind one that changes its
         shape, such as that of somebody who steps behind a car. Where the object was just detected,
         the truth lies between the two.
 
         Args:
-            rows: of the tracks.
-            measured: (K, 4) their last detections' boxes.
+            boxes: of the filter; changed.
+            measured: (K, 4) the last detections' boxes.
             seen: (K,) which of these are of this frame.
         """
-        boxes = self._known.motion.boxes_xyxy().take(rows, 0)
-        across, down = self._spec.measured_share, self._spec.measured_share_down
-        boxes += seen[:, None] * ((across, down, across, down) * (measured - boxes))
+        boxes += seen[:, None] * (self._measured_share * (measured - boxes))
         return boxes.astype(np.float32)
 
 
