@@ -5,7 +5,8 @@ own type. A row is a tracker beside ours (preset `sightline`), so its ratio is h
 ours is. The detections are those of PETS09-S2L1 where the assets are there (about 6 a frame), and
 of people who walk about at random, of whom one in ten is missed in a frame. `filterpy` is our
 tracker with one filterpy filter an object in place of the batched filter. The libraries come with
-`python -m benchmarks.peers install FOLDER`, and are measured if `--peers FOLDER` names them.
+`python -m benchmarks.peers install FOLDER`, and are measured where `--peers FOLDER` (or the
+environment's SIGHTLINE_PEERS) names them.
 """
 
 from __future__ import annotations

@@ -36,8 +36,10 @@ def interpreters(folder: Path | None) -> dict[str, Path]:
     A peer that is not there, or was installed from other requirements, is left out.
     """
     found = {"sightline": Path(sys.executable)}
-    for library in REQUIREMENTS if folder is not None else ():
-        home = Path(folder or "") / library
+    if folder is None:
+        return found
+    for library in REQUIREMENTS:
+        home = folder / library
         if _stamp(home).exists() and _stamp(home).read_text() == _wanted(library):
             found[library] = home / "bin" / "python"
     return found
@@ -65,7 +67,7 @@ def install(folder: Path, library: str) -> None:
         print(f"{library}: is there")
         return
     _stamp(home).unlink(missing_ok=True)
-    venv.create(home, with_pip=True, clear=True)
+    venv.create(home, with_pip=True, clear=True, symlinks=True)
     pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, *REQUIREMENTS[library]], check=True)
     if library == "boxmot":
