@@ -123,7 +123,7 @@ class TrackSpec(BaseModel):
     tentative_lost_s: Seconds = 0.0
     """The same for a tentative track; with 0 the first miss removes it, seconds."""
 
-    min_hits: Annotated[int, Field(ge=1)] = 5
+    min_hits: Annotated[int, Field(ge=1)] = 3
     """Detections after which a track is confirmed and gets out; 1 confirms at once."""
 
     evidence: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5.0
@@ -132,13 +132,13 @@ class TrackSpec(BaseModel):
     screening: ScreeningSpec = ScreeningSpec()
     """Which of the confirmed tracks are given out."""
 
-    rivalry: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3.0
+    rivalry: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
     """Doubt about a box that another track overlaps: its variance is times 1 + this · their IoU."""
 
     common_motion: bool = True
     """Whether the shift that all objects share (a camera that moves) is read off their boxes."""
 
-    extrapolate_s: Seconds = 0.4
+    extrapolate_s: Seconds = 0.5
     """An established track that was lost is given out as predicted for so long; 0: never."""
 
     extrapolate_score: Ratio = 0.9

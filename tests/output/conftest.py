@@ -31,6 +31,9 @@ class PlainPicture(Picture):
     def bgr(self) -> NDArray[np.uint8]:
         return self._image
 
+    def gray(self) -> NDArray[np.uint8]:
+        return self._image[:, :, 0]
+
     def resized_bgr(self, width: int, height: int) -> NDArray[np.uint8]:
         return np.full((height, width, 3), 90, np.uint8)
 

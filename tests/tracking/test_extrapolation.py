@@ -43,8 +43,8 @@ def given_out(missed: int, frames: int = 20, grows: float = 0.0, **what: Any) ->
 
 def test_a_walker_is_given_out_where_it_is_expected() -> None:
     lefts = given_out(20)
-    assert len(lefts) == 10  # 0.4 s after the last detection
-    assert lefts == pytest.approx([100 + 4.0 * k for k in range(20, 30)], abs=4)
+    assert len(lefts) == 12  # half a second
+    assert lefts == pytest.approx([100 + 4.0 * k for k in range(20, 32)], abs=4)
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,12 @@ def hits_until_confirmed(score: float, **keys: Any) -> int:
 @pytest.mark.parametrize(
     ("score", "keys", "hits"),
     [
-        (0.62, {}, 5),  # 5 hits come before 5 nats
-        (0.85, {}, 3),
+        (0.62, {}, 3),  # 3 hits come before 5 nats
+        (0.62, {"min_hits": 9}, 6),
+        (0.85, {"min_hits": 9}, 3),
         (0.92, {}, 2),
         (0.9999, {}, 1),
-        (0.9999, {"evidence": 0.0}, 5),
+        (0.9999, {"evidence": 0.0}, 3),
         (0.9999, {"evidence": 20.0}, 3),  # nothing is surer than 1 in 1000
         (0.62, {"min_hits": 2}, 2),
         (0.62, {"min_hits": 1}, 1),
