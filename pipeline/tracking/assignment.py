@@ -104,6 +104,5 @@ def _solve(pairs: Pairs) -> Pairs:
 
 def _compact(owner: Indices) -> tuple[Indices, Indices]:
     """The owners that occur, in rising order, and where each of `owner` is among them."""
-    occurs = np.bincount(owner) > 0
-    place: Indices = occurs.cumsum() - 1
-    return occurs.nonzero()[0], place.take(owner)
+    occurring = np.bincount(owner).nonzero()[0]
+    return occurring, occurring.searchsorted(owner)

@@ -101,6 +101,10 @@ class Association:
         tracks = (self.partner >= 0).nonzero()[0]
         return tracks, self.partner.take(tracks)
 
+    def missed(self) -> Indices:
+        """Tracks without a detection, in rising order."""
+        return (self.partner < 0).nonzero()[0]
+
     def rivalry(self) -> Floats:
         """For each detection (M,) its largest IoU with a settled track that did not get it."""
         pairs = self._by_boxes(_OVERLAP).pairs

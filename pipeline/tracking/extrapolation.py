@@ -40,14 +40,16 @@ class Region:
     def widen(self, boxes_xyxy: NDArray[np.float32]) -> None:
         """Takes in the detections (M, 4) of a frame."""
         if len(boxes_xyxy):
-            self._xyxy[:2] = np.minimum(self._xyxy[:2], boxes_xyxy[:, :2].min(axis=0))
-            self._xyxy[2:] = np.maximum(self._xyxy[2:], boxes_xyxy[:, 2:].max(axis=0))
+            columns = boxes_xyxy.T.copy()
+            self._xyxy[:2] = np.minimum(self._xyxy[:2], columns[:2].min(axis=1))
+            self._xyxy[2:] = np.maximum(self._xyxy[2:], columns[2:].max(axis=1))
 
     def contains(self, boxes_xyxy: Floats) -> NDArray[np.bool_]:
         """Which boxes (N, 4) lie inside at the left, at the right and below: mask (N,)."""
-        left, _, right, below = self._xyxy
+        left, _, right, below = self._xyxy.tolist()
         inside: NDArray[np.bool_] = boxes_xyxy[:, 0] >= left
-        inside &= (boxes_xyxy[:, 2] <= right) & (boxes_xyxy[:, 3] <= below)
+        inside &= boxes_xyxy[:, 2] <= right
+        inside &= boxes_xyxy[:, 3] <= below
         return inside
 
     def saved(self) -> dict[str, NDArray[Any]]:

@@ -94,8 +94,8 @@ class Gallery:
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Forgets the tracks where `mask` (N,) is False."""
-        self.embeddings = self.embeddings[mask]
-        self._seen = self._seen[mask]
+        self.embeddings = self.embeddings.compress(mask, axis=0)
+        self._seen = self._seen.compress(mask)
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """What `restore` takes."""

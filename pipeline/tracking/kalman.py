@@ -130,18 +130,14 @@ class Kalman:
 
     def _correct(self, state: Floats, z: Floats, doubt: Floats | float = 1.0) -> None:
         """Corrects the tracks of `state` (8, 4, M) by the observations (4, M)."""
-        p, v, seen, p00, p01, p11, r, _ = state
-        r = r * doubt
-        s = p00 + r
-        gain0, gain1 = p00 / s, p01 / s
-        innovation = z - p
-        p += gain0 * innovation
-        v += gain1 * innovation
-        p11 -= gain1 * p01
-        stay = r / s  # 1 - K0, without taking two numbers near 1 from each other
-        p00 *= stay
-        p01 *= stay
-        seen[:] = z
+        x, p0 = state[:2], state[3:5]
+        r = state[6] * doubt
+        s = p0[0] + r
+        gain = p0 / s
+        x += gain * (z - x[0])
+        state[5] -= gain[1] * p0[1]
+        p0 *= r / s  # 1 - K0, without taking two numbers near 1 from each other
+        state[2] = z
         self._scale_noise(state)
 
     def _scale_noise(self, state: Floats) -> Floats:

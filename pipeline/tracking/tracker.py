@@ -118,7 +118,7 @@ class Tracker:
         association = self._associate(found)
         tracks, partners = association.matches()
         self._update(tracks, found.take(partners), self._doubt(association, partners), pts_ns)
-        self._miss(tracks, pts_ns)
+        self._miss(association.missed(), pts_ns)
         self._initiate(found, association.free, pts_ns)
         self._known.region.widen(detections.boxes_xyxy)
         boxes_xyxy = self._known.motion.boxes_xyxy()
@@ -225,9 +225,9 @@ class Tracker:
         predicted = association.predicted_xyxy.take(tracks, 0)
         detected = found.detections.boxes_xyxy.take(detections, 0)
         shift = self._known.common.shift(predicted, detected, self._dt)
-        if not shift.any():
+        if not np.count_nonzero(shift):
             return False
-        self._known.warp(np.column_stack((np.eye(2), shift)))
+        self._known.warp(np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]]))
         return True
 
     def _doubt(self, association: Association, detections: Indices) -> Floats | float:
@@ -248,36 +248,30 @@ class Tracker:
         """Confirms those of `tracks` (K,), all just detected, of which enough is known."""
         book = self._known.book
         ready = lifecycle.confirmed(book.records.take(tracks), self._spec)
-        book["state"][tracks.compress(ready)] = CONFIRMED
+        book["state"][tracks[ready]] = CONFIRMED
 
     def _miss(self, tracks: Indices, pts_ns: int) -> None:
-        """All tracks but `tracks` (K,) were looked for and not found."""
-        book = self._known.book
-        if len(tracks) == len(book):
+        """The tracks `tracks` (K,) were looked for and not found."""
+        if not len(tracks):
             return
-        unmatched = np.ones(len(book), np.bool_)
-        unmatched[tracks] = False
-        missed = unmatched.nonzero()[0]
-        records = book.records.take(missed)
-        book["state"][missed.compress(records["state"] == CONFIRMED)] = LOST
+        book = self._known.book
+        records = book.records.take(tracks)
+        book["state"][tracks[records["state"] == CONFIRMED]] = LOST
         unseen_ns = pts_ns - records["seen_ns"]
-        late = unseen_ns > lifecycle.patience_ns(records, self._spec)
-        self._remove(missed.compress(late))
+        self._remove(tracks[unseen_ns > lifecycle.patience_ns(records, self._spec)])
 
     def _initiate(self, found: Found, free: Mask, pts_ns: int) -> None:
         """Starts a track from every free detection (mask (M,)) that is good enough."""
         good = free & (found.detections.scores >= self._spec.new_score)
         at_once = self._first or self._spec.min_hits == 1
         self._first = False
-        new = int(np.count_nonzero(good))
-        if not new:
+        new = good.nonzero()[0]
+        if not len(new):
             return
-        ids = np.arange(self.next_id, self.next_id + new)
-        self.next_id += new
-        rows = self._known.append(
-            ids, CONFIRMED if at_once else TENTATIVE, found.take(good), pts_ns
-        )
-        self._confirm(rows)
+        ids = np.arange(self.next_id, self.next_id + len(new))
+        self.next_id += len(new)
+        state = CONFIRMED if at_once else TENTATIVE
+        self._confirm(self._known.append(ids, state, found.take(new), pts_ns))
 
     def _remove(self, late: Indices) -> None:
         """Removes the tracks `late` (K,); some of them may be remembered."""
@@ -286,8 +280,8 @@ class Tracker:
         book, looked_at = self._known.book, self._known.gallery.known.take(late)
         if self._remembers and looked_at.any():
             remembered = looked_at & lifecycle.memorable(book.records.take(late))
-            book["state"][late.compress(remembered)] = REMOVED
-            late = late.compress(~remembered)
+            book["state"][late[remembered]] = REMOVED
+            late = late[~remembered]
         kept = np.ones(len(book), np.bool_)
         kept[late] = False
         self._known.keep(kept)
