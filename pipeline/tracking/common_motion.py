@@ -53,11 +53,9 @@ class CommonMotion:
         """
         if len(predicted_xyxy) < _FEWEST:
             return np.zeros(2)
-        moved = 0.5 * (detected_xyxy - predicted_xyxy)
-        extent = predicted_xyxy[:, 2:] - predicted_xyxy[:, :2]
-        means, variances = _robust_mean(
-            (moved[:, :2] + moved[:, 2:]).T, extent[:, 0] * extent[:, 1]
-        )
+        predicted, detected = np.ascontiguousarray(predicted_xyxy.T), detected_xyxy.T
+        moved, extent = 0.5 * (detected - predicted), predicted[2:] - predicted[:2]
+        means, variances = _robust_mean(moved[:2] + moved[2:], extent[0] * extent[1])
         gained = 1 - math.exp(-dt / _MEMORY_S)
         # Python's numbers: of two, numpy would take ten times as long.
         evidence, shift = self._evidence.tolist(), [0.0, 0.0]
