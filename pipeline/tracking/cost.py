@@ -155,7 +155,7 @@ def _near(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> tuple[Indices, Indices]
 
     For few boxes all pairs. For many a sweep along x: with b sorted by its left edge, the b that
     can overlap a[i] are a range, which begins where a left edge plus the widest b reaches a[i] and
-    ends at a[i]'s right edge.
+    ends at a[i]'s right edge. Most of a range are above or below.
     """
     if len(a_xyxy) * len(b_xyxy) <= _FEW:
         return all_pairs(len(a_xyxy), len(b_xyxy))
@@ -167,7 +167,10 @@ def _near(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> tuple[Indices, Indices]
     counts = left.searchsorted(a_xyxy[:, 2]) - begin
     i = np.arange(len(a_xyxy)).repeat(counts)
     offsets = begin - counts.cumsum() + counts
-    return i, order.take(np.arange(len(i)) + offsets.take(i))
+    j = order.take(np.arange(len(i)) + offsets.take(i))
+    beside = a_xyxy[:, 1].take(i) < b_xyxy[:, 3].take(j)
+    beside &= a_xyxy[:, 3].take(i) > b_xyxy[:, 1].take(j)
+    return i.compress(beside), j.compress(beside)
 
 
 def _touching(a: Floats, b: Floats) -> NDArray[np.bool_]:
