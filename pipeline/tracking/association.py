@@ -50,10 +50,19 @@ class Association:
         known: the N tracks.
         found: the M detections.
         similarity: what compares boxes and embeddings.
+        nearness: in 0..1, of the last frame; the gates of boxes are multiplied by it.
     """
 
-    def __init__(self, spec: TrackSpec, known: Known, found: Found, similarity: Similarity) -> None:
+    def __init__(
+        self,
+        spec: TrackSpec,
+        known: Known,
+        found: Found,
+        similarity: Similarity,
+        nearness: float = 1.0,
+    ) -> None:
         self._spec = spec
+        self._nearness = nearness
         self._known = known
         self._found = found
         self._similarity = similarity
@@ -92,9 +101,10 @@ class Association:
         if not np.count_nonzero(detections & self.free):
             return
         pairs = self._with_terms(self._candidates(round_), round_)
-        self._choose(pairs, round_, round_.tracks, detections, round_.at_least)
+        nearness = 1.0 if round_.similarity == "cosine" else self._nearness
+        self._choose(pairs, round_, round_.tracks, detections, nearness * round_.at_least)
         if round_.newcomers:
-            self._choose(pairs, round_, ("tentative",), detections, round_.newcomers)
+            self._choose(pairs, round_, ("tentative",), detections, nearness * round_.newcomers)
 
     def matches(self) -> tuple[Indices, Indices]:
         """Tracks in rising order and their detections, (K,) and (K,)."""

@@ -89,7 +89,8 @@ class Known:
         if not self.reupdates or not (again := self.book["state"].take(rows) == LOST).any():
             self.motion.update(rows, boxes_xyxy, doubt)
             return
-        self.motion.update(rows[~again], boxes_xyxy[~again])
+        doubts = np.broadcast_to(doubt, len(rows))
+        self.motion.update(rows[~again], boxes_xyxy[~again], doubts[~again])
         gaps_s = (pts_ns - self.book["seen_ns"][rows[again]]) / 1e9
         self.motion.reupdate(rows[again], boxes_xyxy[again], gaps_s)
 

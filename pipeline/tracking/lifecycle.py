@@ -31,13 +31,19 @@ def confirmed(records: NDArray[np.void], spec: TrackSpec) -> NDArray[np.bool_]:
     return ready
 
 
-def patience_ns(records: NDArray[np.void], spec: TrackSpec) -> Floats:
-    """How long the missed tracks with these records (K,) may stay unseen, (K,) nanoseconds."""
+def patience_ns(
+    records: NDArray[np.void], looks_known: NDArray[np.bool_], spec: TrackSpec
+) -> Floats:
+    """How long the missed tracks with these records (K,) may stay unseen, (K,) nanoseconds.
+
+    Where its looks are known (mask (K,)), a track is told from others however short it lived.
+    """
     state = records["state"]
     patience = np.full(len(records), spec.max_lost_s * 1e9)
     if spec.lost_per_age:
         lived = records["seen_ns"] - records["born_ns"]
-        patience = np.minimum(patience, _GRACE_S * 1e9 + spec.lost_per_age * lived)
+        short = np.minimum(patience, _GRACE_S * 1e9 + spec.lost_per_age * lived)
+        patience = np.where(looks_known, patience, short)
     patience[state == TENTATIVE] = spec.tentative_lost_s * 1e9
     patience[state == REMOVED] = spec.remember_s * 1e9
     return patience

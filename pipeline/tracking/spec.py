@@ -108,6 +108,10 @@ class TrackSpec(BaseModel):
     new_score: Ratio = 0.6
     """An unmatched detection from this score on (0..1) starts a tentative track."""
 
+    far_s: Seconds = 0.2
+    """Frames farther apart loosen the gates of boxes in proportion, and no camera is seen in them;
+    seconds, 0: however far apart they are, they count as near."""
+
     class_penalty: Ratio = 0.2
     """Taken off a similarity where the classes differ; 1 never lets them match."""
 

@@ -79,6 +79,8 @@ class Tracker:
         self._pts_ns: int | None = None
         #: Seconds from the last frame to this one.
         self._dt = 0.0
+        #: 1 for a frame that follows the last one soon, else less.
+        self._nearness = 1.0
         #: Whether something else has said how the camera moved since.
         self._camera_is_known = False
         self.next_id = 1
@@ -195,6 +197,8 @@ class Tracker:
                 f"expected pts_ns above the last frame's {before_ns}, got {pts_ns}",
             )
         self._dt = (pts_ns - before_ns) / 1e9
+        if self._spec.far_s:
+            self._nearness = min(1.0, self._spec.far_s / max(self._dt, 1e-9))
         known.motion.predict(self._dt)
         self._camera_is_known = camera_motion is not None and camera_motion.since_ns == before_ns
         if camera_motion is not None and self._camera_is_known:
@@ -215,11 +219,11 @@ class Tracker:
 
     def _association(self, found: Found) -> Association:
         """The matching of this frame, from where the tracks are expected now."""
-        return Association(self._spec, self._known, found, self._similarity)
+        return Association(self._spec, self._known, found, self._similarity, self._nearness)
 
     def _follow_camera(self, association: Association, found: Found) -> bool:
         """Moves all tracks by what the sure matches have in common; whether there was any."""
-        if not self._spec.common_motion or self._camera_is_known:
+        if not self._spec.common_motion or self._camera_is_known or self._nearness < 1:
             return False
         tracks, detections = association.sure()
         predicted = association.predicted_xyxy.take(tracks, 0)
@@ -257,8 +261,9 @@ class Tracker:
         book = self._known.book
         records = book.records.take(tracks)
         book["state"][tracks[records["state"] == CONFIRMED]] = LOST
-        unseen_ns = pts_ns - records["seen_ns"]
-        self._remove(tracks[unseen_ns > lifecycle.patience_ns(records, self._spec)])
+        looks_known = self._known.gallery.known.take(tracks)
+        patience_ns = lifecycle.patience_ns(records, looks_known, self._spec)
+        self._remove(tracks[pts_ns - records["seen_ns"] > patience_ns])
 
     def _initiate(self, found: Found, free: Mask, pts_ns: int) -> None:
         """Starts a track from every free detection (mask (M,)) that is good enough."""

@@ -70,3 +70,12 @@ def test_lost_no_longer_than_it_lived(
         tracker.update(EMPTY, (last + k) * step)
     tracks = tracker.update(one(0.9), (last + round(away_s * 20)) * step)
     assert tracks.ids.tolist() == ([1] if kept else [])
+
+
+def test_looks_keep_a_track_that_lived_for_a_moment() -> None:
+    for looks, ids in ((None, []), (np.array([[1.0, 0.0]], np.float32), [1])):
+        tracker = Tracker()
+        for k in range(5):
+            tracker.update(one(0.9), k * SECOND // 20, looks)
+        tracker.update(EMPTY, SECOND)
+        assert tracker.update(one(0.9), 3 * SECOND // 2).ids.tolist() == ids

@@ -480,3 +480,16 @@ def test_twins_are_not_found_again() -> None:
         tracker.update(found(at(0), at(300)), 0, looks(0, second))
         tracker.update(found(), SECOND // 10, np.empty((0, 4), np.float32))
         assert tracker.update(found(at(900)), SECOND, looks(0)).ids.tolist() == ids
+
+
+@pytest.mark.parametrize(
+    ("step_s", "far_s", "ids"), [(0.1, 0.2, []), (0.8, 0.2, [1]), (0.8, 0, [])]
+)
+def test_gates_loosen_where_frames_are_far_apart(
+    step_s: float, far_s: float, ids: list[int]
+) -> None:
+    """A box that overlaps where it was expected by a tenth: in time it would have been there."""
+    tracker, step = Tracker(TrackSpec(far_s=far_s)), round(step_s * SECOND)
+    for k in range(6):
+        tracker.update(found(at(100)), k * step)
+    assert tracker.update(found(at(133)), 6 * step).ids.tolist() == ids
