@@ -34,4 +34,8 @@ class Detections:
 
     def take(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Detections:
         """The objects at `index` (positions in any order, or a mask)."""
-        return Detections(self.boxes_xyxy[index], self.scores[index], self.labels[index])
+        rows = index.nonzero()[0] if index.dtype == np.bool_ else index
+        # Not `[rows]`, which takes five times as long for a few boxes.
+        return Detections(
+            self.boxes_xyxy.take(rows, 0), self.scores.take(rows), self.labels.take(rows)
+        )

@@ -69,9 +69,9 @@ def extrapolated(
     records = book.records.take(rows)
     unseen_ns = pts_ns - records["seen_ns"]
     good = (records["hits"] >= _ESTABLISHED) & (unseen_ns <= spec.extrapolate_s * 1e9)
+    good &= book.votes.take(rows, 0).sum(axis=1) >= spec.extrapolate_score * records["hits"]
     if not np.count_nonzero(good):
         return rows[:0]
-    good &= book.votes.take(rows, 0).sum(axis=1) >= spec.extrapolate_score * records["hits"]
     boxes = boxes_xyxy.take(rows, 0)
     _, top, _, bottom = records["box_xyxy"].T
     good &= np.abs(boxes[:, 3] - boxes[:, 1] - bottom + top) < _GROWTH * (bottom - top)

@@ -23,9 +23,8 @@ _MEMORABLE = 5
 
 
 def confirmed(records: NDArray[np.void], spec: TrackSpec) -> NDArray[np.bool_]:
-    """Which of the tracks with these records (K,) enough is known of, or was before: mask (K,)."""
+    """Which of the tentative tracks with these records (K,) enough is known of: mask (K,)."""
     ready: NDArray[np.bool_] = records["hits"] >= spec.min_hits
-    ready |= records["state"] != TENTATIVE
     if spec.evidence:
         ready |= records["evidence"] >= spec.evidence
     return ready

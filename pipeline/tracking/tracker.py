@@ -39,7 +39,7 @@ from pipeline.tracking.kalman import Kalman
 from pipeline.tracking.known import Found, Known, Mask
 from pipeline.tracking.momentum import Path
 from pipeline.tracking.motion import Floats, Motion
-from pipeline.tracking.screening import screened
+from pipeline.tracking.screening import ScreeningSpec, screened
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.track import Tracks
 
@@ -75,6 +75,7 @@ class Tracker:
         across, down = spec.measured_share, spec.measured_share_down
         #: Of x1, y1, x2, y2.
         self._measured_share = np.array((across, down, across, down))
+        self._screens = spec.screening != ScreeningSpec()
         self._remembers = any("removed" in round_.tracks for round_ in self._rounds)
         self._pts_ns: int | None = None
         #: Seconds from the last frame to this one.
@@ -250,9 +251,12 @@ class Tracker:
 
     def _confirm(self, tracks: Indices) -> None:
         """Confirms those of `tracks` (K,), all just detected, of which enough is known."""
-        book = self._known.book
-        ready = lifecycle.confirmed(book.records.take(tracks), self._spec)
-        book["state"][tracks[ready]] = CONFIRMED
+        state, records = self._known.book["state"], self._known.book.records
+        settled = state.take(tracks) != TENTATIVE
+        state[tracks[settled]] = CONFIRMED
+        young = tracks[~settled]
+        if len(young):
+            state[young[lifecycle.confirmed(records.take(young), self._spec)]] = CONFIRMED
 
     def _miss(self, tracks: Indices, pts_ns: int) -> None:
         """The tracks `tracks` (K,) were looked for and not found."""
@@ -302,7 +306,8 @@ class Tracker:
     def _visible(self, boxes_xyxy: Floats, pts_ns: int, mask: Mask) -> Tracks:
         """Tracks in the mask (N,), now at these boxes (N, 4), that pass the screening."""
         book = self._known.book
-        mask = mask & screened(book, self._spec.screening, pts_ns)
+        if self._screens:
+            mask = mask & screened(book, self._spec.screening, pts_ns)
         rows = mask.nonzero()[0]
         records = book.records.take(rows)
         unseen_ns = pts_ns - records["seen_ns"]
