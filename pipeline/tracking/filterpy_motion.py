@@ -90,15 +90,12 @@ class FilterpyMotion:
                 at.x = both @ at.x + shift_both
                 at.P = _parted(both @ at.P @ both.T)
 
-    def squared_distances(
-        self, tracks: NDArray[np.intp], boxes_xyxy: NDArray[Any], position_only: bool = False
-    ) -> Floats:
-        n = 2 if position_only else 4
+    def squared_distances(self, tracks: NDArray[np.intp], boxes_xyxy: NDArray[Any]) -> Floats:
         distances = np.empty(len(tracks))
         for k, z in enumerate(self._form.to_components(boxes_xyxy).T):
             track = self._tracks[tracks[k]]
-            S = (track.kf.P[:4, :4] + track.RQU[0])[:n, :n]
-            y = z[:n] - track.kf.x[:n, 0]
+            S = track.kf.P[:4, :4] + track.RQU[0]
+            y = z - track.kf.x[:4, 0]
             distances[k] = y @ np.linalg.solve(S, y)
         return distances
 

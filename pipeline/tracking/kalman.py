@@ -85,12 +85,10 @@ class Kalman:
         extent[:3] *= zoom
         extent[3:] *= zoom**2
 
-    def squared_distances(
-        self, tracks: NDArray[np.intp], boxes_xyxy: NDArray[Any], position_only: bool = False
-    ) -> Floats:
+    def squared_distances(self, tracks: NDArray[np.intp], boxes_xyxy: NDArray[Any]) -> Floats:
         p, p00, r = self._state[[0, 3, 6]].take(tracks, axis=2)
         terms = (self._form.to_components(boxes_xyxy) - p) ** 2 / (p00 + r)
-        distances: Floats = terms[: 2 if position_only else 4].sum(axis=0)
+        distances: Floats = terms.sum(axis=0)
         return distances
 
     def initiate(self, boxes_xyxy: NDArray[Any]) -> None:

@@ -35,9 +35,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Four = tuple[float, float, float, float]
 
-#: 0.95 quantiles of the chi-square distribution with 2 and with 4 degrees of freedom, -2 ln 0.05
-#: and its fellow: of all true pairs, so many are within this squared Mahalanobis distance.
-GATE_POSITION = 5.991464547107979
+#: 0.95 quantile of the chi-square distribution with 4 degrees of freedom: of all true pairs, so many
+#: are within this squared Mahalanobis distance.
 GATE_BOX = 9.487729036781154
 
 #: Virtual observations of `Motion.reupdate`, the real one among them. Of objects that turn round
@@ -117,18 +116,15 @@ class Motion(Protocol):
         the same, as in all forms but one; else the variance of each alone is exact.
         """
 
-    def squared_distances(
-        self, tracks: NDArray[np.intp], boxes_xyxy: NDArray[Any], position_only: bool = False
-    ) -> Floats:
+    def squared_distances(self, tracks: NDArray[np.intp], boxes_xyxy: NDArray[Any]) -> Floats:
         """Squared Mahalanobis distance of a box to what its track is expected to measure.
 
         Args:
             tracks: (P,) track of each pair.
             boxes_xyxy: (P, 4) box of each pair.
-            position_only: compares the centres only.
 
         Returns:
-            (P,) without unit, to be compared with `GATE_BOX`, or `GATE_POSITION`.
+            (P,) without unit, to be compared with `GATE_BOX`.
         """
 
     def initiate(self, boxes_xyxy: NDArray[Any]) -> None:

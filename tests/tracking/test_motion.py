@@ -16,7 +16,7 @@ from pipeline.tracking import kalman
 from pipeline.tracking.filterpy_motion import FilterpyMotion, process_noise, transition
 from pipeline.tracking.forms import FORMS, SMALLEST, XYWH, XYWH_BOTSORT, Form
 from pipeline.tracking.kalman import Kalman
-from pipeline.tracking.motion import GATE_BOX, GATE_POSITION, Floats, Motion, Noise
+from pipeline.tracking.motion import GATE_BOX, Floats, Motion, Noise
 
 MOTIONS = [Kalman, FilterpyMotion]
 Make = Callable[..., Motion]
@@ -117,11 +117,8 @@ def test_warp_reupdate_and_distances_equal_filterpy(form: Form, seed: int) -> No
             motion.reupdate(rows[seen], found[seen], gaps[seen])
         gaps[seen] = 0
         assert_equal_states(*pair)
-        for position_only in (False, True):
-            ours, reference = (
-                motion.squared_distances(rows[::-1], found, position_only) for motion in pair
-            )
-            np.testing.assert_allclose(ours, reference, rtol=1e-7)
+        ours, reference = (motion.squared_distances(rows[::-1], found) for motion in pair)
+        np.testing.assert_allclose(ours, reference, rtol=1e-7)
 
 
 @pytest.mark.parametrize("make", MOTIONS)
@@ -286,7 +283,6 @@ def test_few_virtual_observations_are_as_good_as_one_a_frame(
 
 
 def test_distances_of_true_pairs_are_chi_square_distributed() -> None:
-    assert chi2.ppf(0.95, 2) == pytest.approx(GATE_POSITION, rel=1e-12)
     assert chi2.ppf(0.95, 4) == pytest.approx(GATE_BOX, rel=1e-12)
     # Little noise: it grows with the size, which noise changes.
     noise = replace(XYWH.noise, measurement=(1e-4,) * 4, position=(1e-4,) * 4)
@@ -299,9 +295,8 @@ def test_distances_of_true_pairs_are_chi_square_distributed() -> None:
         return truth + np.concatenate((centre - extent / 2, centre + extent / 2), axis=1)
 
     motion.initiate(detected())
-    for position_only, gate in ((False, GATE_BOX), (True, GATE_POSITION)):
-        distances = motion.squared_distances(np.arange(count), detected(), position_only)
-        assert np.mean(distances < gate) == pytest.approx(0.95, abs=0.02)
+    distances = motion.squared_distances(np.arange(count), detected())
+    assert np.mean(distances < GATE_BOX) == pytest.approx(0.95, abs=0.02)
 
 
 @pytest.mark.parametrize("make", MOTIONS)
