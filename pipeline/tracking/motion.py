@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Four = tuple[float, float, float, float]
 
-#: 0.95 quantile of the chi-square distribution with 4 degrees of freedom: of all true pairs, so many
+#: 0.95 quantile of the chi-square distribution with 4 degrees of freedom: so many of all true pairs
 #: are within this squared Mahalanobis distance.
 GATE_BOX = 9.487729036781154
 
