@@ -1,6 +1,6 @@
 """Where each track was seen last, and how well a detection keeps its direction.
 
-The observation-centric momentum of Cao et al., Observation-centric SORT (CVPR 2023), sec. 3.3: the
+The observation-centric momentum of Cao et al., Observation-centric SORT (CVPR 2023), sec. 4.2: the
 direction between two observations of a track, which is less noisy than a filter's velocity, is
 compared with the direction from the last of them to a detection.
 """
