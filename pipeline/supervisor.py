@@ -95,8 +95,9 @@ class Supervisor:
     def _open_stages(self, *, sinks: bool) -> bool:
         workers = [w for s in self._stages if s.node.is_sink == sinks for w in s.workers]
         for worker in workers:
+            # One after the other: engines load libraries with threads of their own, and the dynamic
+            # linker has ended this process where one was loaded while another thread was started.
             worker.start()
-        for worker in workers:
             while not worker.opened.wait(_POLL_S) and not self._abort.is_set():
                 self._heed_signals()
         return not self._fatal and not self._abort.is_set()
