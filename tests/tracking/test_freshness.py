@@ -21,7 +21,8 @@ def person(x: float, y: float = 100) -> list[float]:
 
 def due(freshness: Freshness, seconds: float, *boxes: list[float]) -> list[bool]:
     found = np.array(boxes, np.float32).reshape(-1, 4)
-    return freshness.due(found, round(seconds * 1e9)).tolist()  # type: ignore[no-any-return]
+    mask: list[bool] = freshness.due(found, round(seconds * 1e9)).tolist()
+    return mask
 
 
 def looks(fps: int, refresh_s: float, seconds: float) -> list[float]:
