@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import engines.registry
 from engines.base import Engine
@@ -24,6 +24,7 @@ from pipeline.config.schema import AUTO, KernelConfig, NetworkConfig
 from pipeline.errors import ConfigError, ModelError, SightlineError
 from pipeline.graph import Binding
 from pipeline.media.preprocess import Preprocessor
+from pipeline.models.manifest import Task
 from pipeline.models.package import ModelPackage, load_model
 from pipeline.network import BoundNetwork
 from pipeline.stage import Run, Stage
@@ -56,7 +57,7 @@ class Planner:
         self._models: dict[tuple[str, str | None], ModelPackage] = {}
 
     def model(
-        self, stage: str, task: Literal["detect", "embed"], name: str, weights: str | None = None
+        self, stage: str, task: Task, name: str, weights: str | None = None
     ) -> ModelPackage:
         """The verified model of that name, for `stage`, which needs one of that task.
 

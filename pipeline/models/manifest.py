@@ -8,18 +8,21 @@ frozen.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from engines.tensor import TensorSpec
 from pipeline.config.complaints import complain
 from pipeline.config.document import parse
 from pipeline.detection.heads import AnyHead
 from pipeline.errors import ModelError
+from pipeline.models.halves import RoiHeadEntry, RpnEntry
 from pipeline.models.labels import NAMED_LABELS
+from pipeline.models.strict import Strict
 
 MANIFEST = "model.yaml"
 
@@ -28,6 +31,15 @@ Positive = Annotated[float, Field(gt=0)]
 Dtype = Literal[
     "float32", "float16", "float64", "uint8", "int8", "uint16", "int16", "int32", "int64", "bool"
 ]
+
+Task = Literal["detect", "embed", "rpn", "roi_head"]
+#: What a model of each task must say beside its tensors before it can run.
+_NEEDED: Mapping[Task, tuple[str, ...]] = {
+    "detect": ("preprocess", "head"),
+    "embed": ("preprocess", "embedding"),
+    "rpn": ("preprocess", "rpn"),
+    "roi_head": ("roi_head",),
+}
 
 
 def _inside(path: str) -> str:
@@ -39,12 +51,6 @@ def _inside(path: str) -> str:
 
 
 InnerPath = Annotated[str, AfterValidator(_inside)]
-
-
-class Strict(BaseModel):
-    """Base of all parts of a manifest: no unknown keys, nothing changes after it was read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 AnyStrict = TypeVar("AnyStrict", bound=Strict)
@@ -62,6 +68,7 @@ class PreprocessSpec(Strict):
         scale: factor on the 0..255 pixel.
         mean: subtracted per channel, in the order of `color`.
         std: divided by per channel, in the order of `color`.
+        size: width and height of the input, pixels, where the network takes any.
     """
 
     resize: Literal["letterbox", "stretch"] = "letterbox"
@@ -71,6 +78,7 @@ class PreprocessSpec(Strict):
     scale: Positive = 1.0
     mean: Triple = (0.0, 0.0, 0.0)
     std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+    size: tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]] | None = None
 
 
 class FileEntry(Strict):
@@ -163,7 +171,7 @@ class KernelEntry(Strict):
     """
 
     kernel: str
-    parameters: dict[str, float | int | bool | str] = {}
+    parameters: dict[str, float | int | bool | str] = Field(default_factory=dict)
 
 
 class Manifest(Strict):
@@ -185,13 +193,15 @@ class Manifest(Strict):
         preprocess: how a picture becomes the input.
         head: how outputs become boxes.
         embedding: of an ``embed`` model.
+        rpn: how outputs become proposals, of a two-stage detector's first network.
+        roi_head: how outputs become boxes, of its second network.
         test_vector: proof that an engine runs it right.
     """
 
     # Written `schema`, which pydantic's own base class already has as an attribute.
     schema_version: Literal[1] = Field(alias="schema")
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-    task: Literal["detect", "embed"]
+    task: Task
     description: str = ""
     licence: str
     source: str
@@ -204,6 +214,8 @@ class Manifest(Strict):
     preprocess: PreprocessSpec | None = None
     head: AnyHead | None = None
     embedding: EmbeddingSpec | None = None
+    rpn: RpnEntry | None = None
+    roi_head: RoiHeadEntry | None = None
     test_vector: TestVector | None = None
 
     @property
@@ -214,24 +226,35 @@ class Manifest(Strict):
     @property
     def lacking(self) -> tuple[str, ...]:
         """Keys without which the model can be pulled but not run; empty where it can."""
-        last = "head" if self.task == "detect" else "embedding"
-        keys = ("inputs", "outputs", "preprocess", last)
+        keys = ("inputs", "outputs", *_NEEDED[self.task])
         return tuple(key for key in keys if not getattr(self, key))
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Width and height of the picture the first input takes, pixels; -1 where any."""
+        """Width and height of the picture that goes into the first input, pixels; -1 where any."""
         if not self.inputs:
             return -1, -1
         layout, shape = self.inputs[0].layout, self.inputs[0].shape
         if layout not in ("nchw", "nhwc") or len(shape) != 4 or shape[layout.index("c")] != 3:
             raise ValueError("a picture's input has a layout, nchw or nhwc, and 3 channels")
-        return shape[layout.index("w")], shape[layout.index("h")]
+        width, height = shape[layout.index("w")], shape[layout.index("h")]
+        if self.preprocess and self.preprocess.size:
+            wanted = self.preprocess.size
+            if any(n not in (-1, own) for n, own in zip((width, height), wanted, strict=True)):
+                raise ValueError(
+                    f"preprocess.size is {list(wanted)}, but the input is {width} wide and "
+                    f"{height} high"
+                )
+            return wanted
+        return width, height
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.preprocess and self.inputs and min(self.input_size) < 1:
-            raise ValueError("a model with preprocess needs an input of known width and height")
+            raise ValueError(
+                "a model with preprocess needs an input of known width and height, or the "
+                "preprocess.size of what it is to be given"
+            )
         if bool(self.files) == (self.program is not None):
             raise ValueError("a package has files or a program; write one of them")
         paths = [entry.path for entry in self.files]
@@ -249,7 +272,21 @@ class Manifest(Strict):
                 raise ValueError("a model with a head needs labels")
             shapes = {entry.name: entry.shape for entry in self.outputs}
             self.head.check(shapes, len(self.class_names), *self.input_size)
+        self._check_halves()
         return self
+
+    def _check_halves(self) -> None:
+        """Raises `ValueError` if a network of a two-stage detector does not fit what it says."""
+        inputs, outputs = (
+            {entry.name: entry.shape for entry in entries}
+            for entries in (self.inputs, self.outputs)
+        )
+        if self.rpn is not None:
+            self.rpn.check(outputs)
+        if self.roi_head is not None:
+            if not self.labels:
+                raise ValueError("a model with a roi_head needs labels")
+            self.roi_head.check(inputs, outputs, len(self.class_names))
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import ModelError
-from pipeline.models.manifest import InnerPath, Manifest, Strict
+from pipeline.models.manifest import InnerPath, Manifest
 from pipeline.models.sealed.crypto import (
     SALT,
     SIGNATURE,
@@ -29,6 +29,7 @@ from pipeline.models.sealed.crypto import (
 )
 from pipeline.models.sealed.keys import Key
 from pipeline.models.sealed.licence import Licence
+from pipeline.models.strict import Strict
 
 MAGIC = b"SLMODEL\n"
 VERSION = 1

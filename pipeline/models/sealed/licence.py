@@ -11,7 +11,7 @@ from typing import Annotated, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from pipeline.errors import ModelError
-from pipeline.models.manifest import Strict
+from pipeline.models.strict import Strict
 
 #: systemd's machine-id(5): random, made when the machine was installed, kept after that.
 MACHINE_ID = Path("/etc/machine-id")
