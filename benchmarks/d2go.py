@@ -154,8 +154,8 @@ def recorded(assets: Path) -> tuple[list[Tensors], list[Tensors]]:
 
 
 def _rois(features: Floats, objectness: Floats, deltas: Floats) -> Floats:
-    places, _ = propose(SPEC.proposals, [objectness], [deltas], WIDTH, HEIGHT)
-    return pooled(SPEC.pooling, features, places)
+    found = propose(SPEC.proposals, [objectness], [deltas], WIDTH, HEIGHT)
+    return pooled(SPEC.pooling, features, found.boxes_xyxy)
 
 
 def compiled(

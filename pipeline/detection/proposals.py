@@ -39,13 +39,45 @@ class ProposalSpec:
     keep: int = 100
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposals:
+    """N boxes to look closer at, in one picture.
+
+    Attributes:
+        boxes_xyxy: (N, 4) float32, continuous coordinates; none empty.
+        objectness: (N,) float32 as the network gave it, logits or probabilities.
+        anchors_xyxy: (N, 4) float32, the anchor that each came from; not clipped.
+    """
+
+    boxes_xyxy: Floats
+    objectness: Floats
+    anchors_xyxy: Floats
+
+    def __len__(self) -> int:
+        return len(self.objectness)
+
+    @staticmethod
+    def empty() -> Proposals:
+        """No proposals."""
+        none = np.empty((0, 4), np.float32)
+        return Proposals(none, np.empty(0, np.float32), none)
+
+    def take(self, index: NDArray[np.intp]) -> Proposals:
+        """Those at `index`, positions in any order."""
+        return Proposals(
+            self.boxes_xyxy.take(index, 0),
+            self.objectness.take(index),
+            self.anchors_xyxy.take(index, 0),
+        )
+
+
 def propose(
     spec: ProposalSpec,
     objectness: Sequence[Floats],
     deltas: Sequence[Floats],
     width: int,
     height: int,
-) -> tuple[Floats, Floats]:
+) -> Proposals:
     """The best proposals of one picture.
 
     Args:
@@ -56,8 +88,7 @@ def propose(
         height: of the network's input, pixels.
 
     Returns:
-        Boxes (K, 4) xyxy in input pixels, inside the picture, none empty, and their objectness
-        (K,), by falling objectness; float32.
+        At most `spec.keep`, in input pixels, clipped to the picture, by falling objectness.
 
     Raises:
         ValueError: a level's outputs do not fit its anchors.
@@ -66,16 +97,23 @@ def propose(
         _candidates(spec, anchors, logits, moves, width, height)
         for anchors, logits, moves in zip(spec.levels, objectness, deltas, strict=True)
     ]
-    boxes = np.concatenate([boxes for boxes, _ in found])
-    scores = np.concatenate([scores for _, scores in found])
-    levels = np.repeat(np.arange(len(found), dtype=np.int32), [len(s) for _, s in found])
-    best = nms(boxes, scores, levels if len(found) > 1 else None, spec.nms_iou, spec.keep)
-    return boxes[best], scores[best]
+    every = _joined(found)
+    levels = np.repeat(np.arange(len(found), dtype=np.int32), [len(level) for level in found])
+    labels = levels if len(found) > 1 else None
+    return every.take(nms(every.boxes_xyxy, every.objectness, labels, spec.nms_iou, spec.keep))
+
+
+def _joined(parts: Sequence[Proposals]) -> Proposals:
+    return Proposals(
+        np.concatenate([part.boxes_xyxy for part in parts]),
+        np.concatenate([part.objectness for part in parts]),
+        np.concatenate([part.anchors_xyxy for part in parts]),
+    )
 
 
 def _candidates(
     spec: ProposalSpec, anchors: Anchors, logits: Floats, moves: Floats, width: int, height: int
-) -> tuple[Floats, Floats]:
+) -> Proposals:
     """The best boxes of one level, decoded and clipped, without the empty ones."""
     rows, columns = logits.shape[2:]
     expected = (1, anchors.per_cell, rows, columns), (1, 4 * anchors.per_cell, rows, columns)
@@ -88,10 +126,10 @@ def _candidates(
     best = _best(scores, spec.candidates)
     cell, anchor = np.divmod(best, anchors.per_cell)
     deltas = moves.reshape(anchors.per_cell, 4, -1)[anchor, :, cell]
-    boxes = decode(deltas, anchors.grid(rows, columns)[best], spec.weights)
-    boxes = clip(boxes, width, height)
-    good = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    return boxes[good], scores[best][good]
+    origins = anchors.grid(rows, columns)[best]
+    boxes = clip(decode(deltas, origins, spec.weights), width, height)
+    good = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+    return Proposals(boxes, scores[best], origins).take(good)
 
 
 def _best(scores: Floats, count: int) -> NDArray[np.intp]:

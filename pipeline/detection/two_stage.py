@@ -79,7 +79,8 @@ class TwoStage:
         """The objects in one image (1, 3, H, W): in its pixels, clipped to it, by falling score."""
         height, width = image.shape[2:]
         features, objectness, deltas = self.first(image)
-        places, _ = propose(self.spec.proposals, [objectness], [deltas], width, height)
+        found = propose(self.spec.proposals, [objectness], [deltas], width, height)
+        places = found.boxes_xyxy
         if not len(places):
             return Detections.empty()
         box_deltas, cls_logits = self.second(pooled(self.spec.pooling, features, places))

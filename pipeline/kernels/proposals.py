@@ -9,13 +9,16 @@ import numpy as np
 
 from engines.program import Kernel, Tensors
 from engines.tensor import TensorSpec
-from pipeline.detection.anchors import Anchors
 from pipeline.detection.deltas import MAX_LOG_SIZE, Weights
 from pipeline.detection.proposals import ProposalSpec, propose
 from pipeline.kernels.onnx_graph import OnnxGraph
 
 _FLOAT = np.dtype(np.float32)
-OUTPUTS = (TensorSpec("boxes", (-1, 4), _FLOAT), TensorSpec("scores", (-1,), _FLOAT))
+OUTPUTS = (
+    TensorSpec("boxes", (-1, 4), _FLOAT),
+    TensorSpec("scores", (-1,), _FLOAT),
+    TensorSpec("anchors", (-1, 4), _FLOAT),
+)
 
 #: Below every objectness there is.
 EMPTY = -1e38
@@ -27,8 +30,9 @@ def proposals(
     """Decodes the anchors of one picture, clips, drops what is empty, and keeps the best.
 
     Inputs of level i: ``objectness<i>`` (1, A, rows, columns) and ``deltas<i>`` (1, 4 A, rows,
-    columns), float32. Outputs: ``boxes`` (K, 4) xyxy in input pixels and ``scores`` (K,), float32,
-    by falling score. The two forms differ by rounding, and in the order of equal scores.
+    columns), float32. Outputs, by falling score: ``boxes`` (K, 4) xyxy in input pixels, ``scores``
+    (K,) and ``anchors`` (K, 4), from which the boxes came, float32. The two forms differ by rounding,
+    and in the order of equal scores.
 
     Args:
         spec: how proposals are chosen.
@@ -46,20 +50,25 @@ def proposals(
     def host(tensors: Tensors) -> Tensors:
         objectness = [tensors[f"objectness{i}"] for i in levels]
         deltas = [tensors[f"deltas{i}"] for i in levels]
-        boxes, scores = propose(spec, objectness, deltas, width, height)
-        return {"boxes": boxes, "scores": scores}
+        found = propose(spec, objectness, deltas, width, height)
+        return {
+            "boxes": found.boxes_xyxy,
+            "scores": found.objectness,
+            "anchors": found.anchors_xyxy,
+        }
 
     def onnx() -> bytes:
         graph = OnnxGraph("proposals")
         size = (float(width), float(height))
         found = [_level(graph, spec, i, maps[i], size) for i in levels]
-        picked = [_suppressed(graph, spec, boxes, scores) for boxes, scores in found]
-        boxes, scores = (
+        picked = [_suppressed(graph, spec, *level) for level in found]
+        boxes, scores, origins = (
             graph.node("Concat", *parts, axis=0) for parts in zip(*picked, strict=True)
         )
         most = graph.node("Min", graph.node("Shape", scores), [spec.keep])
         _, order = graph.nodes("TopK", scores, most, outputs=["scores", ""], axis=0)
         graph.node("Gather", boxes, order, axis=0, output="boxes")
+        graph.node("Gather", origins, order, axis=0, output="anchors")
         return graph.finish(inputs, OUTPUTS)
 
     return Kernel("proposals", {"levels": len(levels)}, inputs, OUTPUTS, host, onnx)
@@ -71,8 +80,8 @@ def _level(
     level: int,
     shape: tuple[int, int],
     size: tuple[float, float],
-) -> tuple[str, str]:
-    """The candidates of one level: boxes (n, 4), clipped, and scores (n,), `EMPTY` where so."""
+) -> tuple[str, str, str]:
+    """One level's candidates: boxes (n, 4), clipped; scores (n,), `EMPTY` where so; anchors."""
     anchors = spec.levels[level]
     count = prod(shape) * anchors.per_cell
     scores = graph.node("Transpose", f"objectness{level}", perm=[0, 2, 3, 1])
@@ -83,28 +92,21 @@ def _level(
     moves = graph.node("Reshape", f"deltas{level}", [anchors.per_cell, 4, prod(shape)])
     moves = graph.node("Reshape", graph.node("Transpose", moves, perm=[2, 0, 1]), [count, 4])
     moves = graph.node("Gather", moves, best, axis=0)
-    low, high = _decoded(graph, anchors, shape, spec.weights, moves, best)
+    origins = graph.node("Gather", anchors.grid(*shape), best, axis=0)
+    low, high = _decoded(graph, spec.weights, moves, origins)
     low, high = (
         graph.node("Min", graph.node("Max", corner, 0.0), [size]) for corner in (low, high)
     )
     least = graph.node("ReduceMin", graph.node("Sub", high, low), axes=[1], keepdims=0)
     scores = graph.node("Where", graph.node("Greater", least, 0.0), scores, EMPTY)
-    return graph.node("Concat", low, high, axis=1), scores
+    return graph.node("Concat", low, high, axis=1), scores, origins
 
 
-def _decoded(
-    graph: OnnxGraph,
-    anchors: Anchors,
-    shape: tuple[int, int],
-    weights: Weights,
-    moves: str,
-    best: str,
-) -> tuple[str, str]:
-    """Corners of the boxes that lie `moves` (n, 4) away from the anchors `best`: (n, 2) each."""
-    boxes = anchors.grid(*shape)
-    sizes = boxes[:, 2:] - boxes[:, :2]
-    centre = graph.node("Gather", boxes[:, :2] + sizes / 2, best, axis=0)
-    size = graph.node("Gather", sizes, best, axis=0)
+def _decoded(graph: OnnxGraph, weights: Weights, moves: str, origins: str) -> tuple[str, str]:
+    """Corners of the boxes that lie `moves` (n, 4) away from others (n, 4): (n, 2) each."""
+    low, high = graph.part(origins, 1, 0, 2), graph.part(origins, 1, 2, 4)
+    size = graph.node("Sub", high, low)
+    centre = graph.node("Add", low, graph.node("Mul", size, 0.5))
     moves = graph.node("Div", moves, [weights])
     shift = graph.node("Mul", graph.part(moves, 1, 0, 2), size)
     centre = graph.node("Add", shift, centre)
@@ -113,8 +115,10 @@ def _decoded(
     return graph.node("Sub", centre, half), graph.node("Add", centre, half)
 
 
-def _suppressed(graph: OnnxGraph, spec: ProposalSpec, boxes: str, scores: str) -> tuple[str, str]:
-    """Those of one level's boxes (n, 4) and scores (n,) that no better one covers."""
+def _suppressed(
+    graph: OnnxGraph, spec: ProposalSpec, boxes: str, scores: str, origins: str
+) -> tuple[str, ...]:
+    """Those of one level's boxes, scores and anchors that no better one covers."""
     picked = graph.node(
         "NonMaxSuppression",
         graph.node("Unsqueeze", boxes, [0]),
@@ -124,4 +128,4 @@ def _suppressed(graph: OnnxGraph, spec: ProposalSpec, boxes: str, scores: str) -
         [EMPTY / 2],
     )
     row = graph.node("Gather", picked, 2, axis=1)
-    return graph.node("Gather", boxes, row, axis=0), graph.node("Gather", scores, row, axis=0)
+    return tuple(graph.node("Gather", column, row, axis=0) for column in (boxes, scores, origins))

@@ -32,8 +32,7 @@ def readers(kernel: str) -> list[str]:
 
 
 def by_score(found: Tensors) -> list[np.ndarray]:
-    """Boxes, scores and labels in an order that does not depend on how ties are broken."""
-    columns = [found["scores"][:, None], found["boxes"]]
-    columns += [found["labels"][:, None]] if "labels" in found else []
-    table = np.concatenate([column.astype(np.float64) for column in columns], axis=1)
+    """The scores and all that belongs to them, in an order not depending on how ties are broken."""
+    names = ["scores", *sorted(found.keys() - {"scores"})]
+    table = np.column_stack([found[name].astype(np.float64) for name in names])
     return list(table[np.lexsort(table.round(3).T)])
