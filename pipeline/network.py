@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
@@ -76,6 +77,43 @@ class BoundNetwork:
         if not isinstance(inputs, Mapping):
             inputs = {self._failover.inputs[0].name: inputs}
         return self._failover.run(inputs)
+
+    def run_rows(self, rows: NDArray[Any], axis: int = 0) -> Mapping[str, NDArray[Any]]:
+        """Runs the program on any number of rows, in as many calls as its batch asks for.
+
+        Args:
+            rows: (N, …) of the only input; N may be 0, which runs nothing.
+            axis: of the outputs on which the rows lie.
+
+        Returns:
+            Every output by name, with N on that axis. Of no rows, an axis whose length only a run
+            would tell has length 0.
+
+        Raises:
+            EngineError: as `run`; nothing is known of any row.
+        """
+        size = len(rows) if self.batches else self.batch
+        parts = [
+            self._run_filled(rows[start : start + size], size, axis)
+            for start in range(0, len(rows), size or 1)
+        ]
+        if not parts:
+            return {
+                spec.name: np.empty(
+                    [0 if i == axis else max(n, 0) for i, n in enumerate(spec.shape)], spec.dtype
+                )
+                for spec in self._failover.outputs
+            }
+        return {name: np.concatenate([part[name] for part in parts], axis) for name in parts[0]}
+
+    def _run_filled(self, rows: NDArray[Any], size: int, axis: int) -> Mapping[str, NDArray[Any]]:
+        """What the program gives for some rows, at most `size`, which is what it takes."""
+        count = len(rows)
+        if count < size:
+            # Filled up with what the network can stand: not every one takes zeros.
+            rows = rows[np.minimum(np.arange(size), count - 1)]
+        found = (slice(None),) * axis + (slice(count),)
+        return {name: output[found] for name, output in self.run(rows).items()}
 
     def counts(self) -> Mapping[str, int]:
         """Moves between engines, as `engines.failover.Failover.counts` has them."""

@@ -6,14 +6,20 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
+import engines
 import engines.registry
 import pipeline
+from engines.failover import Candidate
+from pipeline.network import BoundNetwork
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Tracked
 from pipeline.resources import shipped
@@ -162,3 +168,39 @@ def test_a_list_of_which_one_cannot_be_loaded_still_runs(street: Street) -> None
     detect = next(stage for stage in report.stages if stage.name == "detect")
     assert detect.counts == {"a failed": 1}
     assert " on a (not loaded), else " in detect.binding
+
+
+def logarithm(folder: Path, batch: int, axis: int) -> BoundNetwork:
+    """Of that many rows of 3, -1 for any; they lie on this axis of the output."""
+    nodes = [
+        helper.make_node("Log", ["rows"], ["log"]),
+        helper.make_node("Transpose", ["log"], ["result"], perm=[1, 0] if axis else [0, 1]),
+    ]
+    count = "n" if batch < 0 else batch
+    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, [count, 3])
+    shape = [3, count] if axis else [count, 3]
+    result = helper.make_tensor_value_info("result", TensorProto.FLOAT, shape)
+    graph = helper.make_graph(nodes, "logarithm", [rows], [result])
+    path = folder / "logarithm.onnx"
+    opset = helper.make_opsetid("", 13)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    make = partial(engines.create, "cpu0", "onnxruntime")
+    return BoundNetwork([Candidate("cpu0", make, engines.Network(path, "onnx"))])
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 11])
+@pytest.mark.parametrize("batch", [-1, 1, 4])
+def test_any_number_of_rows_runs_in_any_batch(
+    batch: int, count: int, axis: int, tmp_path: Path
+) -> None:
+    """Also in one that must be filled up, though this network cannot stand zeros."""
+    rows = np.random.default_rng(count).uniform(1, 2, (count, 3)).astype(np.float32)
+    network = logarithm(tmp_path, batch, axis)
+    network.open()
+    try:
+        result = network.run_rows(rows, axis)["result"]
+    finally:
+        network.close()
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result.T if axis else result, np.log(rows), rtol=1e-6)
