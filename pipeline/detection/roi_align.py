@@ -32,8 +32,8 @@ def roi_align(
         (N, C, rows, columns); bins that lie outside the map count as 0.
     """
     channels, height, width = features.shape[1:]
-    vertical = _weights(boxes_xyxy[:, 1] * scale, boxes_xyxy[:, 3] * scale, rows, height, sampling)
-    across = _weights(boxes_xyxy[:, 0] * scale, boxes_xyxy[:, 2] * scale, columns, width, sampling)
+    vertical = axis_weights(boxes_xyxy[:, 1] * scale, boxes_xyxy[:, 3] * scale, rows, height, sampling)
+    across = axis_weights(boxes_xyxy[:, 0] * scale, boxes_xyxy[:, 2] * scale, columns, width, sampling)
     count = len(boxes_xyxy)
     # (N columns, W) times (W, C H): one large product and no copy; then N small ones.
     bands = across.reshape(-1, width) @ features[0].reshape(-1, width).T
@@ -43,7 +43,7 @@ def roi_align(
     return out
 
 
-def _weights(low: Floats, high: Floats, bins: int, length: int, sampling: int) -> Floats:
+def axis_weights(low: Floats, high: Floats, bins: int, length: int, sampling: int) -> Floats:
     """What each cell of one axis adds to each bin: (N, bins, length).
 
     Args:
