@@ -31,8 +31,8 @@ def proposals(
 
     Inputs of level i: ``objectness<i>`` (1, A, rows, columns) and ``deltas<i>`` (1, 4 A, rows,
     columns), float32. Outputs, by falling score: ``boxes`` (K, 4) xyxy in input pixels, ``scores``
-    (K,) and ``anchors`` (K, 4), from which the boxes came, float32. The two forms differ by rounding,
-    and in the order of equal scores.
+    (K,) and ``anchors`` (K, 4), from which the boxes came, float32. The two forms differ by
+    rounding, and in the order of equal scores.
 
     Args:
         spec: how proposals are chosen.
