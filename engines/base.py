@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
@@ -35,6 +36,7 @@ from engines.errors import (
 from engines.options import Options
 from engines.program import PRECISIONS, Kernel, Network, Program, Tensors
 from engines.tensor import TensorSpec
+from engines.traffic import Traffic
 
 
 class State(Enum):
@@ -81,6 +83,7 @@ class Engine(ABC):
         inputs: after `prepare`, the tensors `set_tensor` takes.
         outputs: after `prepare`, the tensors `get_tensor` gives.
         precision: what is asked for; after `prepare`, what the program really runs in.
+        traffic: what went over its border since; whoever replaces it goes on with other counts.
     """
 
     #: Name in a configuration.
@@ -112,6 +115,7 @@ class Engine(ABC):
         self.inputs: tuple[TensorSpec, ...] = ()
         self.outputs: tuple[TensorSpec, ...] = ()
         self.precision = precision
+        self.traffic = Traffic()
         self._state = State.NEW
         self._specs: dict[str, TensorSpec] = {}
         self._fed: Tensors = {}
@@ -167,6 +171,7 @@ class Engine(ABC):
         self.inputs, self.outputs = inputs, outputs
         self._specs = {spec.name: spec for spec in inputs}
         self._warm_up(program)
+        self.traffic = Traffic()  # without the warm-up
         self._state = State.PREPARED
 
     def require_alive(self) -> None:
@@ -186,7 +191,12 @@ class Engine(ABC):
             spec.validate(array)
         except TensorError as error:
             raise TensorError(f"{self}: {error}") from None
-        self._fed[name] = np.ascontiguousarray(array)
+        if not array.flags.c_contiguous:
+            started_ns = perf_counter_ns()
+            array = np.ascontiguousarray(array)
+            self.traffic.copied_in.add(array.nbytes, started_ns)
+        self._fed[name] = array
+        self.traffic.bytes_in += array.nbytes
         self._state = State.PREPARED
 
     def forward(self) -> None:
@@ -201,23 +211,29 @@ class Engine(ABC):
             raise EngineStateError(f"{self}: forward() before set_tensor() of {unset}")
         fed, self._fed, self._results = self._fed, {}, {}
         self._state = State.PREPARED
+        traffic = self.traffic
+        started_ns = perf_counter_ns() - traffic.copy_ns  # what `_forward` copies is no run
         try:
             self._results = self._forward(fed)
         except EngineError:
             raise
         except Exception as error:
             raise ForwardError(f"{self}: forward() failed: {error}") from error
+        traffic.run_ns += perf_counter_ns() - traffic.copy_ns - started_ns
+        traffic.forwards += 1
         self._state = State.DONE
 
     def get_tensor(self, name: str) -> NDArray[Any]:
         """One output of the last `forward`; the caller owns it, no later call changes it."""
         self._expect("get_tensor", State.DONE)
         try:
-            return self._results[name]
+            array = self._results[name]
         except KeyError:
             raise TensorError(
                 f"{self}: no output {name!r}; there are {list(self._results)}"
             ) from None
+        self.traffic.bytes_out += array.nbytes
+        return array
 
     def destroy(self) -> None:
         """Gives everything back; may be called at any time and more than once."""
@@ -237,6 +253,7 @@ class Engine(ABC):
             "state": self._state.value,
             "inputs": [str(spec) for spec in self.inputs],
             "outputs": [str(spec) for spec in self.outputs],
+            "traffic": asdict(self.traffic),
         }
 
     def __enter__(self) -> Self:

@@ -1,13 +1,15 @@
 """Real numbers outside, stored integers inside: between a pipeline and a quantised engine.
 
 An engine whose tensors have a scale takes and gives integers only. Whoever calls it with real
-numbers does so through `give` and `take`, which leave every other tensor as it is.
+numbers does so through `give` and `take`, which leave every other tensor as it is. What they
+convert is counted in the engine's `traffic`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,9 @@ def give(engine: Engine, name: str, array: NDArray[Any]) -> None:
     """`Engine.set_tensor`, quantised where the engine wants that and the array is of reals."""
     spec = _named(name, engine.inputs)
     if spec is not None and spec.scale is not None and array.dtype.kind == "f":
-        array = quantised(array, spec)
+        started_ns, reals = perf_counter_ns(), array
+        array = quantised(reals, spec)
+        engine.traffic.quantised.add(reals.nbytes, started_ns)
     engine.set_tensor(name, array)
 
 
@@ -36,7 +40,12 @@ def take(engine: Engine, name: str) -> NDArray[Any]:
     """`Engine.get_tensor`, in float32 where the engine gives stored integers."""
     array = engine.get_tensor(name)
     spec = _named(name, engine.outputs)
-    return array if spec is None or spec.scale is None else dequantised(array, spec)
+    if spec is None or spec.scale is None:
+        return array
+    started_ns = perf_counter_ns()
+    reals = dequantised(array, spec)
+    engine.traffic.dequantised.add(array.nbytes, started_ns)
+    return reals
 
 
 def _named(name: str, specs: Iterable[TensorSpec]) -> TensorSpec | None:

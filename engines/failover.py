@@ -23,6 +23,7 @@ from engines.breaker import Breaker
 from engines.errors import EngineError, EngineLost, EngineUnavailable, ForwardError, ProgramError
 from engines.program import Program, Tensors
 from engines.tensor import TensorSpec
+from engines.traffic import Traffic
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class _Member:
         self.candidate = candidate
         self.breaker = candidate.breaker
         self.ready: Engine | None = None
+        self.traffic = Traffic()  # of every engine it ever had
         self._coming: Engine | None = None
         self._raised = False  # so that it is loaded anew before it is trusted again
         self._on_trial = False
@@ -80,6 +82,7 @@ class _Member:
         except Exception as error:  # a library's own; the other engines must survive it too
             engine.destroy()
             raise EngineUnavailable(f"{engine}: cannot be loaded: {error}") from error
+        engine.traffic = self.traffic
         self.ready = engine
 
     def tend(self, now_s: float) -> bool:
@@ -218,6 +221,10 @@ class Failover:
     def reasons(self) -> Mapping[str, str]:
         """Why each engine that ever failed last did, by its id."""
         return {m.candidate.id: m.breaker.reason for m in self._members if m.breaker.reason}
+
+    def traffic(self) -> Mapping[str, Traffic]:
+        """What went over each engine's border since `open`, by its id; goes on being counted."""
+        return {member.candidate.id: member.traffic for member in self._members}
 
     def close(self) -> None:
         """Gives all engines back."""

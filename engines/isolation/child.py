@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from time import perf_counter_ns
 from typing import Any
 
 from engines import errors
@@ -22,6 +23,7 @@ from engines.errors import EngineError, EngineUnavailable, ForwardError, Program
 from engines.isolation.shared import Placed, SharedTensors
 from engines.options import Options
 from engines.program import Program
+from engines.traffic import Traffic, Work, size_of
 
 #: The error for whatever a backend raises without saying what it is.
 _UNNAMED: dict[str, type[EngineError]] = {"init": EngineUnavailable, "prepare": ProgramError}
@@ -71,12 +73,19 @@ class Servant:
         engine.prepare(program)
         return engine.inputs, engine.outputs, engine.precision, engine.report()
 
-    def _forward(self, placed: Sequence[Placed]) -> list[Placed]:
+    def _forward(self, placed: Sequence[Placed]) -> tuple[list[Placed], Work, Work]:
+        """Where the outputs lie, and what was copied in and out on this side."""
         engine = self._made()
+        engine.traffic = Traffic()
         for name, array in self._inputs.read(placed).items():
             engine.set_tensor(name, array)
         engine.forward()
-        return self._outputs.write({s.name: engine.get_tensor(s.name) for s in engine.outputs})
+        outputs = {spec.name: engine.get_tensor(spec.name) for spec in engine.outputs}
+        copied_in, copied_out = engine.traffic.copied_in, engine.traffic.copied_out
+        started_ns = perf_counter_ns()
+        placed = self._outputs.write(outputs)
+        copied_out.add(size_of(outputs.values()), started_ns)
+        return placed, copied_in, copied_out
 
     def _destroy(self) -> None:
         if self._engine is not None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
+from time import perf_counter_ns
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from engines.isolation.process import EngineProcess
 from engines.options import Options
 from engines.program import Kernel, Program, Tensors
 from engines.tensor import TensorSpec
+from engines.traffic import size_of
 
 #: How long `init` and `prepare` may take together, seconds; some devices compile for minutes.
 LOAD_S = 300.0
@@ -107,10 +109,18 @@ class IsolatedEngine(Engine):
         )
 
     def _forward(self, inputs: Tensors) -> Mapping[str, NDArray[Any]]:
-        process = self._alive()
-        process.ask("forward", process.inputs.write(inputs))
-        placed = process.answer(self._timeout_s)
-        return {name: array.copy() for name, array in process.outputs.read(placed).items()}
+        process, traffic = self._alive(), self.traffic
+        started_ns = perf_counter_ns()
+        placed = process.inputs.write(inputs)
+        traffic.copied_in.add(size_of(inputs.values()), started_ns)
+        process.ask("forward", placed)
+        placed, copied_in, copied_out = process.answer(self._timeout_s)
+        traffic.copied_in.merge(copied_in)
+        traffic.copied_out.merge(copied_out)
+        started_ns = perf_counter_ns()
+        outputs = {name: array.copy() for name, array in process.outputs.read(placed).items()}
+        traffic.copied_out.add(size_of(outputs.values()), started_ns)
+        return outputs
 
     def _warm_up(self, program: Program) -> None:
         """The engine in the child has done so."""
