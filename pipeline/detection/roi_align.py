@@ -32,8 +32,12 @@ def roi_align(
         (N, C, rows, columns); bins that lie outside the map count as 0.
     """
     channels, height, width = features.shape[1:]
-    vertical = axis_weights(boxes_xyxy[:, 1] * scale, boxes_xyxy[:, 3] * scale, rows, height, sampling)
-    across = axis_weights(boxes_xyxy[:, 0] * scale, boxes_xyxy[:, 2] * scale, columns, width, sampling)
+    vertical = axis_weights(
+        boxes_xyxy[:, 1] * scale, boxes_xyxy[:, 3] * scale, rows, height, sampling
+    )
+    across = axis_weights(
+        boxes_xyxy[:, 0] * scale, boxes_xyxy[:, 2] * scale, columns, width, sampling
+    )
     count = len(boxes_xyxy)
     # (N columns, W) times (W, C H): one large product and no copy; then N small ones.
     bands = across.reshape(-1, width) @ features[0].reshape(-1, width).T
