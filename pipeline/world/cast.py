@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from pipeline.world.chance import Bgr
 from pipeline.world.fixtures import Fixture, furnish
 from pipeline.world.layout import Layout
 from pipeline.world.people import PHASES, STANDING, STRIDE_M, Wardrobe, paint_person
@@ -34,6 +35,8 @@ class Placement:
     z_m: float
     label: int = -1
     """Index into LABELS, or -1 for what has no ground truth."""
+    colour: Bgr = (0, 0, 0)
+    """Of what has ground truth, by daylight: a vehicle's paint, the top that somebody wears."""
     track_id: int = 0
     facing: int = 0
     """+1 or -1 for a vehicle that drives right or left, whose headlights may be lit."""
@@ -65,8 +68,10 @@ class Cast:
         for number, thing in enumerate(things, start=1):
             column, row = camera.project(thing.x_m, thing.z_m)
             track_id = number if thing.label >= 0 else 0
-            place = Placement(thing.sprite, column, row, 1.0, thing.z_m, thing.label, track_id)
-            yield replace(place, fixed=True)
+            yield Placement(
+                *(thing.sprite, column, row, 1.0, thing.z_m, thing.label, thing.paint, track_id),
+                fixed=True,
+            )
 
     def _lamp_px(self, thing: Fixture) -> tuple[float, float, float]:
         column, row = self._layout.camera.project(thing.x_m, thing.z_m, 0.8)
@@ -92,7 +97,8 @@ class Cast:
         ppm = min(self._layout.ppm, camera.scale(walker.nearest_m))
         sprite = self._person_sprite(walker.who, view, flip, phase, ppm)
         column, row = camera.project(x, z)
-        return Placement(sprite, column, row, camera.scale(z) / ppm, z, 0, track_id)
+        scale = camera.scale(z) / ppm
+        return Placement(sprite, column, row, scale, z, 0, walker.who.top, track_id)
 
     def _vehicles(self, t_s: float) -> Iterator[Placement]:
         for index, lane in enumerate(self._layout.spec.lanes):
@@ -112,8 +118,10 @@ class Cast:
         ppm = camera.scale(lane.z_m)
         sprite = self._vehicle_sprite(coach, phase, ppm, lane.direction < 0)
         column, row = camera.project(x, lane.z_m)
-        label = LABELS.index(coach.kind)
-        return Placement(sprite, column, row, 1.0, lane.z_m, label, track_id, lane.direction)
+        label, colour = LABELS.index(coach.kind), coach.rider.top if coach.rider else coach.paint
+        return Placement(
+            sprite, column, row, 1.0, lane.z_m, label, colour, track_id, lane.direction
+        )
 
     def _track_id(self, source: int, number: int, member: int) -> int:
         sources = len(self._layout.spec.walks) + len(self._layout.spec.lanes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.world.chance import between, chance
+from pipeline.world.chance import Bgr, between, chance
 from pipeline.world.layout import (
     CROSSING_HALF_M,
     KERB_FAR_M,
@@ -29,6 +29,8 @@ class Fixture:
     label: int = -1
     lamp_m: float = 0.0
     """Height of its lamp above the ground; 0 without one."""
+    paint: Bgr = (0, 0, 0)
+    """Of a vehicle."""
 
 
 def furnish(layout: Layout) -> tuple[Fixture, ...]:
@@ -134,7 +136,8 @@ def _parked(layout: Layout, rng: np.random.Generator) -> list[Fixture]:
         free = abs(x - layout.crossing_x_m) < clear or abs(x - layout.bus_stop_x_m) < 5.0
         if not free and rng.random() < 0.5:
             kind, label = ("van", 3) if rng.random() < 0.15 else ("car", 2)
-            sprite = paint_vehicle(build(kind, rng), 0, layout.camera.scale(PARKING_M))
-            parked.append(Fixture(sprite, x, PARKING_M, label))
+            coach = build(kind, rng)
+            sprite = paint_vehicle(coach, 0, layout.camera.scale(PARKING_M))
+            parked.append(Fixture(sprite, x, PARKING_M, label, paint=coach.paint))
         x += between(rng, 5.9, 7.5)
     return parked

@@ -24,13 +24,14 @@ class Truth:
     `boxes_xyxy` (N, 4) float32: the rectangle around the visible pixels of each, continuous
     coordinates, so that a single pixel at (0, 0) gives 0, 0, 1, 1. `ids` (N,) int64, `labels` (N,)
     int32, `visibility` (N,) float32: visible pixels over all pixels of the silhouette, those
-    outside the picture included.
+    outside the picture included. `colours_bgr` (N, 3) uint8: see `Placement.colour`.
     """
 
     boxes_xyxy: NDArray[np.float32]
     ids: NDArray[np.int64]
     labels: NDArray[np.int32]
     visibility: NDArray[np.float32]
+    colours_bgr: NDArray[np.uint8]
 
 
 def read_truth(
@@ -44,7 +45,7 @@ def read_truth(
         left: canvas column of the picture's first column.
         top: canvas row of the picture's first row.
     """
-    boxes, ids, labels, visibility = [], [], [], []
+    boxes, ids, labels, visibility, colours = [], [], [], [], []
     for item, spot in placed:
         if item.label < 0:
             continue
@@ -60,9 +61,11 @@ def read_truth(
         ids.append(item.track_id)
         labels.append(item.label)
         visibility.append(cv2.countNonZero(shown) / spot.solid_px)
+        colours.append(item.colour)
     return Truth(
         np.array(boxes, np.float32).reshape(-1, 4),
         np.array(ids, np.int64),
         np.array(labels, np.int32),
         np.array(visibility, np.float32),
+        np.array(colours, np.uint8).reshape(-1, 3),
     )

@@ -23,7 +23,8 @@ class WorldFrame:
 
     `image_bgr` is (height, width, 3) uint8; the caller owns it. `boxes_xyxy` (N, 4) float32 source
     pixels is the rectangle around the visible pixels of each object. `ids` (N,) int64 stay with
-    their object, `labels` (N,) int32 index LABELS, `visibility` (N,) float32 is 0..1. Objects
+    their object, `labels` (N,) int32 index LABELS, `visibility` (N,) float32 is 0..1, `colours_bgr`
+    (N, 3) uint8 is by daylight, of a vehicle's paint or of the top that somebody wears. Objects
     hardly visible are included; `scored` leaves them out.
     """
 
@@ -33,6 +34,7 @@ class WorldFrame:
     ids: NDArray[np.int64]
     labels: NDArray[np.int32]
     visibility: NDArray[np.float32]
+    colours_bgr: NDArray[np.uint8]
 
     @property
     def scored(self) -> NDArray[np.bool_]:
@@ -90,7 +92,8 @@ class World:
         image_bgr = self._lighting.add_noise(lit[rows, columns], index)
         truth = read_truth(canvas.owner[rows, columns], spots, left, top)
         return WorldFrame(
-            index, image_bgr, truth.boxes_xyxy, truth.ids, truth.labels, truth.visibility
+            *(index, image_bgr, truth.boxes_xyxy, truth.ids, truth.labels),
+            *(truth.visibility, truth.colours_bgr),
         )
 
     def _corner(self, t_s: float) -> tuple[int, int]:

@@ -7,6 +7,8 @@ import pytest
 
 from pipeline.world import LABELS, SCENES, World
 from pipeline.world.cast import Cast, Placement
+from pipeline.world.layout import lay_out
+from pipeline.world.scenes import SPECS
 
 SCENE_SEEDS = [(scene, seed) for scene in SCENES for seed in (1, 2)]
 
@@ -50,6 +52,24 @@ def test_truth_is_well_formed(scene: str, seed: int, size: tuple[int, int]) -> N
         assert ((frame.visibility > 0) & (frame.visibility <= 1)).all()
         assert len(set(frame.ids.tolist())) == len(frame.ids)
         assert ((frame.labels >= 0) & (frame.labels < len(LABELS))).all()
+
+
+def test_an_objects_colour_is_the_one_it_is_painted_with() -> None:
+    """Of vehicles the largest part; a pattern may leave less of a top, and a rider is thin."""
+    for item in Cast(lay_out(SPECS["day"], 1, 640, 360)).at(20.0):
+        if item.label < 0:
+            continue
+        solid = item.sprite.bgra[item.sprite.bgra[..., 3] == 255][:, :3].astype(int)
+        shaded = np.abs(solid - np.array(item.colour)).max(axis=1) <= 0.22 * max(item.colour) + 2
+        assert shaded.mean() > (0.2 if LABELS[item.label] in ("car", "van", "bus") else 0.02)
+
+
+def test_a_colour_stays_with_its_object() -> None:
+    frames = [World("day", 1).render(index) for index in (0, 10)]
+    first, later = (dict(zip(f.ids.tolist(), f.colours_bgr.tolist(), strict=True)) for f in frames)
+    both = first.keys() & later.keys()
+    assert len(both) > 8
+    assert all(first[track] == later[track] for track in both)
 
 
 def test_every_kind_appears() -> None:
