@@ -14,6 +14,8 @@ from pipeline.world import LABELS
 
 STRIDES = (8, 16, 32)
 BOX_COLUMNS = 4
+NECK = 48
+"""Channels of the features at every scale."""
 INPUT_SCALE = 1.0 / 64.0
 """Pixels 0..255 are brought near unit size; export folds this into the first convolution."""
 
@@ -74,10 +76,10 @@ def _bias(layer: nn.Conv2d) -> Tensor:
     return layer.bias
 
 
-class Detector(nn.Module):
-    """The whole network: a backbone to stride 32, a top-down neck, a head per scale."""
+class Pyramid(nn.Module):
+    """Features at three scales: a backbone to stride 32 and a top-down neck."""
 
-    def __init__(self, classes: int = len(LABELS), width: int = 48) -> None:
+    def __init__(self, width: int = NECK) -> None:
         super().__init__()
         # One wide step to stride 4: the large early maps cost more time than they teach.
         self.stem = ConvUnit(3, 24, size=6, stride=4)
@@ -87,16 +89,27 @@ class Detector(nn.Module):
         self.lateral8, self.lateral16 = ConvUnit(48, width, 1), ConvUnit(80, width, 1)
         self.lateral32 = ConvUnit(128, width, 1)
         self.merge8, self.merge16 = ConvUnit(width, width), ConvUnit(width, width)
-        self.heads = nn.ModuleList(Head(width, classes) for _ in STRIDES)
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Maps (N, 3, H, W) float BGR 0..255 to (N, A, 5 + classes) raw predictions."""
+    def scales(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Maps (N, 3, H, W) float BGR 0..255 to (N, width, H / s, W / s) for s in `STRIDES`."""
         x8 = self.stage8(self.stem(images * INPUT_SCALE))
         x16 = self.stage16(x8)
         p32 = self.lateral32(self.stage32(x16))
         p16 = self.merge16(self.lateral16(x16) + functional.interpolate(p32, scale_factor=2.0))
         p8 = self.merge8(self.lateral8(x8) + functional.interpolate(p16, scale_factor=2.0))
-        scales = zip(self.heads, (p8, p16, p32), strict=True)
+        return p8, p16, p32
+
+
+class Detector(Pyramid):
+    """The whole network: the features, and a head per scale."""
+
+    def __init__(self, classes: int = len(LABELS), width: int = NECK) -> None:
+        super().__init__(width)
+        self.heads = nn.ModuleList(Head(width, classes) for _ in STRIDES)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Maps (N, 3, H, W) float BGR 0..255 to (N, A, 5 + classes) raw predictions."""
+        scales = zip(self.heads, self.scales(images), strict=True)
         return torch.cat([head(features) for head, features in scales], 1)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from training.detector import decode_xyxy
+from training.frames import Targets
 
 _CENTRE_CELLS = 1.5
 """A cell answers for an object only if its middle is within so many strides of the object's."""
 _MOST_CELLS = 10
 _BOX_WEIGHT, _OBJECT_WEIGHT, _CLASS_WEIGHT = 5.0, 1.0, 1.0
-
-
-@dataclass
-class Targets:
-    """The objects of a batch, one row each."""
-
-    image: Tensor
-    """(G,) int64: which picture of the batch."""
-    boxes_xyxy: Tensor
-    """(G, 4) network pixels."""
-    labels: Tensor
-    """(G,) int64."""
-    scored: Tensor
-    """(G,) bool; where False, cells upon the object are neither right nor wrong."""
 
 
 def detector_loss(raw: Tensor, cells: Tensor, strides: Tensor, wanted: Targets) -> Tensor:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training import loop
 from training.reid import Reid, identity_loss
-from training.schedule import Average, rate_factor
 
 _WORLDS, _PEOPLE, _VIEWS = 4, 14, 2
 """A batch: several worlds, objects of each, crops of each object. Objects of one world share light
@@ -58,48 +56,26 @@ def _varied(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     return image
 
 
-def train(arguments: argparse.Namespace) -> None:
+def train(chosen: argparse.Namespace) -> None:
     """Runs the training and writes the averaged weights."""
-    torch.manual_seed(arguments.seed)
-    rng = np.random.default_rng(arguments.seed)
-    crops = Crops(arguments.data)
+    rng = np.random.default_rng(chosen.seed)
+    crops = Crops(chosen.data)
     network = Reid().to(memory_format=torch.channels_last)
-    if arguments.start:
-        network.load_state_dict(torch.load(arguments.start, weights_only=True))
-    average = Average(network)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=arguments.rate, weight_decay=0.05)
-    started, mean = time.perf_counter(), 0.0
-    for step in range(arguments.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = arguments.rate * rate_factor(step, arguments.steps, 100)
+    if chosen.start:
+        network.load_state_dict(torch.load(chosen.start, weights_only=True))
+
+    def next_loss() -> torch.Tensor:
         images, names = crops.batch(rng)
-        loss = identity_loss(network(images), names)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        average.update(network)
-        mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
-        if step % 50 == 0 or step + 1 == arguments.steps:
-            print(f"{step:6d} loss {mean:.3f} {time.perf_counter() - started:.0f} s", flush=True)
-        if step % 250 == 249 or step + 1 == arguments.steps:
-            torch.save(average.network.state_dict(), arguments.output)
+        return identity_loss(network(images), names)
+
+    loop.Loop(chosen.output, chosen.steps, chosen.rate, 0.05, 100).run(network, next_loss)
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("runs/data"))
-    parser.add_argument("-o", "--output", type=Path, default=Path("runs/reid.pt"))
-    parser.add_argument("--start", type=Path, help="weights to go on from")
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(1)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    train(arguments)
+    chosen = loop.arguments(__doc__, "runs/reid.pt", steps=1500, rate=2e-3).parse_args()
+    loop.prepare(chosen)
+    train(chosen)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ torch.set_num_threads(1)  # several threads wait for each other on a busy machin
 
 from pipeline.detection.heads import YoloxHead  # noqa: E402 - after the check for torch
 from training.detector import Detector, cell_grid, decode_xyxy  # noqa: E402
-from training.detector_loss import Targets, detector_loss, generalised_iou  # noqa: E402
+from training.detector_loss import detector_loss, generalised_iou  # noqa: E402
+from training.frames import Targets  # noqa: E402
 from training.reid import Reid, identity_loss  # noqa: E402
 
 
