@@ -34,6 +34,8 @@ class Tracks:
         velocities: (N, 2) float32, of the box centre, pixels per second.
         ages_s: (N,) float32, seconds since the track's first detection.
         unseen_s: (N,) float32, seconds since its last detection; 0 where matched in this frame.
+        detections: (N,) int32, row of the frame's detection that each track was matched with, -1
+            where it is predicted; None where that is not known, as of tracks read from a message.
     """
 
     ids: NDArray[np.int64]
@@ -44,6 +46,7 @@ class Tracks:
     velocities: NDArray[np.float32]
     ages_s: NDArray[np.float32]
     unseen_s: NDArray[np.float32]
+    detections: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -60,4 +63,5 @@ class Tracks:
             np.empty((0, 2), np.float32),
             np.empty(0, np.float32),
             np.empty(0, np.float32),
+            np.empty(0, np.int32),
         )

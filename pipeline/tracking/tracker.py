@@ -120,13 +120,14 @@ class Tracker:
         self._predict(pts_ns, camera_motion)
         association = self._associate(found)
         tracks, partners = association.matches()
+        ids = self._known.book["id"].take(tracks)
         self._update(tracks, found.take(partners), self._doubt(association, partners), pts_ns)
         self._miss(association.missed(), pts_ns)
-        self._initiate(found, association.free, pts_ns)
+        born = self._initiate(found, association.free, pts_ns)
         self._known.region.widen(detections.boxes_xyxy)
         boxes_xyxy = self._known.motion.boxes_xyxy()
         mask = self._seen_or_extrapolated(boxes_xyxy, pts_ns)
-        return self._visible(boxes_xyxy, pts_ns, mask)
+        return self._visible(boxes_xyxy, pts_ns, mask, self._sources(ids, partners, born))
 
     def coast(self, pts_ns: int, camera_motion: CameraMotion | None = None) -> Tracks:
         """The tracks in a frame of which nothing is known: not detected, or the engine is blind.
@@ -152,7 +153,8 @@ class Tracker:
         """What `coast` gives, where `update` has moved the tracks on already, but then failed."""
         boxes_xyxy = self._known.motion.boxes_xyxy()
         confirmed = self._known.book["state"] == CONFIRMED
-        return self._visible(boxes_xyxy, self._pts_ns or 0, confirmed)
+        nobody = np.full(len(boxes_xyxy), -1, np.int32)
+        return self._visible(boxes_xyxy, self._pts_ns or 0, confirmed, nobody)
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """The whole state as plain arrays, for `restore`; they are not changed later on."""
@@ -269,18 +271,19 @@ class Tracker:
         patience_ns = lifecycle.patience_ns(records, looks_known, self._spec)
         self._remove(tracks[pts_ns - records["seen_ns"] > patience_ns])
 
-    def _initiate(self, found: Found, free: Mask, pts_ns: int) -> None:
-        """Starts a track from every free detection (mask (M,)) that is good enough."""
+    def _initiate(self, found: Found, free: Mask, pts_ns: int) -> Indices:
+        """Starts a track from every free detection (mask (M,)) that is good enough: those (K,)."""
         good = free & (found.detections.scores >= self._spec.new_score)
         at_once = self._first or self._spec.min_hits == 1
         self._first = False
-        new = good.nonzero()[0]
+        new: Indices = good.nonzero()[0]
         if not len(new):
-            return
+            return new
         ids = np.arange(self.next_id, self.next_id + len(new))
         self.next_id += len(new)
         state = CONFIRMED if at_once else TENTATIVE
         self._confirm(self._known.append(ids, state, found.take(new), pts_ns))
+        return new
 
     def _remove(self, late: Indices) -> None:
         """Removes the tracks `late` (K,); some of them may be remembered."""
@@ -295,6 +298,22 @@ class Tracker:
         kept[late] = False
         self._known.keep(kept)
 
+    def _sources(
+        self, ids: NDArray[np.int64], partners: Indices, born: Indices
+    ) -> NDArray[np.int32]:
+        """Of each track (N,) the detection it has in this frame, -1 where it has none.
+
+        Args:
+            ids: (K,) of the tracks that were matched, rising.
+            partners: (K,) their detections.
+            born: the detections of the tracks that are new.
+        """
+        known = self._known.book["id"]
+        sources = np.full(len(known), -1, np.int32)
+        sources[known.searchsorted(ids)] = partners
+        sources[len(known) - len(born) :] = born
+        return sources
+
     def _seen_or_extrapolated(self, boxes_xyxy: Floats, pts_ns: int) -> Mask:
         """The tracks, now at these boxes (N, 4), that are given out after an update: mask (N,)."""
         book, spec = self._known.book, self._spec
@@ -303,8 +322,13 @@ class Tracker:
             mask[extrapolated(book, spec, boxes_xyxy, self._known.region, pts_ns)] = True
         return mask
 
-    def _visible(self, boxes_xyxy: Floats, pts_ns: int, mask: Mask) -> Tracks:
-        """Tracks in the mask (N,), now at these boxes (N, 4), that pass the screening."""
+    def _visible(
+        self, boxes_xyxy: Floats, pts_ns: int, mask: Mask, sources: NDArray[np.int32]
+    ) -> Tracks:
+        """Tracks in the mask (N,), now at these boxes (N, 4), that pass the screening.
+
+        Each has the detection in `sources` (N,), see `_sources`.
+        """
         book = self._known.book
         if self._screens:
             mask = mask & screened(book, self._spec.screening, pts_ns)
@@ -322,6 +346,7 @@ class Tracker:
             velocities=self._known.motion.velocities().take(rows, 0).astype(np.float32),
             ages_s=((pts_ns - records["born_ns"]) * 1e-9).astype(np.float32),
             unseen_s=(unseen_ns * 1e-9).astype(np.float32),
+            detections=sources.take(rows),
         )
 
     def _smoothed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -147,6 +147,26 @@ def test_repeated_runs_are_identical_and_sound(count: int) -> None:
     assert (given_out > 0) == (count > 0)
 
 
+def test_a_track_names_the_detection_it_was_matched_with() -> None:
+    tracker, seen_again, predicted = Tracker(TrackSpec(extrapolate_score=0.3)), 0, 0
+    for pts_ns in frames(10, 3):
+        seen = crowd(50, 3, pts_ns)
+        tracks = tracker.update(seen, pts_ns)
+        assert tracks.detections is not None
+        matched = tracks.detections >= 0
+        assert (matched == (tracks.unseen_s == 0)).all()
+        chosen = tracks.detections[matched]
+        assert len(np.unique(chosen)) == len(chosen)
+        np.testing.assert_array_equal(seen.scores[chosen], tracks.scores[matched])
+        seen_again += matched.sum()
+        predicted += len(matched) - matched.sum()
+    assert seen_again > 100
+    assert predicted > 10
+    coasting = tracker.coast(10 * SECOND).detections
+    assert coasting is not None
+    assert (coasting == -1).all()
+
+
 def test_detections_are_not_changed_and_tracks_are_not_views() -> None:
     tracker, seen = Tracker(), found(at(0))
     for array in (seen.boxes_xyxy, seen.scores, seen.labels):
@@ -220,7 +240,8 @@ def test_time_may_not_go_back(pts_ns: int, coast: bool) -> None:
     before = tracker.update(found(at(0)), SECOND)
     with pytest.raises(PacketError, match=f"above the last frame's {SECOND}, got {pts_ns}"):
         tracker.coast(pts_ns) if coast else tracker.update(found(at(500)), pts_ns)
-    assert_same(tracker.coast(SECOND + 1), before, rtol=1e-6)
+    predicted = np.full(len(before), -1, np.int32)
+    assert_same(tracker.coast(SECOND + 1), replace(before, detections=predicted), rtol=1e-6)
 
 
 def test_a_low_score_holds_a_track_but_starts_none() -> None:
