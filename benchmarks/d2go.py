@@ -20,8 +20,9 @@ from engines.sim_npu.compiler.compile import compile_network
 from pipeline.detection.anchors import Anchors
 from pipeline.detection.detections import Detections
 from pipeline.detection.proposals import ProposalSpec, propose
+from pipeline.detection.pyramid import Pooling, pooled
 from pipeline.detection.roi_head import RoiHeadSpec
-from pipeline.detection.two_stage import Pooling, TwoStage, TwoStageSpec, in_batches, pooled
+from pipeline.detection.two_stage import TwoStage, TwoStageSpec, in_batches
 from pipeline.evaluation.mot_files import MotTable, rows_of_frame, table_from_rows
 from pipeline.media.geometry import Placement
 from pipeline.media.picture import Picture
@@ -38,7 +39,7 @@ WIDTH, HEIGHT = 427, 320
 PROPOSALS = 30
 SPEC = TwoStageSpec(
     ProposalSpec((Anchors((32, 64, 96, 128, 160), (0.5, 1, 2), 16),), keep=PROPOSALS),
-    Pooling(6, 6, 1 / 16),
+    Pooling(6, 6, (16,)),
     RoiHeadSpec(),
 )
 #: The halves' outputs in the order that `TwoStage` takes them.
@@ -135,8 +136,12 @@ def stage(engine: Engine, outputs: Sequence[str] = ()) -> Callable[[Floats], tup
 def detector(first: Network, second: Network) -> Iterator[TwoStage]:
     """The two halves, each on an engine of its own; the second is given one batch at a time."""
     with opened(first) as one, opened(second) as two:
-        first_stage: Any = stage(one, FIRST)
+        first_outputs = stage(one, FIRST)
         second_stage: Any = stage(two, SECOND)
+
+        def first_stage(image: Floats) -> Any:
+            return tuple([output] for output in first_outputs(image))
+
         yield TwoStage(SPEC, first_stage, in_batches(second_stage, PROPOSALS))
 
 
@@ -155,7 +160,7 @@ def recorded(assets: Path) -> tuple[list[Tensors], list[Tensors]]:
 
 def _rois(features: Floats, objectness: Floats, deltas: Floats) -> Floats:
     found = propose(SPEC.proposals, [objectness], [deltas], WIDTH, HEIGHT)
-    return pooled(SPEC.pooling, features, found.boxes_xyxy)
+    return pooled(SPEC.pooling, [features], found.boxes_xyxy)
 
 
 def compiled(

@@ -7,7 +7,7 @@ networks come as functions, so that each may run wherever it likes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -16,34 +16,17 @@ from numpy.typing import NDArray
 
 from pipeline.detection.detections import Detections
 from pipeline.detection.proposals import ProposalSpec, propose
-from pipeline.detection.roi_align import roi_align
+from pipeline.detection.pyramid import Pooling, pooled
 from pipeline.detection.roi_head import RoiHeadSpec, objects
 
 Floats = NDArray[np.float32]
 
-#: From an image (1, 3, H, W) to features (1, C, h, w), objectness (1, A, h, w) and anchor deltas
-#: (1, 4 A, h, w).
-FirstStage = Callable[[Floats], tuple[Floats, Floats, Floats]]
+#: From an image (1, 3, H, W) to the features (1, C, h, w), objectness (1, A, h, w) and anchor
+#: deltas (1, 4 A, h, w) of each level; of features there may be fewer, where the last only propose.
+FirstStage = Callable[[Floats], tuple[Sequence[Floats], Sequence[Floats], Sequence[Floats]]]
 #: From the features of N RoIs (N, C, rows, columns) to box deltas (N, 4 K) and class logits
 #: (N, K + 1).
 SecondStage = Callable[[Floats], tuple[Floats, Floats]]
-
-
-@dataclass(frozen=True, slots=True)
-class Pooling:
-    """How the features of a proposal become a map of fixed size, see `roi_align`.
-
-    Attributes:
-        rows: of bins.
-        columns: of bins.
-        scale: feature cells a pixel.
-        sampling: samples a bin along each axis; 0: one a cell, rounded up.
-    """
-
-    rows: int
-    columns: int
-    scale: float
-    sampling: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +34,7 @@ class TwoStageSpec:
     """What lies before, between and behind the two networks.
 
     Attributes:
-        proposals: how they are chosen; of one level, since one feature map is pooled from.
+        proposals: how they are chosen.
         pooling: of their features.
         head: how the second network's outputs are read.
     """
@@ -79,17 +62,12 @@ class TwoStage:
         """The objects in one image (1, 3, H, W): in its pixels, clipped to it, by falling score."""
         height, width = image.shape[2:]
         features, objectness, deltas = self.first(image)
-        found = propose(self.spec.proposals, [objectness], [deltas], width, height)
+        found = propose(self.spec.proposals, objectness, deltas, width, height)
         places = found.boxes_xyxy
         if not len(places):
             return Detections.empty()
         box_deltas, cls_logits = self.second(pooled(self.spec.pooling, features, places))
         return objects(self.spec.head, places, box_deltas, cls_logits, width, height)
-
-
-def pooled(how: Pooling, features: Floats, places_xyxy: Floats) -> Floats:
-    """What the second network sees of proposals (N, 4): (N, C, rows, columns)."""
-    return roi_align(features, places_xyxy, how.rows, how.columns, how.scale, how.sampling)
 
 
 def in_batches(stage: SecondStage, batch: int) -> SecondStage:

@@ -14,13 +14,16 @@ import pytest
 import engines
 from pipeline.detection.anchors import Anchors
 from pipeline.detection.proposals import ProposalSpec
+from pipeline.detection.pyramid import Pooling
 from pipeline.detection.roi_head import RoiHeadSpec
-from pipeline.detection.two_stage import Pooling, TwoStage, TwoStageSpec, in_batches
+from pipeline.detection.two_stage import TwoStage, TwoStageSpec, in_batches
+
+Maps = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
 
 WIDTH, HEIGHT = 427, 320
 D2GO = TwoStageSpec(
     ProposalSpec((Anchors((32, 64, 96, 128, 160), (0.5, 1, 2), 16),), keep=30),
-    Pooling(6, 6, 1 / 16),
+    Pooling(6, 6, (16,)),
     RoiHeadSpec(),
 )
 
@@ -53,11 +56,11 @@ def test_d2go_in_two_parts_finds_what_it_finds_as_a_whole(assets: Path) -> None:
     ):
         boxes, labels, scores = run(whole, image, "boxes", "labels", "scores")
 
-        def first(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        def first(image: np.ndarray) -> Maps:
             features, objectness, deltas = run(
                 one, image, "features", "objectness", "anchor_deltas"
             )
-            return features, objectness, deltas
+            return [features], [objectness], [deltas]
 
         def second(rois: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             deltas, logits = run(two, rois, "box_deltas", "cls_logits")
@@ -74,11 +77,11 @@ def test_d2go_in_two_parts_finds_what_it_finds_as_a_whole(assets: Path) -> None:
 
 
 def test_where_nothing_is_proposed_the_second_network_is_not_asked() -> None:
-    def first(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def first(image: np.ndarray) -> Maps:
         deltas = np.zeros((1, 15, 4, 5, 7), np.float32)
         deltas[:, :, 0] = 1000  # far to the right
         cells = np.zeros((1, 16, 5, 7), np.float32)
-        return cells, cells[:, 1:], deltas.reshape(1, 60, 5, 7)
+        return [cells], [cells[:, 1:]], [deltas.reshape(1, 60, 5, 7)]
 
     def second(rois: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise AssertionError(f"asked of {len(rois)} RoIs")

@@ -22,12 +22,13 @@ from pipeline.detection.heads import (
 )
 from pipeline.detection.postprocess import Postprocessor
 from pipeline.detection.proposals import ProposalSpec
+from pipeline.detection.pyramid import Pooling
 from pipeline.kernels.cosine import cosine
 from pipeline.kernels.head_decode import head_decode
 from pipeline.kernels.iou import iou
 from pipeline.kernels.letterbox import letterbox
+from pipeline.kernels.pooling import pooling
 from pipeline.kernels.proposals import proposals
-from pipeline.kernels.roi_align import roi_align
 from pipeline.media.preprocess import Preprocessor
 from pipeline.models.manifest import PreprocessSpec
 from tests.kernels.running import READERS, UNREADABLE, by_score, readers, run
@@ -253,20 +254,37 @@ def test_no_proposals(reader: str) -> None:
     assert_same_objects(run(reader, kernel, tensors), expected)
 
 
-# roi-align, iou, cosine
+# roi-align, roi-pool
 
 
-@pytest.mark.parametrize("reader", readers("roi-align"))
-@pytest.mark.parametrize("count", [0, 1, 7])
-@pytest.mark.parametrize("sampling", [0, 2])
-def test_roi_align(reader: str, count: int, sampling: int) -> None:
-    kernel = roi_align(3, 6, 5, 1 / 16, sampling)
-    features = random().normal(size=(1, 3, 9, 14)).astype(np.float32)
-    tensors = {"features": features, "boxes": boxes(count)}
+POOLINGS = {
+    "align": Pooling(6, 5, (16,)),
+    "align, four samples": Pooling(6, 5, (16,), sampling=2),
+    "align, pyramid": Pooling(6, 5, (8, 16, 32), canonical_size=50),
+    "pool": Pooling(6, 5, (16,), "pool"),
+    "pool, pyramid": Pooling(6, 5, (8, 16, 32), "pool", canonical_size=50),
+}
+
+
+@pytest.mark.parametrize(
+    ("reader", "name"),
+    [(r, name) for name, how in POOLINGS.items() for r in readers(f"roi-{how.method}")],
+)
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_pooling(reader: str, name: str, count: int) -> None:
+    how = POOLINGS[name]
+    kernel, tensors = pooling(how, 3), {"boxes": boxes(count)}
+    for i, stride in enumerate(how.strides):
+        shape = (1, 3, 144 // stride, 224 // stride)
+        tensors[f"features{i}"] = random(i).normal(-1, 1, shape).astype(np.float32)
     expected = run("host", kernel, tensors)["roi_features"]
     found = run(reader, kernel, tensors)["roi_features"]
     assert found.shape == (count, 3, 6, 5)
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(features).max())
+    largest = max(np.abs(array).max() for name, array in tensors.items() if name != "boxes")
+    np.testing.assert_allclose(found, expected, atol=1e-5 * largest)
+
+
+# iou, cosine
 
 
 @pytest.mark.parametrize("reader", readers("iou"))
@@ -304,7 +322,12 @@ def test_no_rows(kernel: Kernel, n: int, m: int) -> None:
 )
 def test_what_an_engine_cannot_read_it_says_before_the_first_frame(backend: str, name: str) -> None:
     assert backend in READERS
-    kernels = [decoder("yolox")[0], proposals(ONE, [(5, 7)], 112, 80), roi_align(3, 6, 5, 1 / 16)]
+    kernels = [
+        decoder("yolox")[0],
+        proposals(ONE, [(5, 7)], 112, 80),
+        pooling(POOLINGS["align"], 3),
+        pooling(POOLINGS["pool"], 3),
+    ]
     (kernel,) = (kernel for kernel in kernels if kernel.name == name)
     with engines.create("e", backend) as engine:
         engine.init()
