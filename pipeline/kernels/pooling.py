@@ -17,7 +17,7 @@ def pooling(how: Pooling, channels: int) -> Kernel:
 
     Inputs: ``boxes`` (N, 4) float32 xyxy in input pixels and, for level i, ``features<i>``
     (1, channels, H, W) float32. Output ``roi_features``: (N, channels, rows, columns) float32. The
-    two forms differ by rounding, 1e-5 of the largest feature; `_largest` has more about ``pool``.
+    two forms differ by rounding, 1e-5 of the largest feature.
 
     Args:
         how: the features are pooled.
@@ -75,7 +75,9 @@ def _of_level(graph: OnnxGraph, how: Pooling, level: int, boxes: str) -> str:
     """What boxes (n, 4) show on one level: (n, C, rows, columns)."""
     features, scale = f"features{level}", 1 / how.strides[level]
     if how.method == "pool":
-        return _largest(graph, how, features, boxes, scale)
+        rois = graph.node("Pad", boxes, [0, 1, 0, 0])  # each begins with its picture's number: 0
+        shape = [how.rows, how.columns]
+        return graph.node("MaxRoiPool", features, rois, pooled_shape=shape, spatial_scale=scale)
     count = graph.part(graph.node("Shape", boxes), 0, 0, 1)
     return graph.node(
         "RoiAlign",
@@ -88,18 +90,3 @@ def _of_level(graph: OnnxGraph, how: Pooling, level: int, boxes: str) -> str:
         spatial_scale=scale,
         coordinate_transformation_mode="half_pixel",
     )
-
-
-def _largest(graph: OnnxGraph, how: Pooling, features: str, boxes: str, scale: float) -> str:
-    """RoI pooling of features lifted to 1, since ONNX Runtime takes no maximum below 0."""
-    least = graph.node("Sub", graph.node("ReduceMin", features, keepdims=1), 1.0)
-    rois = graph.node("Pad", boxes, [0, 1, 0, 0])  # each begins with the number of its picture: 0
-    found = graph.node(
-        "MaxRoiPool",
-        graph.node("Sub", features, least),
-        rois,
-        pooled_shape=[how.rows, how.columns],
-        spatial_scale=scale,
-    )
-    inside = graph.node("Greater", found, 0.0)
-    return graph.node("Where", inside, graph.node("Add", found, least), 0.0)
