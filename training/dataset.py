@@ -55,11 +55,11 @@ def harvest_world(job: tuple[str, int]) -> Harvest:
     frames, objects, crops, identities = [], [], [], []
     for step in range(FRAMES_PER_WORLD):
         frame = world.render(start + step * FRAME_STEP)
-        image = _compressed(frame.image_bgr, int(rng.integers(55, 96)))
+        image = compressed(frame.image_bgr, int(rng.integers(55, 96)))
         frames.append(as_network_input(image))
         objects.append(_objects(frame, step))
         for row in _crop_rows(frame, rng):
-            crops.append(crop(image, _jittered(frame.boxes_xyxy[row], rng)))
+            crops.append(crop(image, jittered(frame.boxes_xyxy[row], rng)))
             identities.append((seed * len(SCENES) + SCENES.index(scene), frame.ids[row], step))
     return Harvest(
         np.stack(frames),
@@ -79,7 +79,8 @@ def crop(image_bgr: NDArray[np.uint8], box_xyxy: NDArray[np.float32]) -> NDArray
     return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _compressed(image_bgr: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+def compressed(image_bgr: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Returns the picture after JPEG of this quality, 0..100."""
     _, packed = cv2.imencode(".jpg", image_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
 
@@ -101,7 +102,7 @@ def _crop_rows(frame: WorldFrame, rng: np.random.Generator) -> NDArray[np.intp]:
     return rng.permutation(rows)[:_CROPS_PER_FRAME]
 
 
-def _jittered(box_xyxy: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def jittered(box_xyxy: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Moves each edge a little, as a detector would."""
     size = np.tile(box_xyxy[2:] - box_xyxy[:2], 2)
     return np.asarray(box_xyxy + size * rng.normal(0.0, 0.04, 4), np.float32)
