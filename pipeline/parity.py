@@ -18,7 +18,15 @@ from pipeline.evaluation.evaluate import combine, evaluate
 from pipeline.evaluation.mot_files import MotTable, one_after_another
 from pipeline.graph import Graph
 from pipeline.packet import Packet
-from pipeline.payloads import Detected, ModelInput, ModelOutput, Tracked
+from pipeline.payloads import (
+    Detected,
+    ModelInput,
+    ModelOutput,
+    Pooled,
+    Proposed,
+    RoiOutput,
+    Tracked,
+)
 from pipeline.results import Results
 from pipeline.serial import run_serially
 
@@ -120,7 +128,9 @@ def difference(a: Packet[Any], b: Packet[Any]) -> dict[str, float]:
     one, other = a.payload, b.payload
     if isinstance(one, ModelInput):
         return {"tensor": relative(one.tensor, other.tensor)}
-    if isinstance(one, ModelOutput):
+    if isinstance(one, Proposed):
+        return _apart(one.proposals.boxes_xyxy, other.proposals.boxes_xyxy)
+    if isinstance(one, ModelOutput | Pooled | RoiOutput):
         return {name: relative(one.tensors[name], other.tensors.get(name)) for name in one.tensors}
     if isinstance(one, Tracked):
         apart = _apart(one.tracks.boxes_xyxy, other.tracks.boxes_xyxy)

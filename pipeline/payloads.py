@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detection.detections import Detections
+from pipeline.detection.proposals import Proposals
 from pipeline.media.geometry import Placement
 from pipeline.media.picture import Picture
 from pipeline.tracking.camera_motion import CameraMotion
@@ -25,7 +26,7 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelInput:
-    """preprocess → detect.
+    """preprocess → detect or backbone.
 
     Attributes:
         picture: kept for later crops and drawing.
@@ -41,7 +42,7 @@ class ModelInput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelOutput:
-    """detect → postprocess.
+    """detect → postprocess, backbone → proposals.
 
     Attributes:
         tensors: the network's outputs by name, each with a leading 1; empty on a blind frame.
@@ -53,26 +54,79 @@ class ModelOutput:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Proposed:
+    """proposals → roi_align.
+
+    Attributes:
+        features: the feature maps that are pooled from, finest first, each (1, C, rows, columns);
+            empty on a blind frame.
+        proposals: in pixels of the network's input; none on a blind frame.
+    """
+
+    picture: Picture
+    placement: Placement
+    features: Mapping[str, NDArray[np.float32]]
+    proposals: Proposals
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pooled:
+    """roi_align → roi_head.
+
+    Attributes:
+        proposals: N, in pixels of the first network's input.
+        tensors: the second network's input by name, (N, C, rows, columns); empty on a blind frame.
+    """
+
+    picture: Picture
+    placement: Placement
+    proposals: Proposals
+    tensors: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoiOutput:
+    """roi_head → boxes.
+
+    Attributes:
+        proposals: N, in pixels of the first network's input.
+        tensors: the second network's outputs by name, N rows each; empty on a blind frame.
+    """
+
+    picture: Picture
+    placement: Placement
+    proposals: Proposals
+    tensors: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Detected:
-    """postprocess → embed → track.
+    """postprocess or boxes → embed → track.
 
     Attributes:
         detections: in source pixels, sorted by falling score; empty on a blind frame.
         embeddings: (N, D) float32, L2-normalised, one a detection, zero where it was
             not looked at; None where no `embed` ran.
         camera_motion: since the camera's last frame; None where it is not known.
+        proposals: that a two-stage detector looked at, in source pixels; None of any other.
     """
 
     picture: Picture
     detections: Detections
     embeddings: NDArray[np.float32] | None = None
     camera_motion: CameraMotion | None = None
+    proposals: Proposals | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracked:
-    """track → outputs."""
+    """track → outputs.
+
+    Attributes:
+        proposals: as in `Detected`.
+    """
 
     picture: Picture
     detections: Detections
     tracks: Tracks
+    proposals: Proposals | None = None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import engines.registry
 from engines.base import Engine
@@ -20,7 +20,7 @@ from engines.failover import Candidate
 from engines.program import Kernel, Network
 from pipeline.benching.choice import choose
 from pipeline.config import EngineConfig, PipelineConfig
-from pipeline.config.schema import AUTO, KernelConfig, NetworkConfig
+from pipeline.config.schema import AUTO, KernelConfig, NetworkConfig, StageConfig
 from pipeline.errors import ConfigError, ModelError, SightlineError
 from pipeline.graph import Binding
 from pipeline.media.preprocess import Preprocessor
@@ -28,6 +28,8 @@ from pipeline.models.manifest import Task
 from pipeline.models.package import ModelPackage, load_model
 from pipeline.network import BoundNetwork
 from pipeline.stage import Run, Stage
+
+AnyConfig = TypeVar("AnyConfig", bound=StageConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,7 @@ class Planner:
         self.config = config
         self._models: dict[tuple[str, str | None], ModelPackage] = {}
 
-    def model(
-        self, stage: str, task: Task, name: str, weights: str | None = None
-    ) -> ModelPackage:
+    def model(self, stage: str, task: Task, name: str, weights: str | None = None) -> ModelPackage:
         """The verified model of that name, for `stage`, which needs one of that task.
 
         Raises:
@@ -75,15 +75,64 @@ class Planner:
                 package.sealed.require_use(task, len(self.config.cameras))
         return package
 
-    def preprocessor(self, stage: str, package: ModelPackage) -> Preprocessor:
-        """What makes the model's input of a picture. Raises `ConfigError`."""
+    def preprocessor(
+        self, stage: str, package: ModelPackage, size: tuple[int, int] | None = None
+    ) -> Preprocessor:
+        """What makes the model's input of a picture.
+
+        Args:
+            stage: for messages.
+            package: of the model.
+            size: width and height of the input, pixels, where the network takes any; None as the
+                model says.
+
+        Raises:
+            ConfigError: such an input cannot be made, or the network takes another size.
+        """
         manifest = package.manifest
         assert manifest.preprocess is not None  # `load_model` refuses such a manifest
-        with self.located("stages", stage, "model"):
+        with self.located("stages", stage, "size" if size else "model"):
             tensor = package.input
-            return Preprocessor(
-                manifest.preprocess, *manifest.input_size, tensor.dtype, tensor.layout
-            )
+            spec = manifest.preprocess
+            if size is not None:
+                spec = spec.model_copy(update={"size": size})
+            width, height = manifest.model_copy(update={"preprocess": spec}).input_size
+            return Preprocessor(spec, width, height, tensor.dtype, tensor.layout)
+
+    def ahead(self, stage: str, kind: type[AnyConfig]) -> tuple[str, AnyConfig]:
+        """The nearest stage of a kind before `stage`, as that joins no branches; with its name.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        name = stage
+        while name in self.config.stages:
+            config = self.config.stages[name]
+            if isinstance(config, kind):
+                return name, config
+            name = config.after[0]
+        wanted = kind.model_fields["kind"].default
+        where = self.config.where("stages", stage)
+        raise ConfigError(f"{where}: there is no {wanted} before it; put one there")
+
+    def behind(self, stage: str, kind: type[AnyConfig]) -> tuple[str, AnyConfig]:
+        """The nearest stage of a kind that follows `stage`; with its name.
+
+        Raises:
+            ConfigError: there is none, or it follows more than once.
+        """
+        names = [stage]
+        while names:
+            found = [(name, self.config.stages[name]) for name in names]
+            fitting = [(name, config) for name, config in found if isinstance(config, kind)]
+            if len(fitting) == 1:
+                return fitting[0]
+            if fitting:
+                break
+            names = [n for n, c in self.config.stages.items() if not set(names).isdisjoint(c.after)]
+        wanted = kind.model_fields["kind"].default
+        where = self.config.where("stages", stage)
+        raise ConfigError(f"{where}: there is not one {wanted} behind it; put it there")
 
     def network(
         self, stage: str, config: NetworkConfig, package: ModelPackage
@@ -175,6 +224,9 @@ class Planner:
         config = self.config.stages[stage]
         if config.kind == "postprocess":
             package = self.model(stage, "detect", config.model, config.weights)
+            return package.manifest.class_names
+        if config.kind == "roi_head":
+            package = self.model(stage, "roi_head", config.model, config.weights)
             return package.manifest.class_names
         joined = [self.labels(name) for name in config.after if name in self.config.stages]
         return tuple(dict.fromkeys(label for labels in joined for label in labels))

@@ -8,6 +8,7 @@
 `overrides`      ``--set key=value``
 `checks`         what one key says about another
 `complaints`     pydantic's findings in people's words
+`chain`          the stages of a chain, and their order
 `completion`     defaults that depend on other keys
 ===============  ===================================================================
 """
@@ -16,7 +17,9 @@ from pipeline.config.loading import json_schema, load, loads
 from pipeline.config.problem import Place, Problem
 from pipeline.config.schema import (
     AnyStage,
+    BackboneConfig,
     BatchConfig,
+    BoxesConfig,
     CameraConfig,
     CameraMotionConfig,
     DetectConfig,
@@ -27,13 +30,18 @@ from pipeline.config.schema import (
     PipelineConfig,
     PostprocessConfig,
     PreprocessConfig,
+    ProposalsConfig,
+    RoiAlignConfig,
+    RoiHeadConfig,
     RunConfig,
     TrackConfig,
 )
 
 __all__ = [
     "AnyStage",
+    "BackboneConfig",
     "BatchConfig",
+    "BoxesConfig",
     "CameraConfig",
     "CameraMotionConfig",
     "DetectConfig",
@@ -46,6 +54,9 @@ __all__ = [
     "PostprocessConfig",
     "PreprocessConfig",
     "Problem",
+    "ProposalsConfig",
+    "RoiAlignConfig",
+    "RoiHeadConfig",
     "RunConfig",
     "TrackConfig",
     "json_schema",

@@ -13,6 +13,7 @@ from typing import Any
 
 from engines import registry
 from engines.errors import EngineError
+from pipeline.config.chain import ALTERNATIVES, CHAIN, chain
 from pipeline.config.document import Document
 from pipeline.config.problem import KeyPath, suggest
 from pipeline.config.schema import AUTO, KINDS, EngineConfig
@@ -22,12 +23,11 @@ from pipeline.media.uri import scheme_of
 
 #: The name under which stages refer to the cameras in `after`.
 DECODE = "decode"
-CHAIN = ("preprocess", "detect", "postprocess", "camera_motion", "embed", "track")
-#: Those of the chain that are in it only where they are written.
-_OPTIONAL = {"camera_motion", "embed"}
 _OF_FILES = ("pace", "start_s", "end_s", "loop")
-_NETWORKS = ("detect", "embed")
-_KERNELS = ("preprocess", "postprocess", "track")
+_NETWORKS = ("detect", "backbone", "roi_head", "embed")
+_KERNELS = ("preprocess", "postprocess", "proposals", "roi_align", "boxes", "track")
+#: Those of the chain for which there is no default.
+_WITH_MODEL = ("detect", "backbone", "roi_head")
 _OF_EVERY_ENGINE = tuple(EngineConfig.model_fields)
 
 
@@ -167,12 +167,17 @@ def _check_chain(document: Document, stages: Mapping[str, Any]) -> None:
         if (kind in KINDS and name not in CHAIN) or (kind != name and name in CHAIN):
             remedy = "the chain without 'after' is " + ", ".join(CHAIN)
             document.complain(("stages", name), "this stage needs an 'after'", remedy, key=True)
-    if "detect" not in stages and ("stages",) in document.places:
-        document.complain(
-            ("stages", "detect"),
-            "is missing",
-            "write detect: {model: NAME}; see `sightline models`",
+    for usual, other in ALTERNATIVES:
+        one, two = (
+            next((name for name in names if name in stages), "") for names in (usual, other)
         )
+        if one and two:
+            remedy = f"leave one out, or give every stage an 'after': {one} does what {two} does"
+            document.complain(("stages", two), f"a chain has no place beside '{one}'", remedy)
+    if ("stages",) in document.places:
+        for name in (n for n in _WITH_MODEL if n in chain(stages) and n not in stages):
+            remedy = f"write {name}: {{model: NAME}}; see `sightline models`"
+            document.complain(("stages", name), "is missing", remedy)
 
 
 def _check_order(document: Document, stages: Mapping[str, Any]) -> None:
@@ -201,9 +206,7 @@ def _check_order(document: Document, stages: Mapping[str, Any]) -> None:
 
 
 def _check_outputs(document: Document, stages: Mapping[str, Any], outputs: Any) -> None:
-    known = {*stages, *(CHAIN if is_chain(stages) else ())}
-    if is_chain(stages):
-        known -= _OPTIONAL - set(stages)
+    known = {*stages, *(chain(stages) if is_chain(stages) else ())}
     paths: set[str] = set()
     for index, output in enumerate(outputs if isinstance(outputs, list) else ()):
         _check_path(document, index, _mapping(output), paths)

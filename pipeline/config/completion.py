@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from pipeline.config.checks import CHAIN, DECODE, is_chain
+from pipeline.config.chain import chain
+from pipeline.config.checks import DECODE, is_chain
 from pipeline.config.document import Document
 from pipeline.config.schema import (
     AnyStage,
+    BackboneConfig,
+    BoxesConfig,
     DetectConfig,
     NetworkConfig,
     OutputConfig,
     PipelineConfig,
     PostprocessConfig,
     PreprocessConfig,
+    ProposalsConfig,
+    RoiAlignConfig,
     TrackConfig,
 )
 
 _Stages = dict[str, AnyStage]
+
+#: What a chain needs and may be left unwritten.
+_DEFAULTS: Mapping[str, Callable[[], AnyStage]] = {
+    "preprocess": PreprocessConfig,
+    "postprocess": PostprocessConfig,
+    "proposals": ProposalsConfig,
+    "roi_align": RoiAlignConfig,
+    "boxes": BoxesConfig,
+    "track": TrackConfig,
+}
 
 
 def complete(config: PipelineConfig, document: Document) -> PipelineConfig:
@@ -37,19 +52,14 @@ def complete(config: PipelineConfig, document: Document) -> PipelineConfig:
 
 
 def _chained(written: _Stages) -> _Stages:
-    """The default chain: what was written, and between it what every chain needs."""
-    needed: _Stages = {
-        "preprocess": PreprocessConfig(),
-        "postprocess": PostprocessConfig(),
-        "track": TrackConfig(),
-    }
-    stages = needed | written
-    chain: _Stages = {}
+    """The default chain: what was written, and between it what such a chain needs."""
+    stages: _Stages = {}
     before = DECODE
-    for name in (name for name in CHAIN if name in stages):
-        chain[name] = stages[name].model_copy(update={"after": (before,)})
+    for name in chain(written):
+        stage = written.get(name) or _DEFAULTS[name]()
+        stages[name] = stage.model_copy(update={"after": (before,)})
         before = name
-    return chain
+    return stages
 
 
 def _with_engine(stage: AnyStage, engines: list[str]) -> AnyStage:
@@ -88,11 +98,11 @@ def _following(stages: _Stages) -> Callable[[str], tuple[str, ...]]:
 
 def _detectors(
     name: str, neighbours: Callable[[str], tuple[str, ...]], stages: _Stages
-) -> Iterator[tuple[str, DetectConfig]]:
+) -> Iterator[tuple[str, DetectConfig | BackboneConfig]]:
     """The nearest detectors on every way from `name`, with their names."""
     for neighbour in neighbours(name):
         stage = stages[neighbour]
-        if isinstance(stage, DetectConfig):
+        if isinstance(stage, DetectConfig | BackboneConfig):
             yield neighbour, stage
         else:
             yield from _detectors(neighbour, neighbours, stages)

@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline.config.schema import (
+    BackboneConfig,
     BatchConfig,
+    BoxesConfig,
     CameraConfig,
     CameraMotionConfig,
     DetectConfig,
@@ -19,6 +21,9 @@ from pipeline.config.schema import (
     OutputConfig,
     PostprocessConfig,
     PreprocessConfig,
+    ProposalsConfig,
+    RoiAlignConfig,
+    RoiHeadConfig,
     RunConfig,
     StageConfig,
     TrackConfig,
@@ -35,6 +40,11 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("stages: preprocess", PreprocessConfig),
     ("stages: detect", DetectConfig),
     ("stages: postprocess", PostprocessConfig),
+    ("stages: backbone", BackboneConfig),
+    ("stages: proposals", ProposalsConfig),
+    ("stages: roi_align", RoiAlignConfig),
+    ("stages: roi_head", RoiHeadConfig),
+    ("stages: boxes", BoxesConfig),
     ("stages: camera_motion", CameraMotionConfig),
     ("stages: embed", EmbedConfig),
     ("stages: merge", MergeConfig),

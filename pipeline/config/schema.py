@@ -30,6 +30,7 @@ Names = Annotated[tuple[Name, ...], _ONE_OR_MORE]
 Texts = Annotated[tuple[str, ...], _ONE_OR_MORE]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Pixels = Annotated[int, Field(ge=1, le=16_384)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Workers = Annotated[int, Field(ge=1, le=64)] | Literal["auto"]
 
@@ -171,6 +172,25 @@ class DetectConfig(NetworkConfig):
     kind: Literal["detect"] = "detect"
 
 
+class BackboneConfig(NetworkConfig):
+    """Runs a two-stage detector's first network: features, and where something might be."""
+
+    kind: Literal["backbone"] = "backbone"
+
+
+class RoiHeadConfig(NetworkConfig):
+    """Runs a two-stage detector's second network on the features of all proposals."""
+
+    kind: Literal["roi_head"] = "roi_head"
+    rois: int = Field(
+        default=256,
+        ge=1,
+        le=4096,
+        description="Proposals in one call, at most; of all packets of a batch together. A network "
+        "compiled for a number takes that.",
+    )
+
+
 class EmbedConfig(NetworkConfig):
     """Runs the ReID network on the crops of the detections."""
 
@@ -205,6 +225,11 @@ class PreprocessConfig(KernelConfig):
     kind: Literal["preprocess"] = "preprocess"
     model: str = Field(default="", description="By default that of the detector behind it.")
     weights: str | None = Field(default=None, description="Goes with the model.")
+    size: tuple[Pixels, Pixels] | None = Field(
+        default=None,
+        description="Width and height of the network's input, pixels, where it takes any; by "
+        "default as the model says.",
+    )
     fast: bool = Field(
         default=True,
         description="Resizes the decoder's planes before colour conversion; else after.",
@@ -226,6 +251,46 @@ class PostprocessConfig(KernelConfig):
         default=None, min_length=1, description="Labels to keep; all by default."
     )
     max_detections: int = Field(default=300, ge=1, le=10_000, description="The best of one frame.")
+
+
+class ProposalsConfig(KernelConfig):
+    """Makes proposals of the first network's outputs: anchors, deltas, clipping, suppression."""
+
+    kind: Literal["proposals"] = "proposals"
+    keep: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="The best of one frame; by default as the model says, and so the next two.",
+    )
+    candidates: int | None = Field(
+        default=None, ge=1, le=100_000, description="Of each level, before suppression."
+    )
+    nms_iou: Share | None = Field(
+        default=None,
+        description="Of two of a level that overlap more the better stays, IoU 0 to 1.",
+    )
+
+
+class RoiAlignConfig(KernelConfig):
+    """Pools the features under each proposal to the second network's size."""
+
+    kind: Literal["roi_align"] = "roi_align"
+
+
+class BoxesConfig(KernelConfig):
+    """Makes detections in source pixels of the second network's outputs."""
+
+    kind: Literal["boxes"] = "boxes"
+    score: Share = Field(default=0.1, description="Detections with less are left out, 0 to 1.")
+    nms_iou: Share = Field(
+        default=0.5,
+        description="Of two boxes of a class that overlap more the better stays, IoU 0 to 1.",
+    )
+    classes: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="Labels to keep; all by default."
+    )
+    max_detections: int = Field(default=100, ge=1, le=10_000, description="The best of one frame.")
 
 
 class CameraMotionConfig(StageConfig):
@@ -270,13 +335,31 @@ AnyStage = Annotated[
     PreprocessConfig
     | DetectConfig
     | PostprocessConfig
+    | BackboneConfig
+    | ProposalsConfig
+    | RoiAlignConfig
+    | RoiHeadConfig
+    | BoxesConfig
     | CameraMotionConfig
     | EmbedConfig
     | MergeConfig
     | TrackConfig,
     Field(discriminator="kind"),
 ]
-KINDS = ("preprocess", "detect", "postprocess", "camera_motion", "embed", "merge", "track")
+KINDS = (
+    "preprocess",
+    "detect",
+    "postprocess",
+    "backbone",
+    "proposals",
+    "roi_align",
+    "roi_head",
+    "boxes",
+    "camera_motion",
+    "embed",
+    "merge",
+    "track",
+)
 
 
 class OutputConfig(OutputSpec):

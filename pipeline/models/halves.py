@@ -14,6 +14,7 @@ from pydantic import Field
 
 from pipeline.detection.anchors import Anchors
 from pipeline.detection.proposals import ProposalSpec
+from pipeline.detection.pyramid import Pooling
 from pipeline.detection.roi_head import RoiHeadSpec
 from pipeline.models.strict import Strict
 
@@ -74,13 +75,13 @@ class RpnEntry(Strict):
         return ProposalSpec(levels, self.weights, self.candidates, self.nms_iou, self.keep)
 
     @property
-    def pooled(self) -> tuple[LevelEntry, ...]:
-        """The levels that are pooled from."""
-        return tuple(level for level in self.levels if level.features is not None)
+    def pooled_names(self) -> tuple[str, ...]:
+        """The outputs that are pooled from, finest first."""
+        return tuple(level.features for level in self.levels if level.features is not None)
 
     def check(self, shapes: Shapes) -> None:
         """Raises `ValueError` if outputs of these shapes, by name, do not fit the anchors."""
-        if not self.pooled:
+        if not self.pooled_names:
             raise ValueError("rpn: no level has features, so nothing could be pooled; name some")
         for number, level in enumerate(self.levels):
             count = level.anchors.per_cell
@@ -96,10 +97,15 @@ class PoolingEntry(Strict):
     Attributes:
         method: ``align``, bilinear and aligned; or ``pool``, the maximum in whole cells.
         sampling: of ``align``, samples a bin along each axis; 0: one a cell, rounded up.
+        canonical_size: side of the least square, pixels, that is pooled from the level of
+            `canonical_level`; of no matter where there is one level.
+        canonical_level: k of the level whose stride is 2^k.
     """
 
     method: Literal["align", "pool"] = "align"
     sampling: Annotated[int, Field(ge=0)] = 0
+    canonical_size: Positive = 224.0
+    canonical_level: Annotated[int, Field(ge=0)] = 4
 
 
 class RoiHeadEntry(Strict):
@@ -118,6 +124,20 @@ class RoiHeadEntry(Strict):
     cls_logits: str = "cls_logits"
     weights: Weights = (10.0, 10.0, 5.0, 5.0)
     background: Literal["first", "last"] = "last"
+
+    def pooling_of(self, rpn: RpnEntry, rows: int, columns: int) -> Pooling:
+        """How the levels of `rpn` are pooled to this many bins."""
+        strides = tuple(level.stride for level in rpn.levels if level.features is not None)
+        how = self.pooling
+        return Pooling(
+            rows,
+            columns,
+            strides,
+            how.method,
+            how.sampling,
+            how.canonical_size,
+            how.canonical_level,
+        )
 
     def spec(self, score: float, nms_iou: float, keep: int) -> RoiHeadSpec:
         """The same for `objects`, with the user's limits."""

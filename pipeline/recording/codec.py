@@ -13,10 +13,31 @@ from numpy.typing import NDArray
 from pipeline.media.color import YuvColor
 from pipeline.media.orientation import Orientation
 from pipeline.media.picture import BgrPicture, Picture, YuvPicture
-from pipeline.payloads import Decoded, Detected, ModelInput, ModelOutput, Tracked
+from pipeline.payloads import (
+    Decoded,
+    Detected,
+    ModelInput,
+    ModelOutput,
+    Pooled,
+    Proposed,
+    RoiOutput,
+    Tracked,
+)
 
 #: Every payload that travels, by the name in a recording.
-PAYLOADS = {kind.__name__: kind for kind in (Decoded, ModelInput, ModelOutput, Detected, Tracked)}
+PAYLOADS = {
+    kind.__name__: kind
+    for kind in (
+        Decoded,
+        ModelInput,
+        ModelOutput,
+        Proposed,
+        Pooled,
+        RoiOutput,
+        Detected,
+        Tracked,
+    )
+}
 
 Arrays = dict[str, NDArray[Any]]
 _ARRAY = "in a file of its own"

@@ -1,4 +1,4 @@
-"""detect: the detector's network."""
+"""detect, backbone: the network that sees the picture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from pipeline.config import DetectConfig
+from pipeline.config import BackboneConfig, DetectConfig
+from pipeline.models.manifest import Task
 from pipeline.network import BoundNetwork, BoundStage
 from pipeline.packet import Packet, Status
 from pipeline.payloads import ModelInput, ModelOutput
@@ -65,8 +66,9 @@ class DetectStage(BoundStage[ModelInput, ModelOutput]):
         return self._seen(packet, {}).marked(Status.BLIND, str(error))
 
 
-def plan(planner: Planner, name: str, config: DetectConfig) -> Plan:
+def plan(planner: Planner, name: str, config: DetectConfig | BackboneConfig) -> Plan:
     """The stage with the configured model on the configured engine."""
-    package = planner.model(name, "detect", config.model, config.weights)
+    task: Task = "detect" if config.kind == "detect" else "rpn"
+    package = planner.model(name, task, config.model, config.weights)
     network, binding = planner.network(name, config, package)
     return Plan(DetectStage, lambda run: DetectStage(network()), binding)
