@@ -41,6 +41,11 @@ class Histogram:
         self.count += other.count
         self.total_ns += other.total_ns
 
+    @property
+    def mean_ns(self) -> float:
+        """Of all durations, exactly; 0 if none."""
+        return self.total_ns / max(self.count, 1)
+
     def quantile_ns(self, q: float) -> int:
         """The duration that a share `q` (0..1) of all durations does not exceed; 0 if none."""
         rank = q * self.count
@@ -63,6 +68,8 @@ class StageMetrics:
         processed: packets taken from the inbox and worked on.
         emitted: packets handed on, or put out by a sink.
         blind: packets that left with nothing known because the engine failed.
+        array_bytes: of the arrays in the packets handed on.
+        picture_bytes: of the pictures in the packets handed on, as they are stored.
         busy_ns: wall time spent in the stage's own code; busy / run time near 1 is the bottleneck.
         cpu_ns: processor time of the worker's thread in the stage's own code; threads that an
             engine starts by itself are not in it.
@@ -73,10 +80,18 @@ class StageMetrics:
     processed: int = 0
     emitted: int = 0
     blind: int = 0
+    array_bytes: int = 0
+    picture_bytes: int = 0
     busy_ns: int = 0
     cpu_ns: int = 0
     service: Histogram = field(default_factory=Histogram)
     age: Histogram = field(default_factory=Histogram)
+
+    def hand_on(self, array_bytes: int, picture_bytes: int) -> None:
+        """Counts a packet handed on, and how large it is."""
+        self.emitted += 1
+        self.array_bytes += array_bytes
+        self.picture_bytes += picture_bytes
 
     @staticmethod
     def merged(parts: Iterable[StageMetrics]) -> StageMetrics:
@@ -86,6 +101,8 @@ class StageMetrics:
             total.processed += part.processed
             total.emitted += part.emitted
             total.blind += part.blind
+            total.array_bytes += part.array_bytes
+            total.picture_bytes += part.picture_bytes
             total.busy_ns += part.busy_ns
             total.cpu_ns += part.cpu_ns
             total.service.merge(part.service)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engines.errors import EngineError
 from engines.failover import Candidate, Failover
+from engines.traffic import Traffic, total_by_engine
 from pipeline.errors import StageError
 from pipeline.stage import In, Out, Stage
 
@@ -127,6 +128,10 @@ class BoundNetwork:
         """What each engine that is loaded says of itself, in the order of preference."""
         return [engine.report() for engine in self._failover.engines()]
 
+    def traffic(self) -> Mapping[str, Traffic]:
+        """What went over each engine's border, as `engines.failover.Failover.traffic` has it."""
+        return self._failover.traffic()
+
     def close(self) -> None:
         """Gives the engines back."""
         self._failover.close()
@@ -158,6 +163,9 @@ class BoundStage(Stage[In, Out]):
 
     def engine_reports(self) -> Sequence[Mapping[str, Any]]:
         return [report for network in self._networks for report in network.engine_reports()]
+
+    def traffic(self) -> Mapping[str, Traffic]:
+        return total_by_engine(network.traffic() for network in self._networks)
 
     def close(self) -> None:
         for network in self._networks:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipeline.boundary import Boundary
 from pipeline.errors import PipelineError
 from pipeline.ledger import Account
 from pipeline.metrics import QueueMetrics, StageMetrics
@@ -26,6 +27,8 @@ class StageReport:
         processed: packets worked on.
         emitted: packets handed on or put out.
         blind: packets for which the engine failed.
+        array_bytes: of the arrays in a packet handed on, mean; they go by reference.
+        picture_bytes: of the picture in it, as it is stored, mean; it goes by reference too.
         dropped: packets that ended here, by reason.
         busy: share of the run's time its workers spent in it, 0..1; near 1 is the bottleneck.
         cpu_ms: processor time per packet in the worker's own thread.
@@ -42,6 +45,8 @@ class StageReport:
     processed: int
     emitted: int
     blind: int
+    array_bytes: float
+    picture_bytes: float
     dropped: dict[str, int]
     busy: float
     cpu_ms: float
@@ -70,6 +75,8 @@ class StageReport:
             metrics.processed,
             metrics.emitted,
             metrics.blind,
+            metrics.array_bytes / max(metrics.emitted, 1),
+            metrics.picture_bytes / max(metrics.emitted, 1),
             dropped,
             metrics.busy_ns / 1e9 / max(wall_s * workers, 1e-9),
             metrics.cpu_ns / 1e6 / max(metrics.processed, 1),
@@ -160,6 +167,7 @@ class RunReport:
         ledger: the frame ledger's account per camera.
         stages: a line per stage, in graph order.
         edges: a line per inbox, in graph order.
+        boundaries: a line for each stage and each of its engines that was given something.
         failures: what went wrong for good, first failure first.
     """
 
@@ -172,6 +180,7 @@ class RunReport:
     ledger: Mapping[str, Account]
     stages: tuple[StageReport, ...]
     edges: tuple[EdgeReport, ...]
+    boundaries: tuple[Boundary, ...]
     failures: tuple[Failure, ...]
 
     @property
@@ -242,6 +251,7 @@ class RunReport:
             "ledger": {camera: _account_json(a) for camera, a in self.ledger.items()},
             "stages": [asdict(stage) for stage in self.stages],
             "edges": [asdict(edge) for edge in self.edges],
+            "boundaries": [asdict(boundary) for boundary in self.boundaries],
             "failures": [f"{failure.where}: {failure.error}" for failure in self.failures],
         }
 

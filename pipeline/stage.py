@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+from engines.traffic import Traffic
 from pipeline.packet import Packet
 
 In = TypeVar("In")
@@ -80,6 +81,10 @@ class Stage(ABC, Generic[In, Out]):
     def engine_reports(self) -> Sequence[Mapping[str, Any]]:
         """What each engine of this copy says of itself, while it is open; see `Engine.report`."""
         return ()
+
+    def traffic(self) -> Mapping[str, Traffic]:
+        """What went over the border of each engine this copy has, by its id; from any thread."""
+        return {}
 
     def close(self) -> None:
         """Gives back what `open` got; the last call, also when `open` or `process` failed."""

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
+from engines.traffic import total_by_engine
+from pipeline.boundary import Boundary
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import StageError
 from pipeline.graph import SOURCES, Graph
 from pipeline.ledger import Account, Ledger
-from pipeline.metrics import StageMetrics
+from pipeline.metrics import Histogram, StageMetrics
 from pipeline.report import CameraReport, EdgeReport, RunReport, StageReport
 from pipeline.wiring import Wiring
 from pipeline.worker import Failure, SourceWorker, StageWorker
@@ -159,6 +161,7 @@ class Supervisor:
                 for stage in self._stages
                 for inbox in stage.inboxes
             ),
+            boundaries=tuple(self._boundaries()),
             failures=tuple(self._failures),
         )
 
@@ -203,6 +206,17 @@ class Supervisor:
                 _sum(worker.stage.counts() for worker in stage.workers),
                 {k: v for worker in stage.workers for k, v in worker.stage.reasons().items()},
             )
+
+    def _boundaries(self) -> Iterator[Boundary]:
+        for stage in self._stages:
+            frames = sum(worker.metrics.processed for worker in stage.workers)
+            waits = Histogram()
+            for inbox in stage.inboxes:
+                waits.merge(inbox.statistics().wait)
+            traffic = total_by_engine(worker.stage.traffic() for worker in stage.workers)
+            for engine, counts in traffic.items():
+                if counts.bytes_in:  # else it only stood by
+                    yield Boundary.of(stage.node.name, engine, counts, frames, waits.mean_ns / 1e6)
 
     def _workers(self) -> list[SourceWorker | StageWorker]:
         return [*self._sources, *(worker for stage in self._stages for worker in stage.workers)]

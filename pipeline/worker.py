@@ -28,6 +28,7 @@ from pipeline.outlet import AnyPacket, Outlet
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Decoded
 from pipeline.queues import Closed
+from pipeline.sizes import size_of
 from pipeline.stage import Join, Stage
 
 
@@ -183,8 +184,9 @@ class StageWorker(Worker):
         taken = self._in_hand.pop(0)
         metrics = self.metrics
         metrics.age.add(time.monotonic_ns() - taken.packet.frame.entered_ns)
-        metrics.emitted += len(results)
-        metrics.blind += sum(packet.status is Status.BLIND for packet in results)
+        for packet in results:
+            metrics.hand_on(*size_of(packet.payload))
+            metrics.blind += packet.status is Status.BLIND
         self._crew.hand_on(taken, results)
 
     def _settle(self, packet: AnyPacket) -> None:
@@ -358,7 +360,7 @@ class SourceWorker(Worker):
             packet = Packet(self._header(frame), Decoded(frame.picture), ticket)
             if frame.damaged:
                 packet = packet.marked(Status.DAMAGED, frame.damaged)
-            self.metrics.emitted += 1
+            self.metrics.hand_on(*size_of(packet.payload))
             self._outlet.put([packet])
 
     def _next(self, frames: Iterator[SourceFrame]) -> SourceFrame | None:

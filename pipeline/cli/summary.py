@@ -38,7 +38,10 @@ def print_failures(report: RunReport, config: PipelineConfig) -> None:
 
 def summary(report: RunReport) -> Group:
     """The report as tables."""
-    return Group(cameras(report), stages(report), Text(_verdict(report)))
+    tables = [cameras(report), stages(report)]
+    if report.boundaries:
+        tables.append(boundaries(report))
+    return Group(*tables, Text(_verdict(report)))
 
 
 def cameras(report: RunReport) -> Table:
@@ -83,10 +86,38 @@ def stages(report: RunReport) -> Table:
     return table
 
 
+def boundaries(report: RunReport) -> Table:
+    """What each border between a stage and an engine costs a frame; fits into 80 columns."""
+    columns = numbers("runs", "kB in", "out", "quant", "dequ", "copy", "run", "wait")
+    table = Table(Column("stage", no_wrap=True), "engine", *columns, box=SIMPLE_HEAD)
+    for one in report.boundaries:
+        times = (
+            one.quantise_ms,
+            one.dequantise_ms,
+            one.copy_in_ms + one.copy_out_ms,
+            one.run_ms,
+            one.wait_ms,
+        )
+        table.add_row(
+            one.stage,
+            one.engine,
+            str(one.forwards),
+            f"{one.bytes_in / 1e3:.1f}",
+            f"{one.bytes_out / 1e3:.1f}",
+            *(f"{ms:.2f}" for ms in times),
+        )
+    return table
+
+
 def _verdict(report: RunReport) -> str:
     busiest = report.bottleneck
     lines = [f"{stage.name} ran {stage.binding}" for stage in report.stages if stage.binding]
     lines.insert(0, "p50, p95 of one call, wait in the queue: ms; queue: most that waited/capacity")
+    if report.boundaries:
+        lines.insert(
+            1,
+            "a frame and engine: kB given, taken; ms to quantise, dequantise, copy, run; mean wait",
+        )
     speed = (
         f"{report.emitted} frames in {report.wall_s:.1f} s: {report.fps:.1f} fps; "
         f"{report.efficiency:.0%} of the ideal on {report.cores} cores"

@@ -26,6 +26,11 @@ class Picture(ABC):
         self.width = width
         self.height = height
 
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Of the picture as it is stored."""
+
     @abstractmethod
     def bgr(self) -> NDArray[np.uint8]:
         """The whole picture, (height, width, 3) uint8 BGR; the caller must not write into it.
@@ -66,6 +71,10 @@ class BgrPicture(Picture):
         super().__init__(image_bgr.shape[1], image_bgr.shape[0])
         self._bgr = image_bgr
         self._bgr.setflags(write=False)
+
+    @property
+    def nbytes(self) -> int:
+        return self._bgr.nbytes
 
     def bgr(self) -> NDArray[np.uint8]:
         return self._bgr
@@ -114,6 +123,10 @@ class YuvPicture(Picture):
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], YuvColor, Orientation]:
         """What it was made of, in the order of the constructor; the planes only to be read."""
         return self._y, self._u, self._v, self._color, self._orientation
+
+    @property
+    def nbytes(self) -> int:
+        return self._y.nbytes + self._u.nbytes + self._v.nbytes
 
     def bgr(self) -> NDArray[np.uint8]:
         return self._upright(self._y, self._u, self._v)

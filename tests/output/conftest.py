@@ -28,6 +28,10 @@ class PlainPicture(Picture):
         super().__init__(width, height)
         self._image = np.full((height, width, 3), 90, np.uint8)
 
+    @property
+    def nbytes(self) -> int:
+        return self._image.nbytes
+
     def bgr(self) -> NDArray[np.uint8]:
         return self._image
 
