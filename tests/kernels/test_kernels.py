@@ -275,6 +275,7 @@ def test_pooling(reader: str, name: str, count: int) -> None:
     how = POOLINGS[name]
     kernel, tensors = pooling(how, 3), {"boxes": boxes(count)}
     tensors["boxes"][::2] = tensors["boxes"][::2] // 8 * 8  # with edges halfway between cells
+    tensors["boxes"][:, 2:] += 8  # no engine but the host is sure of empty boxes
     for i, stride in enumerate(how.strides):
         shape = (1, 3, 144 // stride, 224 // stride)
         tensors[f"features{i}"] = random(i).normal(-1, 1, shape).astype(np.float32)
