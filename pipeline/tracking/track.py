@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -22,6 +23,19 @@ class TrackState(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Attribute:
+    """What second networks call N objects, such as their colours.
+
+    Attributes:
+        values: (N,) str; empty where nothing is known.
+        shares: (N,) float32, of the votes, 0..1; 0 where nothing is known.
+    """
+
+    values: NDArray[np.str_]
+    shares: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
     """N tracked objects of one frame of one camera, sorted by id.
 
@@ -36,6 +50,7 @@ class Tracks:
         unseen_s: (N,) float32, seconds since its last detection; 0 where matched in this frame.
         detections: (N,) int32, row of the frame's detection that each track was matched with, -1
             where it is predicted; None where that is not known, as of tracks read from a message.
+        attributes: by name, of the N objects.
     """
 
     ids: NDArray[np.int64]
@@ -47,6 +62,7 @@ class Tracks:
     ages_s: NDArray[np.float32]
     unseen_s: NDArray[np.float32]
     detections: NDArray[np.int32] | None = None
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)

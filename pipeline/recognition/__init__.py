@@ -1,0 +1,1 @@
+"""What second networks say about single objects: their attributes."""
