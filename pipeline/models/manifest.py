@@ -20,6 +20,7 @@ from pipeline.config.complaints import complain
 from pipeline.config.document import parse
 from pipeline.detection.heads import AnyHead
 from pipeline.errors import ModelError
+from pipeline.models.attributes import AttributeEntry, ClassifyEntry, RecogniseEntry
 from pipeline.models.halves import RoiHeadEntry, RpnEntry
 from pipeline.models.labels import NAMED_LABELS
 from pipeline.models.strict import Strict
@@ -32,13 +33,15 @@ Dtype = Literal[
     "float32", "float16", "float64", "uint8", "int8", "uint16", "int16", "int32", "int64", "bool"
 ]
 
-Task = Literal["detect", "embed", "rpn", "roi_head"]
+Task = Literal["detect", "embed", "rpn", "roi_head", "classify", "recognise"]
 #: What a model of each task must say beside its tensors before it can run.
 _NEEDED: Mapping[Task, tuple[str, ...]] = {
     "detect": ("preprocess", "head"),
     "embed": ("preprocess", "embedding"),
     "rpn": ("preprocess", "rpn"),
     "roi_head": ("roi_head",),
+    "classify": ("preprocess", "classify"),
+    "recognise": ("preprocess", "recognise"),
 }
 
 
@@ -195,6 +198,8 @@ class Manifest(Strict):
         embedding: of an ``embed`` model.
         rpn: how outputs become proposals, of a two-stage detector's first network.
         roi_head: how outputs become boxes, of its second network.
+        classify: how outputs become an object's attributes.
+        recognise: how outputs become a text.
         test_vector: proof that an engine runs it right.
     """
 
@@ -216,12 +221,19 @@ class Manifest(Strict):
     embedding: EmbeddingSpec | None = None
     rpn: RpnEntry | None = None
     roi_head: RoiHeadEntry | None = None
+    classify: ClassifyEntry | None = None
+    recognise: RecogniseEntry | None = None
     test_vector: TestVector | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The labels, spelled out."""
         return NAMED_LABELS[self.labels] if isinstance(self.labels, str) else self.labels
+
+    @property
+    def attributes(self) -> AttributeEntry | None:
+        """How outputs become attributes, whatever network makes them; None of other tasks."""
+        return self.classify or self.recognise
 
     @property
     def lacking(self) -> tuple[str, ...]:
@@ -273,6 +285,9 @@ class Manifest(Strict):
             shapes = {entry.name: entry.shape for entry in self.outputs}
             self.head.check(shapes, len(self.class_names), *self.input_size)
         self._check_halves()
+        if self.attributes is not None:
+            shapes = {entry.name: entry.shape for entry in self.outputs}
+            self.attributes.check(shapes, self.class_names)
         return self
 
     def _check_halves(self) -> None:

@@ -100,7 +100,7 @@ def test_any_attribute_may_want_another_look() -> None:
 def test_tracks_long_gone_are_forgotten_and_so_are_their_texts() -> None:
     polls = Polls()
     polls.cast(ids(1, 2), {"text": said("X1", "X2")}, 0)
-    for second in range(0, round(FORGET_S) + 2):
+    for second in range(round(FORGET_S) + 2):
         assert polls.results(ids(2), second * SECOND)["text"].values.tolist() == ["X2"]
     assert polls.results(ids(1, 2), round(FORGET_S + 2) * SECOND)["text"].values.tolist() == [
         "",
