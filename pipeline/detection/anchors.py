@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,17 @@ class Anchors:
     def per_cell(self) -> int:
         """How many there are at a cell."""
         return len(self.sizes) * len(self.ratios)
+
+    def fit(self, rows: int, columns: int, width: int, height: int) -> bool:
+        """Whether a map of that many cells covers an input of this size, in pixels.
+
+        However often a network halves a size, rounding up or down, the cells are as many as the
+        size over the stride, rounded up or down.
+        """
+        return all(
+            floor(length / self.stride) <= cells <= ceil(length / self.stride)
+            for cells, length in ((rows, height), (columns, width))
+        )
 
     def cell(self) -> NDArray[np.float32]:
         """The boxes of one cell around (0, 0): (A, 4) xyxy, size by size, each in every ratio."""

@@ -44,15 +44,16 @@ def decode(
     """The boxes that lie so far from others.
 
     Args:
-        deltas: (N, 4) dx, dy, dw, dh; dw and dh count up to `MAX_LOG_SIZE`.
-        from_xyxy: (N, 4) anchors or proposals.
+        deltas: (N, 4) dx, dy, dw, dh, finite; dw and dh count up to `MAX_LOG_SIZE`.
+        from_xyxy: (N, 4) anchors or proposals, finite.
         weights: by which the deltas are divided.
 
     Returns:
-        (N, 4) xyxy, not clipped.
+        (N, 4) xyxy, not clipped; infinite where float32 ends, never NaN.
     """
     anchors = xyxy_to_cxcywh(from_xyxy)
-    moves = np.divide(deltas, np.array(weights, np.float32))
-    centres = moves[:, :2] * anchors[:, 2:] + anchors[:, :2]
+    with np.errstate(over="ignore"):
+        moves = np.divide(deltas, np.array(weights, np.float32))
+        centres = moves[:, :2] * anchors[:, 2:] + anchors[:, :2]
     sizes = np.exp(np.minimum(moves[:, 2:], MAX_LOG_SIZE)) * anchors[:, 2:]
     return cxcywh_to_xyxy(np.concatenate([centres, sizes], axis=1))

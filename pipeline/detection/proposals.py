@@ -91,8 +91,9 @@ def propose(
         At most `spec.keep`, in input pixels, clipped to the picture, by falling objectness.
 
     Raises:
-        ValueError: a level's outputs do not fit its anchors.
+        ValueError: a level's outputs do not fit its anchors or the picture, or are not finite.
     """
+    _check(spec, objectness, deltas, width, height)
     found = [
         _candidates(spec, anchors, logits, moves, width, height)
         for anchors, logits, moves in zip(spec.levels, objectness, deltas, strict=True)
@@ -101,6 +102,41 @@ def propose(
     levels = np.repeat(np.arange(len(found), dtype=np.int32), [len(level) for level in found])
     labels = levels if len(found) > 1 else None
     return every.take(nms(every.boxes_xyxy, every.objectness, labels, spec.nms_iou, spec.keep))
+
+
+def _check(
+    spec: ProposalSpec,
+    objectness: Sequence[Floats],
+    deltas: Sequence[Floats],
+    width: int,
+    height: int,
+) -> None:
+    """Raises `ValueError` unless outputs of these shapes belong to the anchors and the picture."""
+    given = len(objectness), len(deltas)
+    if given != (len(spec.levels),) * 2:
+        raise ValueError(
+            f"there are anchors for {len(spec.levels)} levels, but objectness of {given[0]} and "
+            f"deltas of {given[1]}; write one entry a level"
+        )
+    for level, (anchors, logits, moves) in enumerate(
+        zip(spec.levels, objectness, deltas, strict=True)
+    ):
+        count, (rows, columns) = anchors.per_cell, logits.shape[-2:]
+        expected = (1, count, rows, columns), (1, 4 * count, rows, columns)
+        if (logits.shape, moves.shape) != expected:
+            raise ValueError(
+                f"level {level}: {len(anchors.sizes)} sizes in {len(anchors.ratios)} ratios are "
+                f"{count} anchors a cell, so objectness and deltas should have the shapes "
+                f"{expected[0]} and {expected[1]}, found {logits.shape} and {moves.shape}; write "
+                f"the sizes and ratios that the network was trained with"
+            )
+        if not anchors.fit(rows, columns, width, height):
+            raise ValueError(
+                f"level {level}: at stride {anchors.stride} an input of {width}x{height} pixels "
+                f"should have {height / anchors.stride:g} rows and {width / anchors.stride:g} "
+                f"columns, rounded up or down, found {rows} and {columns}; correct the level's "
+                f"stride, or the order of the levels"
+            )
 
 
 def _joined(parts: Sequence[Proposals]) -> Proposals:
@@ -116,16 +152,12 @@ def _candidates(
 ) -> Proposals:
     """The best boxes of one level, decoded and clipped, without the empty ones."""
     rows, columns = logits.shape[2:]
-    expected = (1, anchors.per_cell, rows, columns), (1, 4 * anchors.per_cell, rows, columns)
-    if (logits.shape, moves.shape) != expected:
-        raise ValueError(
-            f"with {anchors.per_cell} anchors a cell, objectness and deltas should have the shapes "
-            f"{expected[0]} and {expected[1]}, found {logits.shape} and {moves.shape}"
-        )
     scores = logits[0].transpose(1, 2, 0).ravel()
     best = _best(scores, spec.candidates)
     cell, anchor = np.divmod(best, anchors.per_cell)
     deltas = moves.reshape(anchors.per_cell, 4, -1)[anchor, :, cell]
+    if not (np.isfinite(scores).all() and np.isfinite(deltas).all()):
+        raise ValueError(f"objectness or deltas at stride {anchors.stride} are not finite")
     origins = anchors.grid(rows, columns)[best]
     boxes = clip(decode(deltas, origins, spec.weights), width, height)
     good = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))

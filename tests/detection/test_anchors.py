@@ -6,6 +6,8 @@ from math import sqrt
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.detection.anchors import Anchors
 
@@ -24,6 +26,22 @@ def written_out(anchors: Anchors, rows: int, columns: int) -> list[list[float]]:
                     h = ratio * w
                     boxes.append([x - w / 2, y - h / 2, x + w / 2, y + h / 2])
     return boxes
+
+
+@given(
+    st.lists(st.floats(1, 600), min_size=1, max_size=5),
+    st.lists(st.floats(0.1, 9), min_size=1, max_size=4),
+    st.integers(1, 64),
+    st.floats(-1, 1),
+    st.integers(0, 5),
+    st.integers(0, 5),
+)
+def test_any_sizes_ratios_strides_and_offsets(
+    sizes: list[float], ratios: list[float], stride: int, offset: float, rows: int, columns: int
+) -> None:
+    anchors = Anchors(tuple(sizes), tuple(ratios), stride, offset)
+    expected = np.array(written_out(anchors, rows, columns)).reshape(-1, 4)
+    np.testing.assert_allclose(anchors.grid(rows, columns), expected, rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -46,3 +64,14 @@ def test_areas_are_the_sizes_squared_and_sides_have_the_ratio() -> None:
 
 def test_no_cells_no_boxes() -> None:
     assert D2GO.grid(0, 5).shape == (0, 4)
+
+
+@given(st.integers(1, 2000), st.lists(st.booleans(), max_size=6))
+def test_a_map_fits_however_its_halves_were_rounded(length: int, up: list[bool]) -> None:
+    cells = length
+    for rounded_up in up:
+        cells = (cells + rounded_up) // 2
+    anchors = Anchors((8,), (1,), 2 ** len(up))
+    assert anchors.fit(cells, cells, length, length)
+    assert not anchors.fit(cells + 2, cells, length, length)
+    assert not anchors.fit(cells, cells - 2, length, length)

@@ -40,3 +40,28 @@ def test_no_box_grows_without_limit() -> None:
     anchor = np.array([[0, 0, 16, 16]], np.float32)
     far = decode(np.array([[0, 0, 80, MAX_LOG_SIZE + 1]], np.float32), anchor)
     np.testing.assert_allclose(far, [[-492, -492, 508, 508]], rtol=1e-5)
+
+
+def test_the_limit_is_the_largest_growth_that_comes_back() -> None:
+    anchor = np.array([[0, 0, 16, 16]], np.float32)
+    largest = np.array([[-492, -492, 508, 508]], np.float32)
+    np.testing.assert_allclose(decode(encode(largest, anchor), anchor), largest, rtol=1e-5)
+    np.testing.assert_allclose(decode(encode(2 * largest, anchor), anchor), largest + 8, rtol=1e-5)
+
+
+@given(st.lists(st.floats(-(2.0**127), 2.0**127, width=32), min_size=4, max_size=4))
+def test_whatever_finite_deltas_come_no_box_is_nan(deltas: list[float]) -> None:
+    decoded = decode(np.array([deltas], np.float32), boxes(1, 0), (0.5, 0.5, 0.5, 0.5))
+    assert not np.isnan(decoded).any()
+    assert (decoded[:, :2] <= decoded[:, 2:]).all()
+
+
+def test_tens_of_thousands() -> None:
+    wanted, anchors = boxes(50_000, 0), boxes(50_000, 1)
+    found = decode(encode(wanted, anchors, HEAD), anchors, HEAD)
+    np.testing.assert_allclose(found, wanted, atol=2e-2, rtol=1e-4)
+
+
+def test_none() -> None:
+    none = np.empty((0, 4), np.float32)
+    assert encode(none, none).shape == decode(none, none).shape == (0, 4)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 
 import engines
 from pipeline.detection.anchors import Anchors
@@ -123,10 +126,59 @@ def test_tens_of_thousands_of_anchors() -> None:
     assert (np.diff(found.objectness) <= 0).all()
 
 
+def test_there_may_be_no_proposals() -> None:
+    none = Proposals.empty()
+    assert len(none) == 0
+    assert none.boxes_xyxy.shape == none.anchors_xyxy.shape == (0, 4)
+
+
+@settings(max_examples=40)
+@drawn(st.integers(0, 2**32 - 1), st.floats(0.1, 1e38), st.sampled_from([D2GO, PYRAMID]))
+def test_whatever_the_deltas_proposals_lie_inside_by_falling_objectness(
+    seed: int, scale: float, spec: ProposalSpec
+) -> None:
+    logits, moves = outputs(spec, seed, MAPS[len(spec.levels)])
+    with np.errstate(over="ignore"):
+        moves = [np.clip(level * np.float32(scale), -3e38, 3e38) for level in moves]
+    found = propose(spec, logits, moves, WIDTH, HEIGHT)
+    assert len(found) <= spec.keep
+    assert (np.diff(found.objectness) <= 0).all()
+    x1, y1, x2, y2 = found.boxes_xyxy.T
+    assert ((x1 >= 0) & (x1 < x2) & (x2 <= WIDTH) & (y1 >= 0) & (y1 < y2) & (y2 <= HEIGHT)).all()
+
+
 def test_outputs_that_do_not_fit_the_anchors_are_told() -> None:
     logits, moves = outputs(D2GO, 0, MAPS[1])
-    with pytest.raises(ValueError, match=r"15 anchors a cell.*\(1, 60, 5, 7\).*\(1, 56, 5, 7\)"):
+    expected = r"level 0: 5 sizes in 3 ratios are 15 anchors.*\(1, 60, 5, 7\).*\(1, 56, 5, 7\)"
+    with pytest.raises(ValueError, match=expected):
         propose(D2GO, logits, [moves[0][:, :56]], WIDTH, HEIGHT)
+
+
+def test_a_map_that_does_not_cover_the_picture_is_told() -> None:
+    logits, moves = outputs(PYRAMID, 0, MAPS[3])
+    assert len(propose(PYRAMID, logits, moves, 119, 87)) == 25, "cells may be rounded down"
+    with pytest.raises(
+        ValueError, match=r"level 0: at stride 8 .*224x80.*28 columns.*found 10 and 14"
+    ):
+        propose(PYRAMID, logits, moves, 224, 80)
+    swapped = [logits[i] for i in (1, 0, 2)], [moves[i] for i in (1, 0, 2)]
+    with pytest.raises(ValueError, match=r"level 0: at stride 8 .*the order of the levels"):
+        propose(PYRAMID, *swapped, WIDTH, HEIGHT)
+
+
+def test_another_number_of_levels_is_told() -> None:
+    logits, moves = outputs(PYRAMID, 0, MAPS[3])
+    with pytest.raises(ValueError, match="3 levels, but objectness of 2 and deltas of 3"):
+        propose(PYRAMID, logits[:2], moves, WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("which", [0, 1], ids=["objectness", "deltas"])
+def test_what_is_not_finite_is_no_proposal_but_an_error(bad: float, which: int) -> None:
+    given = outputs(D2GO, 0, MAPS[1])
+    given[which][0].reshape(-1)[7] = bad
+    with pytest.raises(ValueError, match="stride 16 are not finite"):
+        propose(D2GO, *given, WIDTH, HEIGHT)
 
 
 @pytest.mark.assets

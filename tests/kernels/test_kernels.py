@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -235,7 +236,11 @@ def map_outputs(spec: ProposalSpec, maps: list[tuple[int, int]]) -> Tensors:
 @pytest.mark.parametrize("reader", readers("proposals"))
 @pytest.mark.parametrize(
     ("spec", "maps"),
-    [(ONE, [(5, 7)]), (PYRAMID, [(10, 14), (5, 7)]), (ONE, [(2, 3)])],
+    [
+        (ONE, [(5, 7)]),
+        (PYRAMID, [(10, 14), (5, 7)]),
+        (replace(ONE, candidates=1000), [(5, 7)]),
+    ],
     ids=["one level", "pyramid", "fewer anchors than candidates"],
 )
 def test_proposals(reader: str, spec: ProposalSpec, maps: list[tuple[int, int]]) -> None:
