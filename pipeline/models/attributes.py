@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class ClassifyEntry(Strict):
     logits: bool = True
 
     #: Of the output, on which the objects lie.
-    axis = 0
+    axis: ClassVar[int] = 0
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -232,8 +232,8 @@ class Manifest(Strict):
 
     @property
     def attributes(self) -> AttributeEntry | None:
-        """How outputs become attributes, whatever network makes them; None of other tasks."""
-        return self.classify or self.recognise
+        """How outputs become attributes; None of other tasks."""
+        return {"classify": self.classify, "recognise": self.recognise}.get(self.task)
 
     @property
     def lacking(self) -> tuple[str, ...]:
