@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,19 +22,24 @@ from numpy.typing import NDArray
 from engines import create
 from engines.failover import Candidate
 from pipeline.detection.detections import Detections
-from pipeline.detection.postprocess import Postprocessor
+from pipeline.detection.postprocess import Postprocessor, to_source
+from pipeline.detection.two_stage import TwoStage, TwoStageSpec
 from pipeline.evaluation.detection_ap import average_precisions
 from pipeline.evaluation.mot_files import table_from_rows
 from pipeline.media.picture import BgrPicture
 from pipeline.media.preprocess import Preprocessor
-from pipeline.models import load_model
+from pipeline.models import ModelPackage, load_model
 from pipeline.network import BoundNetwork
 from pipeline.world import LABELS, SCENES, World, WorldFrame
 from training.dataset import crop
 from training.render import write_clip
 from training.seeds import TEST
 
+Floats = NDArray[np.float32]
+AnyDetector = Callable[[NDArray[np.uint8]], Detections]
+
 _FRAMES, _STEP = 200, 8
+_SCORE = 0.02
 _GAP_FRAMES = 25
 _REID_VISIBILITY, _REID_HEIGHT_PX = 0.5, 20
 
@@ -68,18 +74,13 @@ class Detector:
 
     def __init__(self, folder: Path) -> None:
         package = load_model(folder)
-        manifest, tensor = package.manifest, package.input
-        assert manifest.preprocess is not None  # `load_model` refuses such a manifest
-        assert manifest.head is not None
-        self._preprocess = Preprocessor(
-            manifest.preprocess, *manifest.input_size, tensor.dtype, tensor.layout
-        )
+        manifest = package.manifest
+        assert manifest.head is not None  # `load_model` refuses such a manifest
+        self._preprocess = _preprocessor(package)
         self._postprocess = Postprocessor(
-            manifest.head, manifest.class_names, score=0.02, nms_iou=0.6
+            manifest.head, manifest.class_names, score=_SCORE, nms_iou=0.6
         )
-        make = partial(create, "cpu0", "onnxruntime")
-        self._network = BoundNetwork([Candidate("cpu0", make, package.program)])
-        self._network.open()
+        self._network = _opened(package)
 
     def __call__(self, image_bgr: NDArray[np.uint8]) -> Detections:
         """The objects in one picture, in its pixels."""
@@ -87,9 +88,69 @@ class Detector:
         return self._postprocess(self._network.run(tensor), placement)
 
 
-def evaluate_detector(folder: Path, seeds: tuple[int, ...], frames: int, step: int) -> float:
+class TwoStageDetector:
+    """An exported two-stage detector, used the way the pipeline uses it.
+
+    Args:
+        first: folder of the first network's package.
+        second: folder of the second network's package.
+    """
+
+    def __init__(self, first: Path, second: Path) -> None:
+        package, head = load_model(first), load_model(second)
+        rpn, roi_head = package.manifest.rpn, head.manifest.roi_head
+        assert rpn is not None  # `load_model` refuses such manifests
+        assert roi_head is not None
+        self._preprocess = _preprocessor(package)
+        self._first, self._second = _opened(package), _opened(head)
+        self._levels, self._head = rpn.levels, roi_head
+        rows, columns = head.input.shape[2:]
+        self._detect = TwoStage(
+            TwoStageSpec(
+                rpn.spec,
+                roi_head.pooling_of(rpn, rows, columns),
+                roi_head.spec(score=_SCORE, nms_iou=0.5, keep=100),
+            ),
+            self._run_first,
+            self._run_second,
+        )
+
+    def __call__(self, image_bgr: NDArray[np.uint8]) -> Detections:
+        """The objects in one picture, in its pixels."""
+        tensor, placement = self._preprocess(BgrPicture(image_bgr))
+        return to_source(self._detect(tensor), placement)
+
+    def _run_first(self, image: Floats) -> tuple[list[Floats], list[Floats], list[Floats]]:
+        found = self._first.run(image)
+        return (
+            [found[level.features] for level in self._levels if level.features],
+            [found[level.objectness] for level in self._levels],
+            [found[level.deltas] for level in self._levels],
+        )
+
+    def _run_second(self, rois: Floats) -> tuple[Floats, Floats]:
+        found = self._second.run_rows(rois)
+        return found[self._head.box_deltas], found[self._head.cls_logits]
+
+
+def _preprocessor(package: ModelPackage) -> Preprocessor:
+    manifest, tensor = package.manifest, package.input
+    assert manifest.preprocess is not None  # `load_model` refuses such a manifest
+    return Preprocessor(manifest.preprocess, *manifest.input_size, tensor.dtype, tensor.layout)
+
+
+def _opened(package: ModelPackage) -> BoundNetwork:
+    make = partial(create, "cpu0", "onnxruntime")
+    network = BoundNetwork([Candidate("cpu0", make, package.program)])
+    network.open()
+    return network
+
+
+def evaluate_detector(
+    detector: AnyDetector, seeds: tuple[int, ...], frames: int, step: int
+) -> float:
     """Prints AP50 per scene and class; returns the lowest scene's mean."""
-    detector, means = Detector(folder), []
+    means = []
     for scene in SCENES:
         shown = (frame for seed in seeds for frame in clip(scene, seed, frames, step))
         by_name = average_precisions_of(detector, shown)
@@ -99,7 +160,7 @@ def evaluate_detector(folder: Path, seeds: tuple[int, ...], frames: int, step: i
     return min(means)
 
 
-def average_precisions_of(detector: Detector, frames: Iterable[WorldFrame]) -> dict[str, float]:
+def average_precisions_of(detector: AnyDetector, frames: Iterable[WorldFrame]) -> dict[str, float]:
     """AP50 of each kind of object that is there, 0..1."""
     truth: list[tuple[float, ...]] = []
     found: list[tuple[float, ...]] = []
@@ -175,18 +236,40 @@ def _embedded(
     return {track_id: (label, frame.index, vector) for track_id, label, vector in named}
 
 
-def time_model(path: Path, runs: int = 40) -> float:
-    """Prints and returns the milliseconds one picture takes on one thread, the median of `runs`."""
+def time_model(path: Path, batch: int = 1, runs: int = 40) -> float:
+    """Prints and returns the milliseconds of a run on one thread, the median of `runs`."""
     session = open_model(path)
     entry = session.get_inputs()[0]
-    pixels = np.zeros((1, *entry.shape[1:]), np.float32)
+    pixels = np.zeros((batch, *entry.shape[1:]), np.float32)
     times = []
     for _ in range(runs):
         started = time.perf_counter()
         session.run(None, {entry.name: pixels})
         times.append(1e3 * (time.perf_counter() - started))
-    print(f"{path.name}: {np.median(times):.1f} ms per picture, least {min(times):.1f}, one thread")
+    print(f"{path.name}: {np.median(times):.1f} ms for {batch}, least {min(times):.1f}, one thread")
     return float(np.median(times))
+
+
+def _one_stage(models: Path, *work: Any) -> None:
+    folder = models / "street-pico"
+    evaluate_detector(Detector(folder), *work)
+    time_model(folder / "street-pico.onnx")
+
+
+def _two_stage(models: Path, *work: Any) -> None:
+    first, second = models / "street-duo-rpn", models / "street-duo-head"
+    evaluate_detector(TwoStageDetector(first, second), *work)
+    time_model(first / "street-duo-rpn.onnx")
+    time_model(second / "street-duo-head.onnx", batch=100)
+
+
+def _reid(models: Path, *work: Any) -> None:
+    path = models / "reid-pico" / "reid-pico.onnx"
+    evaluate_reid(path, *work)
+    time_model(path)
+
+
+_EVALUATIONS = {"detector": _one_stage, "two_stage": _two_stage, "reid": _reid}
 
 
 def main() -> None:
@@ -196,17 +279,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=TEST)
     parser.add_argument("--frames", type=int, default=_FRAMES)
     parser.add_argument("--step", type=int, default=_STEP)
-    parser.add_argument("--only", choices=("detector", "reid"))
+    parser.add_argument("--only", choices=_EVALUATIONS)
     arguments = parser.parse_args()
     work = (tuple(arguments.seeds), arguments.frames, arguments.step)
-    if arguments.only != "reid":
-        detector = arguments.models / "street-pico"
-        evaluate_detector(detector, *work)
-        time_model(detector / "street-pico.onnx")
-    if arguments.only != "detector":
-        reid = arguments.models / "reid-pico" / "reid-pico.onnx"
-        evaluate_reid(reid, *work)
-        time_model(reid)
+    for name, evaluate in _EVALUATIONS.items():
+        if arguments.only in (None, name):
+            evaluate(arguments.models, *work)
 
 
 if __name__ == "__main__":
