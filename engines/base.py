@@ -192,9 +192,7 @@ class Engine(ABC):
         except TensorError as error:
             raise TensorError(f"{self}: {error}") from None
         if not array.flags.c_contiguous:
-            started_ns = perf_counter_ns()
-            array = np.ascontiguousarray(array)
-            self.traffic.copied_in.add(array.nbytes, started_ns)
+            (array,) = self.traffic.copied_in.copies([array])
         self._fed[name] = array
         self.traffic.bytes_in += array.nbytes
         self._state = State.PREPARED

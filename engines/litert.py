@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from time import perf_counter_ns
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,6 +28,7 @@ from engines.options import Options, whole
 from engines.program import Network, Program, Tensors
 from engines.sharing import Shared
 from engines.tensor import TensorSpec
+from engines.traffic import size_of
 
 INSTALL = "pip install 'sightline[litert]'"
 
@@ -104,13 +106,18 @@ class LiteRtEngine(Engine):
         return _specs(inputs), _specs(outputs)
 
     def _forward(self, inputs: Tensors) -> Mapping[str, NDArray[Any]]:
-        interpreter = self._interpreter
+        interpreter, traffic = self._interpreter, self.traffic
         if any(array.shape != self._shapes[name] for name, array in inputs.items()):
             self._resize(inputs)
+        started_ns = perf_counter_ns()
         for name, index in self._inputs.items():
             interpreter.set_tensor(index, inputs[name])
+        traffic.copied_in.add(size_of(inputs.values()), started_ns)
         interpreter.invoke()
-        return {name: interpreter.get_tensor(index) for name, index in self._outputs.items()}
+        started_ns = perf_counter_ns()
+        outputs = {name: interpreter.get_tensor(index) for name, index in self._outputs.items()}
+        traffic.copied_out.add(size_of(outputs.values()), started_ns)
+        return outputs
 
     def _destroy(self) -> None:
         self._interpreter = self._content = None

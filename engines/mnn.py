@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from time import perf_counter_ns
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ from engines.errors import EngineUnavailable, ForwardError, OptionError, Program
 from engines.options import Options, whole
 from engines.program import Network, Program, Tensors
 from engines.tensor import TensorSpec
+from engines.traffic import size_of
 
 INSTALL = "pip install 'sightline[mnn]'"
 #: `MNN::BackendConfig::PrecisionMode` (include/MNN/MNNForwardType.h): high, low, low in bfloat16,
@@ -135,12 +137,17 @@ class MnnEngine(Engine):
     def _run(self, inputs: Tensors) -> Tensors:
         if any(inputs[name].shape != tensor.getShape() for name, tensor in self._inputs.items()):
             self._resize(inputs)
+        started_ns = perf_counter_ns()
         for name, tensor in self._inputs.items():
             self._put(tensor, inputs[name])
+        self.traffic.copied_in.add(size_of(inputs.values()), started_ns)
         status = self._interpreter.runSession(self._session)
         if status:
             raise ForwardError(f"{self}: MNN gives status {status}")
-        return {name: self._get(tensor) for name, tensor in self._outputs.items()}
+        started_ns = perf_counter_ns()
+        outputs = {name: self._get(tensor) for name, tensor in self._outputs.items()}
+        self.traffic.copied_out.add(size_of(outputs.values()), started_ns)
+        return outputs
 
     def _resize(self, inputs: Tensors) -> None:
         for name, tensor in self._inputs.items():

@@ -129,7 +129,10 @@ class NcnnEngine(Engine):
 
     def _forward_one(self, images: tuple[NDArray[Any], ...]) -> list[NDArray[Any]]:
         return ncnn_network.run(
-            self._net, zip(self._feeds.values(), images, strict=True), self._reads.values()
+            self._net,
+            zip(self._feeds.values(), images, strict=True),
+            self._reads.values(),
+            self.traffic,
         )
 
     def _stacked(self, images: list[NDArray[Any]], spec: TensorSpec) -> NDArray[Any]:

@@ -13,12 +13,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ProgramError
+from engines.traffic import Traffic
 from engines.trial import confine, trouble
 
 MAGIC = "7767517"
@@ -115,7 +117,10 @@ def load(path: Path, precision: str, threads: int) -> Any:
 
 
 def run(
-    net: Any, inputs: Iterable[tuple[str, NDArray[Any]]], outputs: Iterable[str]
+    net: Any,
+    inputs: Iterable[tuple[str, NDArray[Any]]],
+    outputs: Iterable[str],
+    traffic: Traffic,
 ) -> list[NDArray[Any]]:
     """The outputs for one image, in arrays of their own, without the axes that ncnn leaves out.
 
@@ -123,19 +128,22 @@ def run(
         net: of `load`.
         inputs: (name, contiguous float32 array without batch axis) of every input.
         outputs: names of what is computed.
+        traffic: where the copies are counted.
     """
     from ncnn import Mat
 
     extractor = net.create_extractor()
     for name, array in inputs:
+        started_ns = perf_counter_ns()
         # Without an owner of its own ncnn would write into the array, or crash.
         extractor.input(name, Mat(array).clone())
+        traffic.copied_in.add(array.nbytes, started_ns)
     results = []
     for name in outputs:
         status, mat = extractor.extract(name)
         if status:
             raise RuntimeError(f"ncnn gives status {status} for {name}")
-        results.append(np.array(mat))
+        results += traffic.copied_out.copies([np.asarray(mat)])
     return results
 
 
@@ -154,7 +162,7 @@ def main() -> None:
         _nothing_left_over(path, given["precision"])
         if given["inputs"]:
             zeros = [(name, np.zeros(shape, np.float32)) for name, shape in given["inputs"]]
-            run(net, zeros, given["outputs"])
+            run(net, zeros, given["outputs"], Traffic())
     except Exception as error:
         print(error)
         sys.exit(1)

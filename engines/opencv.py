@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from time import perf_counter_ns
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from engines.errors import EngineUnavailable, OptionError, ProgramError
 from engines.options import Options
 from engines.program import Kernel, Network, Program, Tensors
 from engines.tensor import TensorSpec
+from engines.traffic import size_of
 
 INSTALL = "pip install opencv-python-headless"
 
@@ -151,14 +153,12 @@ class OpenCvEngine(Engine):
         layers = _caffe_layers(program, net.getLayerNames()) if program.format == "caffe" else {}
 
         def run(inputs: Tensors) -> Tensors:
+            started_ns = perf_counter_ns()
             for name, array in inputs.items():
                 net.setInput(array, name)
-            return {
-                name: np.array(result)
-                for name, result in zip(
-                    names, net.forward([layers.get(name, name) for name in names]), strict=True
-                )
-            }
+            self.traffic.copied_in.add(size_of(inputs.values()), started_ns)
+            results = net.forward([layers.get(name, name) for name in names])
+            return dict(zip(names, self.traffic.copied_out.copies(results), strict=True))
 
         return run
 

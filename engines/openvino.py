@@ -126,14 +126,14 @@ class OpenVinoEngine(Engine):
         return inputs, outputs
 
     def _forward(self, inputs: Tensors) -> Mapping[str, NDArray[Any]]:
-        request, tensor = self._request, self._ov.Tensor
-        for name, array in inputs.items():
-            # OpenVINO shares no memory that may not be written to.
-            owned = array if array.flags.writeable else array.copy()
+        request, tensor, traffic = self._request, self._ov.Tensor, self.traffic
+        for name, owned in inputs.items():
+            if not owned.flags.writeable:  # OpenVINO shares no such memory
+                (owned,) = traffic.copied_in.copies([owned])
             request.set_input_tensor(self._ports[name], tensor(owned, shared_memory=True))
         request.infer(share_outputs=True)
         views = self._views or self._output_views()
-        return {name: view.copy() for name, view in zip(self._names, views, strict=True)}
+        return dict(zip(self._names, traffic.copied_out.copies(views), strict=True))
 
     def _output_views(self) -> list[NDArray[Any]]:
         """The outputs in the request's memory, which the next call overwrites."""

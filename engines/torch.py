@@ -172,9 +172,9 @@ class TorchEngine(Engine):
         return module.to(self._type)
 
     def _tensor(self, array: NDArray[Any]) -> Any:
-        # torch takes no memory that may not be written to.
-        owned = array if array.flags.writeable else array.copy()
-        tensor = self._torch.from_numpy(owned).to(self.device)
+        if not array.flags.writeable:  # torch takes no such memory
+            (array,) = self.traffic.copied_in.copies([array])
+        tensor = self._torch.from_numpy(array).to(self.device)
         lower = self._type is not None and tensor.is_floating_point()
         return tensor.to(self._type) if lower else tensor
 
@@ -198,7 +198,7 @@ class TorchEngine(Engine):
     def _array(self, spec: TensorSpec, tensor: Any) -> NDArray[Any]:
         if self._type is not None and tensor.dtype == self._type:
             tensor = tensor.float()
-        array: NDArray[Any] = tensor.cpu().numpy().copy()
+        (array,) = self.traffic.copied_out.copies([tensor.cpu().numpy()])
         if array.dtype != spec.dtype or not spec.accepts(array.shape):
             raise ProgramError(
                 f"{self}: expected output {spec}, found {array.dtype}{list(array.shape)}"

