@@ -29,7 +29,8 @@ from pipeline.payloads import Detected
 from pipeline.resources import shipped
 from pipeline.serial import run_serially
 from pipeline.stage import Sink
-from pipeline.stages.embed import CROPS, EmbedStage, SparingEmbedStage
+from pipeline.stages.crops import CROPS
+from pipeline.stages.embed import EmbedStage, SparingEmbedStage
 
 WIDTH, HEIGHT, DIM = 160, 120, 3
 STEP_NS = 40_000_000
