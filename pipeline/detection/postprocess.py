@@ -53,7 +53,7 @@ class Postprocessor:
         self.score = score
         self.nms_iou = nms_iou
         self.limit = max_detections
-        self.wanted = None if classes is None else _wanted(labels, classes)
+        self.wanted = None if classes is None else wanted_labels(labels, classes)
 
     def __call__(self, outputs: Outputs, placement: Placement) -> Detections:
         """Objects of one picture, in source pixels, clipped to it, by falling score.
@@ -98,7 +98,8 @@ def single(outputs: Outputs) -> Outputs:
     }
 
 
-def _wanted(labels: Sequence[str], classes: Sequence[str]) -> list[int]:
+def wanted_labels(labels: Sequence[str], classes: Sequence[str]) -> tuple[int, ...]:
+    """The labels that the names stand for; `ConfigError` names what is not one of them."""
     for name in classes:
         if name not in labels:
             near = get_close_matches(name, labels, 1)
@@ -106,4 +107,4 @@ def _wanted(labels: Sequence[str], classes: Sequence[str]) -> list[int]:
             raise ConfigError(
                 f"classes: the model knows no {name!r}{hint}; it knows {', '.join(labels)}"
             )
-    return [index for index, name in enumerate(labels) if name in classes]
+    return tuple(index for index, name in enumerate(labels) if name in classes)

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detection.boxes import clip
+from pipeline.detection.boxes import area, clip
 from pipeline.detection.deltas import Weights, decode
 from pipeline.detection.detections import Detections
 from pipeline.detection.heads.base import softmax
@@ -31,6 +31,7 @@ class RoiHeadSpec:
         score: objects count above it, 0..1.
         nms_iou: boxes of one class that overlap by more are one object.
         keep: how many objects there are at most.
+        wanted: labels that count; None for all.
     """
 
     weights: Weights = (10.0, 10.0, 5.0, 5.0)
@@ -38,6 +39,12 @@ class RoiHeadSpec:
     score: float = 0.05
     nms_iou: float = 0.5
     keep: int = 100
+    wanted: tuple[int, ...] | None = None
+
+    @property
+    def classes(self) -> slice:
+        """Where the classes stand among the logits."""
+        return slice(1, None) if self.background == "first" else slice(0, -1)
 
 
 def objects(
@@ -59,18 +66,20 @@ def objects(
         height: of the network's input, pixels.
 
     Returns:
-        In input pixels, clipped to the picture, by falling score.
+        In input pixels, clipped to the picture, none empty, by falling score.
 
     Raises:
-        ValueError: logits and deltas do not fit the proposals and one another.
+        ValueError: logits and deltas do not fit the proposals and one another, or are not finite.
     """
     _check(len(proposals_xyxy), box_deltas, cls_logits)
-    classes = slice(1, None) if spec.background == "first" else slice(None, -1)
-    scores = softmax(cls_logits)[:, classes]
-    roi, label = np.nonzero(scores > spec.score)
+    scores = softmax(cls_logits)[:, spec.classes]
+    good = scores > spec.score
+    if spec.wanted is not None:
+        good &= np.isin(np.arange(scores.shape[1]), spec.wanted)
+    roi, label = np.nonzero(good)
     deltas = box_deltas.reshape(*scores.shape, 4)[roi, label]
     boxes = clip(decode(deltas, proposals_xyxy[roi], spec.weights), width, height)
-    found = Detections(boxes, scores[roi, label], label.astype(np.int32))
+    found = Detections(boxes, scores[roi, label], label.astype(np.int32)).take(area(boxes) > 0)
     return found.take(nms(found.boxes_xyxy, found.scores, found.labels, spec.nms_iou, spec.keep))
 
 
@@ -81,5 +90,7 @@ def _check(count: int, box_deltas: Floats, cls_logits: Floats) -> None:
         raise ValueError(
             f"with {count} proposals and {classes} classes, deltas and logits should have the "
             f"shapes {expected[0]} and {expected[1]}, found {box_deltas.shape} and "
-            f"{cls_logits.shape}"
+            f"{cls_logits.shape}; is it the head of another model?"
         )
+    if not (np.isfinite(cls_logits).all() and np.isfinite(box_deltas).all()):
+        raise ValueError("the head's deltas or logits are not finite")

@@ -12,15 +12,13 @@ from engines.tensor import TensorSpec
 from pipeline.detection.heads import OnnxHead
 from pipeline.detection.postprocess import Postprocessor
 from pipeline.kernels.onnx_graph import OnnxGraph
+from pipeline.kernels.suppression import NOT_OFFERED, best
 
 OUTPUTS = (
     TensorSpec("boxes", (-1, 4), np.dtype(np.float32)),
     TensorSpec("scores", (-1,), np.dtype(np.float32)),
     TensorSpec("labels", (-1,), np.dtype(np.int32)),
 )
-
-#: Below every score there is: 0 is one.
-NOT_OFFERED = -1.0
 
 
 def head_decode(
@@ -71,12 +69,7 @@ def _of_one(spec: TensorSpec) -> TensorSpec:
 def _suppress(graph: OnnxGraph, postprocessor: Postprocessor, boxes: str, scores: str) -> None:
     """The kernel's outputs of boxes (1, N, 4) and scores for every class (1, N, C)."""
     offered = _offered(graph, postprocessor, scores)
-    limit, iou = postprocessor.limit, postprocessor.nms_iou
-    picked = graph.node("NonMaxSuppression", boxes, offered, [limit], [iou], [NOT_OFFERED / 2])
-    score = graph.node("GatherND", offered, picked)
-    most = graph.node("Min", graph.node("Shape", score), [limit])
-    _, order = graph.nodes("TopK", score, most, outputs=["scores", ""], axis=0)
-    picked = graph.node("Gather", picked, order, axis=0)  # rows of 0, class, box
+    picked = best(graph, boxes, offered, postprocessor.nms_iou, postprocessor.limit)
     row = graph.node("Gather", picked, 2, axis=1)
     graph.node("Gather", graph.node("Squeeze", boxes, [0]), row, axis=0, output="boxes")
     label = graph.node("Gather", picked, 1, axis=1)
@@ -88,13 +81,13 @@ def _suppress(graph: OnnxGraph, postprocessor: Postprocessor, boxes: str, scores
 def _offered(graph: OnnxGraph, postprocessor: Postprocessor, scores: str) -> str:
     """Scores (1, W, N) of the W wanted classes, `NOT_OFFERED` where too low or not a box's best."""
     wanted = postprocessor.wanted
-    best = graph.node("ArgMax", scores, axis=2)
+    likeliest = graph.node("ArgMax", scores, axis=2)
     labels = np.arange(postprocessor.classes) if wanted is None else np.array(wanted)
     if wanted is not None:
         scores = graph.node("Gather", scores, labels, axis=2)
     good = graph.node(
         "And",
-        graph.node("Equal", best, labels[None, None]),
+        graph.node("Equal", likeliest, labels[None, None]),
         graph.node("GreaterOrEqual", scores, postprocessor.score),
     )
     return graph.node("Transpose", graph.node("Where", good, scores, NOT_OFFERED), perm=[0, 2, 1])

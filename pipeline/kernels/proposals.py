@@ -9,8 +9,8 @@ import numpy as np
 
 from engines.program import Kernel, Tensors
 from engines.tensor import TensorSpec
-from pipeline.detection.deltas import MAX_LOG_SIZE, Weights
 from pipeline.detection.proposals import ProposalSpec, propose
+from pipeline.kernels.deltas import decoded
 from pipeline.kernels.onnx_graph import OnnxGraph
 
 _FLOAT = np.dtype(np.float32)
@@ -59,8 +59,7 @@ def proposals(
 
     def onnx() -> bytes:
         graph = OnnxGraph("proposals")
-        size = (float(width), float(height))
-        found = [_level(graph, spec, i, maps[i], size) for i in levels]
+        found = [_level(graph, spec, i, maps[i], width, height) for i in levels]
         picked = [_suppressed(graph, spec, *level) for level in found]
         boxes, scores, origins = (
             graph.node("Concat", *parts, axis=0) for parts in zip(*picked, strict=True)
@@ -79,7 +78,8 @@ def _level(
     spec: ProposalSpec,
     level: int,
     shape: tuple[int, int],
-    size: tuple[float, float],
+    width: int,
+    height: int,
 ) -> tuple[str, str, str]:
     """One level's candidates: boxes (n, 4), clipped; scores (n,), `EMPTY` where so; anchors."""
     anchors = spec.levels[level]
@@ -93,26 +93,9 @@ def _level(
     moves = graph.node("Reshape", graph.node("Transpose", moves, perm=[2, 0, 1]), [count, 4])
     moves = graph.node("Gather", moves, best, axis=0)
     origins = graph.node("Gather", anchors.grid(*shape), best, axis=0)
-    low, high = _decoded(graph, spec.weights, moves, origins)
-    low, high = (
-        graph.node("Min", graph.node("Max", corner, 0.0), [size]) for corner in (low, high)
-    )
-    least = graph.node("ReduceMin", graph.node("Sub", high, low), axes=[1], keepdims=0)
-    scores = graph.node("Where", graph.node("Greater", least, 0.0), scores, EMPTY)
-    return graph.node("Concat", low, high, axis=1), scores, origins
-
-
-def _decoded(graph: OnnxGraph, weights: Weights, moves: str, origins: str) -> tuple[str, str]:
-    """Corners of the boxes that lie `moves` (n, 4) away from others (n, 4): (n, 2) each."""
-    low, high = graph.part(origins, 1, 0, 2), graph.part(origins, 1, 2, 4)
-    size = graph.node("Sub", high, low)
-    centre = graph.node("Add", low, graph.node("Mul", size, 0.5))
-    moves = graph.node("Div", moves, [weights])
-    shift = graph.node("Mul", graph.part(moves, 1, 0, 2), size)
-    centre = graph.node("Add", shift, centre)
-    growth = graph.node("Exp", graph.node("Min", graph.part(moves, 1, 2, 4), MAX_LOG_SIZE))
-    half = graph.node("Mul", graph.node("Mul", growth, size), 0.5)
-    return graph.node("Sub", centre, half), graph.node("Add", centre, half)
+    boxes, side = decoded(graph, moves, origins, spec.weights, width, height)
+    scores = graph.node("Where", graph.node("Greater", side, 0.0), scores, EMPTY)
+    return boxes, scores, origins
 
 
 def _suppressed(

@@ -14,6 +14,7 @@ from pipeline.detection.roi_head import RoiHeadSpec, objects
 
 WIDTH, HEIGHT = 112.0, 80.0
 LAST, FIRST = RoiHeadSpec(keep=12), RoiHeadSpec(background="first", score=0.2, nms_iou=0.3)
+TWO = RoiHeadSpec(wanted=(1, 4), keep=12)
 
 
 def places(count: int, random: np.random.Generator) -> np.ndarray:
@@ -53,8 +54,9 @@ def slow(
         shares = [power / sum(powers) for power in powers]
         shares = shares[1:] if spec.background == "first" else shares[:-1]
         for label, score in enumerate(shares):
-            if score > spec.score:
-                box = slow_box(spec, place, moves[4 * label : 4 * label + 4])
+            box = slow_box(spec, place, moves[4 * label : 4 * label + 4])
+            wanted = spec.wanted is None or label in spec.wanted
+            if wanted and score > spec.score and box[2] > box[0] and box[3] > box[1]:
                 found.append((label, score, box))
     kept: list[tuple[int, float, list[float]]] = []
     for label, score, box in sorted(found, key=lambda one: -one[1]):
@@ -64,7 +66,9 @@ def slow(
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("spec", [LAST, FIRST], ids=["background last", "background first"])
+@pytest.mark.parametrize(
+    "spec", [LAST, FIRST, TWO], ids=["background last", "background first", "two classes"]
+)
 def test_equals_the_slow_reference(spec: RoiHeadSpec, seed: int) -> None:
     random = np.random.default_rng(seed)
     rois = places(40, random)
@@ -112,7 +116,7 @@ def test_whatever_comes_the_objects_lie_inside_by_falling_score(
     assert (np.diff(found.scores) <= 0).all()
     assert ((found.labels >= 0) & (found.labels < classes)).all()
     x1, y1, x2, y2 = found.boxes_xyxy.T
-    assert ((x1 >= 0) & (x1 <= x2) & (x2 <= WIDTH) & (y1 >= 0) & (y1 <= y2) & (y2 <= HEIGHT)).all()
+    assert ((x1 >= 0) & (x1 < x2) & (x2 <= WIDTH) & (y1 >= 0) & (y1 < y2) & (y2 <= HEIGHT)).all()
 
 
 def test_one_proposal_may_show_two_classes() -> None:
@@ -139,6 +143,21 @@ def test_a_head_of_another_class_count_is_told() -> None:
         objects(LAST, places(3, random), deltas[:, :16], logits, WIDTH, HEIGHT)
     with pytest.raises(ValueError, match=r"4 proposals"):
         objects(LAST, places(4, random), deltas, logits, WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["deltas", "logits"])
+def test_what_is_not_finite_is_no_object_but_an_error(which: int) -> None:
+    random = np.random.default_rng(0)
+    given_outputs = outputs(3, 5, random)
+    given_outputs[which][1, 2] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        objects(LAST, places(3, random), *given_outputs, WIDTH, HEIGHT)
+
+
+def test_a_proposal_outside_the_picture_shows_nothing() -> None:
+    random = np.random.default_rng(0)
+    outside = places(3, random) + np.float32(500)
+    assert len(objects(LAST, outside, *outputs(3, 5, random), WIDTH, HEIGHT)) == 0
 
 
 def test_thousands_of_proposals() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import engines
-from engines import EngineUnavailable, Kernel, ProgramError, TensorSpec
+from engines import EngineUnavailable, Kernel, ProgramError, TensorError, TensorSpec
 from engines.program import Tensors
 from pipeline.detection.anchors import Anchors
 from pipeline.detection.heads import (
@@ -24,12 +24,14 @@ from pipeline.detection.heads import (
 from pipeline.detection.postprocess import Postprocessor
 from pipeline.detection.proposals import ProposalSpec
 from pipeline.detection.pyramid import Pooling
+from pipeline.detection.roi_head import RoiHeadSpec
 from pipeline.kernels.cosine import cosine
 from pipeline.kernels.head_decode import head_decode
 from pipeline.kernels.iou import iou
 from pipeline.kernels.letterbox import letterbox
 from pipeline.kernels.pooling import pooling
 from pipeline.kernels.proposals import proposals
+from pipeline.kernels.roi_objects import roi_objects
 from pipeline.media.preprocess import Preprocessor
 from pipeline.models.manifest import PreprocessSpec
 from tests.kernels.running import READERS, UNREADABLE, by_score, readers, run
@@ -259,6 +261,52 @@ def test_no_proposals(reader: str) -> None:
     assert_same_objects(run(reader, kernel, tensors), expected)
 
 
+# roi-objects
+
+
+def head_outputs(count: int, classes: int) -> Tensors:
+    return {
+        "proposals": boxes(count) + np.array([20, 20, 30, 30], np.float32),
+        "box_deltas": random(1).normal(0, 2, (count, 4 * classes)).astype(np.float32),
+        "cls_logits": random(2).normal(0, 2, (count, classes + 1)).astype(np.float32),
+    }
+
+
+HEAD_SPECS = {
+    "background last": RoiHeadSpec(keep=30),
+    "background first": RoiHeadSpec(background="first", score=0.2, nms_iou=0.3),
+    "two classes": RoiHeadSpec(wanted=(1, 3), score=0.1),
+    "nothing": RoiHeadSpec(score=1.0),
+}
+
+
+@pytest.mark.parametrize("reader", readers("roi-objects"))
+@pytest.mark.parametrize("spec", HEAD_SPECS)
+@pytest.mark.parametrize("count", [0, 1, 60])
+def test_roi_objects(reader: str, spec: str, count: int) -> None:
+    kernel = roi_objects(HEAD_SPECS[spec], 5, 240, 200)
+    tensors = head_outputs(count, 5)
+    expected = run("host", kernel, tensors)
+    assert len(expected["scores"]) > 10 or count < 60 or spec == "nothing"
+    assert_same_objects(run(reader, kernel, tensors), expected)
+
+
+@pytest.mark.parametrize("reader", readers("roi-objects"))
+def test_roi_objects_outside_the_picture(reader: str) -> None:
+    kernel, tensors = roi_objects(RoiHeadSpec(), 5, 240, 200), head_outputs(9, 5)
+    tensors["proposals"] += 1000
+    expected = run("host", kernel, tensors)
+    assert len(expected["scores"]) == 0
+    assert_same_objects(run(reader, kernel, tensors), expected)
+
+
+@pytest.mark.parametrize("backend", ["host", "onnxruntime"])
+def test_a_head_of_another_class_count_is_told(backend: str) -> None:
+    kernel = roi_objects(RoiHeadSpec(), 5, 240, 200)
+    with pytest.raises(TensorError, match=r"20.*16"):
+        run(backend, kernel, head_outputs(3, 4))
+
+
 # roi-align, roi-pool
 
 
@@ -332,6 +380,7 @@ def test_what_an_engine_cannot_read_it_says_before_the_first_frame(backend: str,
     kernels = [
         decoder("yolox")[0],
         proposals(ONE, [(5, 7)], 112, 80),
+        roi_objects(RoiHeadSpec(), 5, 112, 80),
         pooling(POOLINGS["align"], 3),
         pooling(POOLINGS["pool"], 3),
     ]
