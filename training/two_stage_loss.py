@@ -123,7 +123,7 @@ def roi_loss(
     kinds = torch.full((len(logits),), background)
     kinds[:right] = labels
     wanted = encode(objects.boxes_xyxy[owners], places[:right], DELTA_WEIGHTS)
-    own = moves[:right].reshape(right, -1, 4)[torch.arange(right), labels]
+    own = moves.reshape(len(moves), background, 4)[torch.arange(right), labels]
     box_loss = functional.smooth_l1_loss(own, torch.from_numpy(wanted), reduction="sum")
     return functional.cross_entropy(logits, kinds) + box_loss / max(1, len(logits))
 
