@@ -90,15 +90,17 @@ def picture_input(specs: Sequence[TensorSpec]) -> TensorSpec | None:
 def preprocessor(
     spec: TensorSpec,
     preprocess: PreprocessSpec | None,
-    size: tuple[int, int] = (ANY_SIZE, ANY_SIZE),
+    size: tuple[int, int] | None = None,
 ) -> Preprocessor:
     """What makes an input of a picture.
 
     Args:
         spec: of the input, with its layout.
         preprocess: what the manifest says; None for BGR 0..255, stretched to the input.
-        size: width and height, pixels, where the network takes any.
+        size: width and height, pixels, where the network takes any; None as the manifest says.
     """
+    own = preprocess.size if preprocess else None
+    size = size or own or (ANY_SIZE, ANY_SIZE)
     width, height = (
         other if spec.shape[spec.layout.index(axis)] == -1 else spec.shape[spec.layout.index(axis)]
         for axis, other in zip("wh", size, strict=True)

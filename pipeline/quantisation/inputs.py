@@ -22,7 +22,7 @@ from pipeline.media.uri import redact
 from pipeline.models.manifest import Manifest
 from pipeline.models.samples import NO_MANIFEST, frames, picture_input, preprocessor
 from pipeline.payloads import Detected, Tracked
-from pipeline.quantisation.recorded import array_files, recorded
+from pipeline.quantisation.recorded import holds_inputs, recorded
 from pipeline.quantisation.truth import FileTruth, Truth, at_hand
 from pipeline.recording.file import Recording
 
@@ -48,7 +48,8 @@ class Request:
         boxes: MOTChallenge file of the boxes to cut crops from.
         truth: MOTChallenge file of what a detector should find.
         scale: multiplies the boxes of either, for a resized video.
-        size: width and height, pixels, of a network that takes any; None for the picture's own.
+        size: width and height, pixels, of a network that takes any; None as its manifest says, or
+            where that says none the picture's own.
         batch: rows of a recorded tensor that the network takes at once; None as recorded.
     """
 
@@ -134,8 +135,8 @@ def gather(specs: Sequence[TensorSpec], manifest: Manifest | None, request: Requ
     task = manifest.task if manifest else ""
     _require(request.boxes is None or task == "embed", "--boxes goes with a model that embeds")
     _require(request.truth is None or task == "detect", "--truth goes with a detector")
-    if files := array_files(Path(request.source)):
-        runs = recorded(files, specs, request.batch)[: request.frames]
+    if holds_inputs(path := Path(request.source), specs):
+        runs = recorded(path, specs, request.batch)[: request.frames]
         samples = [Sample(tensors, number) for number, tensors in enumerate(runs)]
         _require_content((s.tensors[spec.name] for s in samples for spec in specs), 0, request)
         return _split(samples, None, f"{len(samples)} recorded inputs of {request.name}")
@@ -211,8 +212,9 @@ def _picture_spec(specs: Sequence[TensorSpec], request: Request) -> TensorSpec:
 def _preprocessor(
     spec: TensorSpec, manifest: Manifest | None, first: Picture, request: Request
 ) -> Preprocessor:
-    size = request.size or (first.width, first.height)
-    prepare = preprocessor(spec, manifest.preprocess if manifest else None, size)
+    how = manifest.preprocess if manifest else None
+    size = request.size or (how and how.size) or (first.width, first.height)
+    prepare = preprocessor(spec, how, size)
     if request.size is not None and prepare.size != request.size:
         raise DataError(f"--size: the network takes {prepare.size[0]}x{prepare.size[1]} only")
     return prepare

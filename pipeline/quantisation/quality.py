@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -22,8 +23,10 @@ from engines.difference import Difference
 from engines.sim_npu import artefact as artefacts
 from engines.sim_npu.artefact import Artefact
 from engines.sim_npu.profiles import find
+from pipeline.detection.boxes import iou_matrix
 from pipeline.detection.detections import Detections
-from pipeline.detection.postprocess import Postprocessor
+from pipeline.detection.postprocess import Postprocessor, single
+from pipeline.detection.proposals import Proposals, propose
 from pipeline.errors import DataError
 from pipeline.evaluation.detection_ap import average_precisions
 from pipeline.evaluation.mot_files import (
@@ -34,6 +37,7 @@ from pipeline.evaluation.mot_files import (
     table_from_rows,
 )
 from pipeline.models.comparison import run
+from pipeline.models.halves import RpnEntry
 from pipeline.models.manifest import Manifest
 from pipeline.models.samples import Tensors
 from pipeline.quantisation.inputs import Material, Sample
@@ -44,6 +48,9 @@ SURE, FAINT = 0.25, 0.05
 #: From which a detection is a hit: for what counts, and for what tells two choices apart.
 OVERLAPS = (0.5, 0.75)
 FINER = tuple(np.arange(0.5, 1, 0.05).tolist())
+
+#: Proposals of a picture that count where the source network is sure of none.
+_BEST = 10
 
 Outputs = Sequence[Tensors]
 
@@ -216,6 +223,64 @@ class EmbedderJudge(Judge):
         return float(right[asked].mean()) if asked.any() else None
 
 
+class ProposalJudge(Judge):
+    """Whether the same places are proposed, and their features point where they did.
+
+    Of the source network's proposals those count that it would itself rather call an object than
+    background; where there are none, the best ten of each picture.
+
+    Args:
+        rpn: how outputs become proposals.
+        samples: the held-out pictures.
+        expected: what the source network makes of them.
+    """
+
+    measure = (
+        "the lesser of the features' cosine and the share of proposals that are found again, the "
+        "mean at overlaps of 0.5 and 0.75, against the source network"
+    )
+    gate = 0.95
+
+    def __init__(self, rpn: RpnEntry, samples: Sequence[Sample], expected: Outputs) -> None:
+        self._rpn = rpn
+        self._samples = samples
+        self._expected = expected
+        self._wanted = [
+            found.boxes_xyxy[: max(int((found.objectness > 0).sum()), _BEST)]
+            for found in self._proposals(expected)
+        ]
+
+    def __call__(self, found: Outputs) -> Quality:
+        overlaps = np.concatenate(
+            [
+                iou_matrix(wanted, again.boxes_xyxy).max(axis=1, initial=0)
+                for wanted, again in zip(self._wanted, self._proposals(found), strict=True)
+            ]
+        )
+        recalls = {iou: float((overlaps >= iou).mean()) for iou in OVERLAPS}
+        apart = {name: Difference() for name in self._rpn.pooled_names}
+        for exact, ours in zip(self._expected, found, strict=True):
+            for name, difference in apart.items():
+                difference.add(exact[name], ours[name])
+        figures = {f"proposals found at {iou:g}": value for iou, value in recalls.items()}
+        figures |= {f"cosine {name}": one.cosine for name, one in apart.items()}
+        recall, cosine = fmean(recalls.values()), min(one.cosine for one in apart.values())
+        return Quality(min(recall, cosine), float(overlaps.mean()), figures)
+
+    def _proposals(self, outputs: Outputs) -> Iterator[Proposals]:
+        for sample, tensors in zip(self._samples, outputs, strict=True):
+            placement = sample.placement
+            assert placement is not None  # such a network sees pictures
+            maps = single(tensors)
+            yield propose(
+                self._rpn.spec,
+                [maps[level.objectness] for level in self._rpn.levels],
+                [maps[level.deltas] for level in self._rpn.levels],
+                placement.input_width,
+                placement.input_height,
+            )
+
+
 class TensorJudge(Judge):
     """The direction of the worst output, of a network nobody says more of.
 
@@ -260,6 +325,8 @@ def judge_of(
     """
     if manifest is not None and manifest.task == "embed":
         return EmbedderJudge(material.held_out, expected)
+    if manifest is not None and manifest.rpn is not None:
+        return ProposalJudge(manifest.rpn, material.held_out, expected)
     if manifest is not None and material.held_out[0].placement is not None:
         return DetectorJudge(manifest, material, expected, classes)
     return TensorJudge(expected)
