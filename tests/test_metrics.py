@@ -36,9 +36,20 @@ def test_merging_equals_counting_together(left: list[int], right: list[int]) -> 
 
 def test_an_empty_histogram_has_no_duration() -> None:
     assert Histogram().quantile_ns(0.95) == 0
+    assert Histogram().mean_ns == 0
+
+
+def test_the_mean_is_exact() -> None:
+    histogram = Histogram()
+    for value in (100, 1000, 3001):
+        histogram.add(value)
+    assert histogram.mean_ns == 1367
 
 
 def test_the_metrics_of_workers_add_up() -> None:
     total = StageMetrics.merged([StageMetrics(processed=2, busy_ns=5), StageMetrics(processed=3)])
     assert (total.processed, total.busy_ns) == (5, 5)
+    total.hand_on(7, 100)
+    again = StageMetrics.merged([total, total])
+    assert (again.emitted, again.array_bytes, again.picture_bytes) == (2, 14, 200)
     assert total.service.count == pytest.approx(0)

@@ -38,6 +38,7 @@ stages:
 outputs: [{{file: {{path: "{path}"}}}}]
 """
 UNDISTURBED = 30  # frames before something happens
+INPUT_BYTES = 4 * 3 * 288 * 512  # of street-pico
 
 
 class Street:
@@ -140,7 +141,20 @@ def test_the_report_counts_every_move_and_keeps_the_reason(street: Street) -> No
     assert detect.blind == 0
     assert "the device was removed" in detect.reasons["a"]
     assert " on a (faulty/cpu/fp32), else " in detect.binding
-    assert json.loads(json.dumps(report.to_json()))["stages"][2]["reasons"] == detect.reasons
+    told = json.loads(json.dumps(report.to_json()))
+    assert told["stages"][2]["reasons"] == detect.reasons
+    on_a, on_b = report.boundaries
+    assert [(one.stage, one.engine, one.frames) for one in (on_a, on_b)] == [
+        ("detect", "a", 100),
+        ("detect", "b", 100),
+    ]
+    # A frame is what both lines say together; a was given one more, on which it failed.
+    assert on_a.forwards + on_b.forwards == 100
+    assert on_b.bytes_in * 100 == on_b.forwards * INPUT_BYTES
+    assert on_a.bytes_in * 100 == (on_a.forwards + 1) * INPUT_BYTES
+    assert on_a.bytes_out + on_b.bytes_out == detect.array_bytes > 0
+    assert on_a.wait_ms == on_b.wait_ms
+    assert told["boundaries"][0]["bytes_in"] == on_a.bytes_in
 
 
 def test_while_nothing_works_frames_are_blind_and_then_no_more(street: Street) -> None:

@@ -502,3 +502,4 @@ def test_a_report_can_be_taken_while_the_graph_runs() -> None:
     assert not any(seen)
     assert report.finished
     assert report.to_json()["ledger"]["cam"]["entered"] == 3
+    assert report.to_json()["boundaries"] == []  # no stage has an engine

@@ -28,6 +28,8 @@ def test_a_run_writes_its_results_and_accounts_for_every_frame(
     assert "of the ideal on" in result.out
     for stage in ("decode", "preprocess", "detect", "postprocess", "track", "file"):
         assert stage in result.out
+    boundaries = result.out[result.out.index("kB in") :].splitlines()
+    assert boundaries[2].split()[:7] == ["detect", "cpu0", "6", "12.3", "0.5", "0.00", "0.00"]
 
 
 def test_json_is_for_machines(sightline: Command, street: Path) -> None:
@@ -39,6 +41,18 @@ def test_json_is_for_machines(sightline: Command, street: Path) -> None:
     assert report["ledger"]["gate"]["entered"] == report["ledger"]["gate"]["emitted"] == 6
     assert report["balanced"] is True
     assert report["stages"][0]["name"] == "decode"
+    sizes = [(stage["array_bytes"], stage["picture_bytes"]) for stage in report["stages"]]
+    picture, tensor, output = 64 * 48 * 3, 4 * 3 * 32 * 32, 4 * 21 * 6
+    assert sizes[:3] == [(0, picture), (tensor, picture), (output, picture)]
+    (boundary,) = report["boundaries"]
+    assert boundary["run_ms"] > 0
+    assert boundary["wait_ms"] > 0
+    del boundary["run_ms"], boundary["wait_ms"]
+    assert boundary == {
+        "stage": "detect", "engine": "cpu0", "frames": 6, "forwards": 6,
+        "bytes_in": tensor, "bytes_out": output, "bytes_copied": 0,
+        "quantise_ms": 0, "dequantise_ms": 0, "copy_in_ms": 0, "copy_out_ms": 0,
+    }  # fmt: skip
 
 
 def test_quiet_is_quiet(sightline: Command, street: Path) -> None:

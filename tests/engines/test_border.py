@@ -15,6 +15,7 @@ from engines import BackendInfo, Engine, Network, Program, TensorError, TensorSp
 from engines.border import dequantised, give, outside, quantised, take
 from engines.options import Options
 from engines.program import Tensors
+from engines.traffic import Work
 
 STORED = TensorSpec("x", (2, 3), np.dtype("int8"), scale=0.5, zero_point=-3)
 PLAIN = TensorSpec("y", (2,), np.dtype("float32"))
@@ -70,12 +71,16 @@ def test_reals_go_in_and_come_out(engine: Engine) -> None:
     assert engine.get_tensor("x").tolist() == [[-3, -2, -5], [-3, 127, -128]]
     assert take(engine, "x").tolist() == [[0, 0.5, -1], [0, 65, -62.5]]
     assert take(engine, "y").tolist() == pytest.approx([0.1, 0.2])
+    assert engine.traffic.bytes_in == engine.traffic.bytes_out - 6 == 6 + 8
+    assert (engine.traffic.quantised.bytes, engine.traffic.dequantised.bytes) == (24, 6)
+    assert engine.traffic.convert_ns > 0
 
 
 def test_integers_are_given_as_they_are_and_reals_refused_without_the_border(
     engine: Engine,
 ) -> None:
     give(engine, "x", np.full((2, 3), 7, np.int8))
+    assert (engine.traffic.bytes_in, engine.traffic.quantised) == (6, Work())
     with pytest.raises(TensorError, match=r"expected x: int8\[2, 3\] nc, got float32"):
         engine.set_tensor("x", np.zeros((2, 3), np.float32))
     with pytest.raises(TensorError, match="no input 'z'"):

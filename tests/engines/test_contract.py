@@ -11,7 +11,8 @@ import resource
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from engines import (
     TensorError,
     border,
 )
+from engines.traffic import Traffic, Work
 from tests.engines.subjects import Subject, expected_features, picture, small_network
 
 Prepared = Callable[[], Engine]
@@ -73,6 +75,24 @@ def test_tells_its_tensors_after_prepare(prepared: Prepared) -> None:
     assert inputs == ["image: float32[1, 3, 8, 10] nchw"]
     assert [spec.name for spec in engine.outputs] == ["features", "positive"]
     assert engine.outputs[0].shape == (1, 4, 8, 10)
+
+
+@column("tensors")
+def test_counts_what_goes_over_its_border(prepared: Prepared) -> None:
+    engine = prepared()
+    assert engine.traffic == Traffic()  # without what `prepare` ran
+    for _ in range(3):
+        run(engine, picture())
+    (image,), features = engine.inputs, engine.outputs[0]
+    traffic = engine.traffic
+    assert (traffic.forwards, traffic.run_ns > 0) == (3, True)
+    assert traffic.bytes_in == 3 * picture().size * image.dtype.itemsize
+    assert traffic.bytes_out == 3 * prod(features.shape) * features.dtype.itemsize
+    assert traffic.quantised.bytes == (3 * picture().nbytes if image.scale else 0)
+    assert traffic.dequantised == Work()
+    reals = border.take(engine, "features")
+    assert traffic.dequantised.bytes == (reals.nbytes // 4 if features.scale else 0)
+    assert engine.report()["traffic"] == asdict(traffic)
 
 
 @column("precision")

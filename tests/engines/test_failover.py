@@ -109,6 +109,23 @@ def test_an_engine_that_raised_is_loaded_anew_before_its_trial(bench: Bench) -> 
     assert still is standby
 
 
+def test_what_went_over_every_border_is_kept_when_an_engine_goes(bench: Bench) -> None:
+    failover = bench.opened(bench.candidate("a"), bench.candidate("b"), bench.candidate("c"))
+    bench.order("a", "raise", after=2)
+    ran = []
+    for bench.now_s in (0.0, 0.0, 0.0, 1.0):
+        ran.append(ran_on(failover))
+    assert ran == ["a", "b", "b", "a"]  # the second a was loaded anew
+    failover.close()
+    told = failover.traffic()
+    image, both_outputs = picture().nbytes, 2 * 4 * 8 * 10 * 4
+    assert {name: (one.forwards, one.bytes_in, one.bytes_out) for name, one in told.items()} == {
+        "a": (2, 3 * image, 2 * both_outputs),  # what it failed on was given all the same
+        "b": (2, 2 * image, 2 * both_outputs),
+        "c": (0, 0, 0),
+    }
+
+
 @pytest.mark.parametrize("fault", ["hang", "stop", "exit", "segfault"])
 def test_a_lost_process_is_replaced_beside_the_work(fault: str, bench: Bench) -> None:
     failover = bench.opened(bench.candidate("a", timeout_s=2), bench.candidate("b"))
