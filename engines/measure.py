@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ from engines.base import Engine
 from engines.errors import EngineError
 from engines.program import Program
 from engines.registry import create
+
+T = TypeVar("T")
 
 #: Beyond its own time, how long a measurement may take for loading, seconds.
 LOADING_S = 300.0
@@ -201,10 +204,22 @@ def _timed(forward: Callable[[], None], seconds: float) -> tuple[list[float], fl
 
 def _side_by_side(forwards: Sequence[Callable[[], None]], seconds: float) -> float:
     """Forwards a second of all together."""
+    counts, took_s = together([partial(_until, forward, seconds) for forward in forwards])
+    return sum(counts) / took_s
+
+
+def together(tasks: Sequence[Callable[[], T]]) -> tuple[list[T], float]:
+    """Does every task in a thread of its own; what they gave, and seconds until the last was done.
+
+    A single one is done in the calling thread. The first error of a task is raised.
+    """
     started = time.perf_counter()
-    with ThreadPoolExecutor(len(forwards)) as pool:
-        count = sum(pool.map(lambda forward: _until(forward, seconds), forwards))
-    return count / (time.perf_counter() - started)
+    if len(tasks) == 1:
+        given = [tasks[0]()]
+    else:
+        with ThreadPoolExecutor(len(tasks)) as pool:
+            given = list(pool.map(lambda task: task(), tasks))
+    return given, time.perf_counter() - started
 
 
 def _until(forward: Callable[[], None], seconds: float) -> int:

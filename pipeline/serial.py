@@ -6,7 +6,7 @@ yardstick of what threads gain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -87,9 +87,12 @@ def _steps(frames: dict[str, Iterator[SourceFrame]], stages: _Stages) -> Iterato
 def _step(given: dict[str, list[Packet[Any]]], stages: _Stages) -> Step:
     """Takes what is given through the stages, which come in an order that fits."""
     for node, stage in stages:
-        taken = [given.get(name, []) for name in node.after]
-        if isinstance(stage, Join):
-            given[node.name] = list(stage.join([p for packets in taken for p in packets]))
-        else:
-            given[node.name] = [result for p in taken[0] for result in stage.process(p)]
+        given[node.name] = results(stage, [given.get(name, []) for name in node.after])
     return given
+
+
+def results(stage: Stage[Any, Any], taken: Sequence[Sequence[Packet[Any]]]) -> list[Packet[Any]]:
+    """What a stage makes of the packets that each of its predecessors gave for one frame."""
+    if isinstance(stage, Join):
+        return list(stage.join([packet for packets in taken for packet in packets]))
+    return [result for packet in taken[0] for result in stage.process(packet)]

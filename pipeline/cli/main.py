@@ -21,6 +21,7 @@ from pipeline.cli import (
     listen,
     models,
     parity,
+    plan,
     quant_report,
     record,
     run,
@@ -50,6 +51,7 @@ app.command("eval")(evaluation.command)
 app.command("engines")(engines.command)
 app.command("bench")(bench.command)
 app.command("parity")(parity.command)
+app.command("plan")(plan.command)
 app.command("compile")(compilation.command)
 app.command("quant-report")(quant_report.command)
 app.command("record")(record.record_command)

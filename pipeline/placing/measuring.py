@@ -1,0 +1,207 @@
+"""Each stage alone on each of its engines, on what it is really given, in turn."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from engines.measure import together
+from pipeline.errors import StageError
+from pipeline.graph import Node
+from pipeline.packet import Packet, Status
+from pipeline.serial import Step as Given
+from pipeline.serial import results
+from pipeline.stage import Run, Stage
+
+#: Passes over the frames that count, and frames before them that do not.
+ROUNDS, WARM_UP = 3, 5
+
+#: For one frame what each predecessor gave.
+_Inputs = Sequence[Sequence[Packet[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A stage on one engine; of times the median over the rounds of the mean over the frames.
+
+    Attributes:
+        ms: wall time a frame, by the number of copies side by side.
+        cpu_ms: processor time a frame with one copy, all threads and processes together.
+        thread_ms: of it, that of the stage's own thread.
+        precision: that the engine says it runs in; plain code computes in fp32.
+        moved_bytes: over the engine's border, both ways, a frame.
+    """
+
+    ms: Mapping[int, float]
+    cpu_ms: float
+    thread_ms: float
+    precision: str
+    moved_bytes: float
+
+
+def measure(
+    nodes: Mapping[str, Node], counts: Sequence[int], given: Sequence[Given]
+) -> dict[str, Measured | str]:
+    """Measures a stage.
+
+    Args:
+        nodes: the stage on each engine.
+        counts: copies side by side, one measurement for each number; 1 among them.
+        given: what every stage gave for each frame.
+
+    Returns:
+        By engine; a text says why it cannot run the stage.
+    """
+    found: dict[str, Measured | str] = {}
+    with ExitStack() as stack:
+        trials: dict[str, _Trial] = {}
+        for engine, node in nodes.items():
+            trial = _Trial(node, counts, given)
+            stack.callback(trial.close)
+            try:
+                trial.open()
+                trials[engine] = trial
+            except StageError as error:
+                found[engine] = str(error)
+        for number in range(ROUNDS):
+            for engine in list(trials)[:: 1 if number % 2 else -1]:
+                try:
+                    trials[engine].round()
+                except StageError as error:
+                    found[engine] = str(error)
+                    del trials[engine]
+        found |= {engine: trial.summed() for engine, trial in trials.items()}
+    return {engine: found[engine] for engine in nodes}
+
+
+class _Trial:
+    """One stage on one engine, as many copies as are measured side by side."""
+
+    def __init__(self, node: Node, counts: Sequence[int], given: Sequence[Given]) -> None:
+        self._node = node
+        self._counts = counts
+        self._inputs = [[step[name] for name in node.after] for step in given]
+        self._copies: list[Stage[Any, Any]] = [node.make(Run(0)) for _ in range(max(counts))]
+        self._span_ns = _span_ns(self._inputs)
+        self._passes = self._fed = 0
+        self._wall_ms: dict[int, list[float]] = {count: [] for count in counts}
+        self._cpu_ms: list[float] = []
+        self._thread_ms: list[float] = []
+
+    def open(self) -> None:
+        """Loads every copy and lets each see a few frames. Raises `StageError`."""
+        for copy in self._copies:
+            copy.open()
+            few = self._next(1)[0][:WARM_UP]
+            _work(copy, self._node.batch.most, few)
+            self._fed += len(few)
+
+    def round(self) -> None:
+        """All frames once more for each number of copies, which share them out."""
+        for count in self._counts:
+            shares = self._next(count)
+            most = self._node.batch.most
+            tasks = [
+                partial(_work, copy, most, share)
+                for copy, share in zip(self._copies, shares, strict=False)
+            ]
+            cpu_s, thread_s = self._processor_s(), time.thread_time()
+            _, wall_s = together(tasks)
+            cpu_s, thread_s = self._processor_s() - cpu_s, time.thread_time() - thread_s
+            frames = len(self._inputs)
+            self._fed += frames
+            self._wall_ms[count].append(wall_s / frames * 1e3)
+            if count == 1:
+                self._cpu_ms.append(cpu_s / frames * 1e3)
+                self._thread_ms.append(thread_s / frames * 1e3)
+
+    def summed(self) -> Measured:
+        """What was found."""
+        first = self._copies[0]
+        traffic = [t for copy in self._copies for t in copy.traffic().values()]
+        reports = first.engine_reports()
+        return Measured(
+            {count: median(times) for count, times in self._wall_ms.items()},
+            median(self._cpu_ms),
+            median(self._thread_ms),
+            str(reports[0]["precision"]) if reports else "fp32",
+            sum(t.bytes_in + t.bytes_out for t in traffic) / self._fed,
+        )
+
+    def close(self) -> None:
+        """Gives every copy back."""
+        for copy in self._copies:
+            copy.close()
+
+    def _next(self, count: int) -> list[list[_Inputs]]:
+        """All frames, shared out among so many copies; time goes on from pass to pass."""
+        later_ns = self._passes * self._span_ns
+        self._passes += 1
+        inputs = [_later(taken, later_ns) for taken in self._inputs]
+        if not self._node.stage.per_camera:
+            return [inputs[index::count] for index in range(count)]
+        cameras = sorted({_camera(taken) for taken in inputs})
+        return [
+            [taken for taken in inputs if cameras.index(_camera(taken)) % count == index]
+            for index in range(count)
+        ]
+
+    def _processor_s(self) -> float:
+        """Processor time so far, of this process and of isolated engines."""
+        reports = [report for copy in self._copies for report in copy.engine_reports()]
+        return time.process_time() + sum(_spent_s(r["process"]) for r in reports if "process" in r)
+
+
+def _work(stage: Stage[Any, Any], batch: int, inputs: Sequence[_Inputs]) -> None:
+    """Every frame through the stage, so many at once.
+
+    Raises:
+        StageError: one comes out worse than it went in.
+    """
+    for start in range(0, len(inputs), batch):
+        taken = inputs[start : start + batch]
+        given = [packet for packets in taken[0] for packet in packets]
+        if batch == 1:
+            made = results(stage, taken[0])
+        else:
+            given = [packet for first, *_ in taken for packet in first]
+            made = [packet for packets in stage.process_batch(given) for packet in packets]
+        worst = max((packet.status for packet in given), default=Status.OK)
+        for packet in made:
+            if packet.status > max(worst, Status.COASTING):
+                raise StageError(packet.reason)
+
+
+def _span_ns(inputs: Sequence[_Inputs]) -> int:
+    """From the first frame to one after the last."""
+    times = sorted({p.frame.pts_ns for taken in inputs for packets in taken for p in packets})
+    return times[-1] - times[0] + (times[-1] - times[0]) // max(1, len(times) - 1) + 1
+
+
+def _later(taken: _Inputs, by_ns: int) -> _Inputs:
+    """The same at a later time, so that a stage that looks back sees time go on."""
+    return [
+        [replace(p, frame=replace(p.frame, pts_ns=p.frame.pts_ns + by_ns)) for p in packets]
+        for packets in taken
+    ]
+
+
+def _camera(taken: _Inputs) -> str:
+    return next((p.frame.camera for packets in taken for p in packets), "")
+
+
+def _spent_s(process: int | None) -> float:
+    """Processor time of another process; 0 where this machine does not tell."""
+    with suppress(OSError, ValueError, IndexError):
+        # After the name, which may hold spaces: fields 14 and 15 of proc(5), in clock ticks.
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2]
+        user, system = map(int, fields.split()[11:13])
+        return (user + system) / os.sysconf("SC_CLK_TCK")
+    return 0.0

@@ -1,0 +1,211 @@
+"""From a configuration to the placement that really was the best, beside the one written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import Any
+
+import pipeline.builder
+from engines.errors import EngineError
+from engines.paired import Pair, summed
+from pipeline.config import PipelineConfig
+from pipeline.placing.candidates import (
+    Candidates,
+    Change,
+    allowed_engines,
+    candidates,
+    device_of,
+    new_engine,
+    placed_stages,
+    rebound,
+    written_placement,
+)
+from pipeline.placing.footage import Footage, shoot
+from pipeline.placing.model import Placement, Prediction
+from pipeline.placing.proving import prove
+from pipeline.placing.search import Goal, Search
+from pipeline.placing.survey import Row, Rules, refusals, survey
+
+#: Placements that are run beside the hand-written one.
+BEST = 3
+#: Fewer rounds give no interval of 99 %: all of n agree by chance once in 2 ** (n - 1).
+ENOUGH_ROUNDS = 8
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked for.
+
+    Attributes:
+        goal: what counts first.
+        stages: to be placed; empty: those with a network.
+        allow: ``stage=engine,engine`` for stages that may not run everywhere.
+        precision_change: whether a stage may compute in another precision than it does now.
+        frames: to measure with, of all cameras together.
+        rounds: of the proof.
+        workers: copies of a stage side by side, at most; None: one a core.
+    """
+
+    goal: Goal = "throughput"
+    stages: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    precision_change: bool = False
+    frames: int = 60
+    rounds: int = ENOUGH_ROUNDS
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A placement that was run.
+
+    Attributes:
+        placement: of the stages to be placed.
+        expected: of it, from each stage measured alone.
+        config: with it.
+        changes: that make it of what is written; empty for that itself.
+        ms: measured, median over the rounds: from one frame that comes out to the next, or a
+            frame's latency; None where it does not run.
+        error: why it does not.
+        against: the written one before, this one after; None for that itself, and with an error.
+    """
+
+    placement: Placement
+    expected: Prediction
+    config: PipelineConfig
+    changes: tuple[Change, ...]
+    ms: float | None = None
+    error: str = ""
+    against: Pair | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "placement": {name: option._asdict() for name, option in self.placement.items()},
+            "expected": asdict(self.expected),
+            "set": [str(change) for change in self.changes],
+            "ms": self.ms,
+            "error": self.error,
+            "against": asdict(self.against) if self.against else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What was found.
+
+    Attributes:
+        goal: what counted.
+        rows: every stage on every engine.
+        contenders: the written placement first, then the best on paper; empty where there is
+            nothing to choose.
+    """
+
+    goal: Goal
+    rows: tuple[Row, ...]
+    contenders: tuple[Contender, ...] = ()
+
+    @property
+    def chosen(self) -> Contender | None:
+        """The fastest that was run, where it is surely faster than the written one; else that."""
+        if not self.contenders:
+            return None
+        surely = [c for c in self.contenders if c.ms and c.against and c.against.low > 1]
+        return min(surely, key=lambda c: c.ms or 0.0, default=self.contenders[0])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        chosen = self.chosen
+        return {
+            "goal": self.goal,
+            "rows": [row.to_json() for row in self.rows],
+            "contenders": [contender.to_json() for contender in self.contenders],
+            "chosen": self.contenders.index(chosen) if chosen else None,
+        }
+
+
+def propose(config: PipelineConfig, wishes: Wishes, tell: Tell = lambda text: None) -> Proposal:
+    """Measures each stage on each engine, and runs the best placements beside the written one.
+
+    Args:
+        config: complete; its outputs are not written.
+        wishes: what is asked for.
+        tell: what is done now, for people.
+
+    Raises:
+        ConfigError: a stage or an engine that is asked for is not there.
+        SourceError: a camera cannot be read.
+        StageError: the written configuration does not run, or a stage on no engine that is allowed.
+    """
+    graph = pipeline.builder.build(config)
+    stages = placed_stages(config, wishes.stages)
+    allowed = allowed_engines(config, stages, wishes.allow)
+    written = written_placement(graph, stages)
+    engines = {
+        name: candidates(config, name, allowed[name], written[name].engine) for name in stages
+    }
+    if all(set(own.nodes) == {own.written} for own in engines.values()):
+        return Proposal(wishes.goal, refusals(engines))
+    devices = {name: device_of(new_engine(config, name)) for name in config.engines}
+    cores = len(os.sched_getaffinity(0))
+    rules = Rules(engines, devices, wishes.precision_change, wishes.workers or cores)
+    each = -(-wishes.frames // len(graph.cameras))
+    with _kept_running(config):
+        footage = [shoot(camera, each) for camera in graph.cameras]
+        found = survey(graph, footage, rules, tell)
+        fixed = {step.name: step.options[0] for step in found.steps}
+        search = Search(found.steps, fixed | written, cores, wishes.goal)
+        others = [one for one in search.best(BEST) if one.placement != fixed | written]
+        placements = [fixed | written, *(one.placement for one in others)]
+        contenders = [_contender(config, search, one, engines) for one in placements]
+        told = _told(contenders, footage, wishes, tell)
+    return Proposal(wishes.goal, found.rows, tuple(told))
+
+
+def _contender(
+    config: PipelineConfig, search: Search, whole: Placement, engines: Mapping[str, Candidates]
+) -> Contender:
+    placement = {name: whole[name] for name in engines}
+    changed, changes = rebound(config, placement, engines)
+    return Contender(placement, search.expected(whole), changed, tuple(changes))
+
+
+def _told(
+    contenders: Sequence[Contender], footage: Sequence[Footage], wishes: Wishes, tell: Tell
+) -> Iterator[Contender]:
+    """The contenders with what was measured."""
+    throughput = wishes.goal == "throughput"
+    proofs = prove(
+        [pipeline.builder.build(one.config) for one in contenders],
+        [c.expected.period_ms if throughput else c.expected.latency_ms for c in contenders],
+        footage,
+        wishes.goal,
+        wishes.rounds,
+        lambda number: tell(f"running {len(contenders)} placements, round {number}"),
+    )
+    for index, (one, proof) in enumerate(zip(contenders, proofs, strict=True)):
+        if proof.error or proofs[0].error:
+            yield replace(one, error=proof.error)
+            continue
+        turns = [(a / 1e3, b / 1e3) for a, b in zip(proofs[0].ms, proof.ms, strict=True)]
+        yield replace(one, ms=median(proof.ms), against=summed(turns) if index else None)
+
+
+@contextmanager
+def _kept_running(config: PipelineConfig) -> Iterator[None]:
+    """Keeps the devices of all engines, so that none has to start anew for every measurement."""
+    with ExitStack() as stack:
+        for name, one in config.engines.items():
+            if one.isolate or one.timeout_s is not None:
+                continue  # its device is of its process
+            engine = new_engine(config, name)
+            stack.callback(engine.destroy)
+            with suppress(EngineError):  # the stages on it will tell
+                engine.init()
+        yield
