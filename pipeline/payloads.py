@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from pipeline.detection.detections import Detections
 from pipeline.detection.proposals import Proposals
 from pipeline.media.geometry import Placement
 from pipeline.media.picture import Picture
+from pipeline.recognition.looks import Looks
 from pipeline.tracking.camera_motion import CameraMotion
 from pipeline.tracking.track import Tracks
 
@@ -109,6 +110,7 @@ class Detected:
             not looked at; None where no `embed` ran.
         camera_motion: since the camera's last frame; None where it is not known.
         proposals: that a two-stage detector looked at, in source pixels; None of any other.
+        looks: at the N detections' attributes, by name.
     """
 
     picture: Picture
@@ -116,6 +118,7 @@ class Detected:
     embeddings: NDArray[np.float32] | None = None
     camera_motion: CameraMotion | None = None
     proposals: Proposals | None = None
+    looks: Mapping[str, Looks] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

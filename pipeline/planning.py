@@ -58,8 +58,10 @@ class Planner:
         self.config = config
         self._models: dict[tuple[str, str | None], ModelPackage] = {}
 
-    def model(self, stage: str, task: Task, name: str, weights: str | None = None) -> ModelPackage:
-        """The verified model of that name, for `stage`, which needs one of that task.
+    def model(
+        self, stage: str, task: Task | tuple[Task, ...], name: str, weights: str | None = None
+    ) -> ModelPackage:
+        """The verified model of that name, for `stage`, which needs one of that task or of these.
 
         Raises:
             ConfigError: no such model, damaged, for another task, or not licensed for this use.
@@ -69,10 +71,11 @@ class Planner:
             if key not in self._models:
                 self._models[key] = load_model(name, weights=weights)
             package = self._models[key]
-            if package.manifest.task != task:
-                raise ModelError(f"model {package.name} is for {package.manifest.task}, not {task}")
+            found, wanted = package.manifest.task, (task,) if isinstance(task, str) else task
+            if found not in wanted:
+                raise ModelError(f"model {package.name} is for {found}, not {' or '.join(wanted)}")
             if package.sealed:
-                package.sealed.require_use(task, len(self.config.cameras))
+                package.sealed.require_use(found, len(self.config.cameras))
         return package
 
     def preprocessor(

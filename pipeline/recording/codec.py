@@ -98,7 +98,8 @@ def from_plain(kind: Any, plain: Any, name: str, arrays: Mapping[str, NDArray[An
             }
         )
     if isinstance(plain, dict):
-        return {key: arrays[f"{name}.{key}"] for key in plain}
+        part = get_args(kind)[1]  # of a mapping
+        return {key: from_plain(part, plain[key], f"{name}.{key}", arrays) for key in plain}
     return plain
 
 
