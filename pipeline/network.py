@@ -146,6 +146,8 @@ class BoundStage(Stage[In, Out]):
 
     def __init__(self, *networks: BoundNetwork) -> None:
         self._networks = list(networks)
+        self._moves = Counter[str]()  # of networks that were let go
+        self._carried: Mapping[str, Traffic] = {}
 
     def open(self) -> None:
         for network in self._networks:
@@ -153,7 +155,7 @@ class BoundStage(Stage[In, Out]):
         self.runs_on = "; ".join(network.runs_on for network in self._networks)
 
     def counts(self) -> Mapping[str, int]:
-        total: Counter[str] = Counter()
+        total = self._moves.copy()
         for network in self._networks:
             total.update(network.counts())
         return dict(total)
@@ -165,7 +167,14 @@ class BoundStage(Stage[In, Out]):
         return [report for network in self._networks for report in network.engine_reports()]
 
     def traffic(self) -> Mapping[str, Traffic]:
-        return total_by_engine(network.traffic() for network in self._networks)
+        return total_by_engine([self._carried, *(n.traffic() for n in self._networks)])
+
+    def _let_go(self, network: BoundNetwork) -> None:
+        """Closes a network that is needed no more; what it counted stays counted."""
+        self._networks.remove(network)
+        self._moves.update(network.counts())
+        self._carried = total_by_engine([self._carried, network.traffic()])
+        network.close()
 
     def close(self) -> None:
         for network in self._networks:

@@ -84,9 +84,7 @@ class BoundPreprocessStage(BoundStage[Decoded, ModelInput]):
         network = self._by_size.get((width, height))
         if network is None:
             if len(self._by_size) == MOST_SIZES:
-                oldest = self._by_size.pop(next(iter(self._by_size)))
-                self._networks.remove(oldest)
-                oldest.close()
+                self._let_go(self._by_size.pop(next(iter(self._by_size))))
             network = self._bind(letterbox(self._preprocessor, width, height))
             network.open()
             self._by_size[width, height] = network

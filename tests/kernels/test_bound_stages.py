@@ -199,6 +199,9 @@ def test_kernels_are_kept_for_so_many_sizes_of_pictures_only(light_meter: Path) 
     out = list(drive(stage, [packet(Decoded(p), i) for i, p in enumerate(pictures)]))
     assert all(p.status is Status.OK for p in out)
     assert bound == [48, *widths[:-2], 50], "the last one anew, the one before from those kept"
+    (traffic,) = stage.traffic().values()
+    assert traffic.forwards == len(widths), "what was let go is still counted"
+    assert traffic.bytes_in == 3 * 30 * sum(widths)
 
 
 def test_postprocess_is_blind_where_its_engine_fails() -> None:
