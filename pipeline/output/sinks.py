@@ -22,6 +22,7 @@ from pipeline.output.annotate import Annotator
 from pipeline.output.files import LineFile, PartFile
 from pipeline.output.formats import HEADERS, LINES
 from pipeline.output.message import SEQUENCE_MODULUS, Message, from_packet
+from pipeline.output.proposals import with_proposals
 from pipeline.output.spec import AnnotateSpec, FileSpec, OutputSpec, UdpSpec
 from pipeline.output.udp import UdpSender
 from pipeline.packet import Packet
@@ -158,7 +159,10 @@ class AnnotateSink(Sink[Tracked]):
     def write(self, packet: Packet[Tracked]) -> None:
         camera = packet.frame.camera
         message = from_packet(packet, now_ns=time.monotonic_ns())
-        drawn = self._annotators[camera].draw(packet.payload.picture.bgr(), message)
+        picture, proposals = packet.payload.picture.bgr(), packet.payload.proposals
+        if proposals is not None and self._spec.proposals:
+            picture = with_proposals(picture, proposals, self._spec.proposals, self._spec.anchors)
+        drawn = self._annotators[camera].draw(picture, message)
         writer = self._writers.get(camera)
         if writer is None:
             writer = self._writers[camera] = self._open_video(camera, message)

@@ -93,6 +93,13 @@ class AnnotateSpec(_Spec):
         2.0, ge=0, le=60, strict=False, description="Length of the trails, seconds; 0: none."
     )
     latency: bool = Field(True, description="Show the frame's age when it was drawn.")
+    proposals: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Show so many of the best proposals of a two-stage detector, beneath the rest.",
+    )
+    anchors: bool = Field(False, description="Show the anchor of each proposal that is shown.")
     crf: int = Field(23, ge=0, le=51, description="H.264 quality: 0 lossless, 51 worst.")
 
 

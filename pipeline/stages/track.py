@@ -74,7 +74,8 @@ class TrackStage(BoundStage[Detected, Tracked]):
                 packet = packet.marked(Status.BLIND, f"track: {error}")
         if self._keeping:
             self._keepers[packet.frame.camera].keep(pts_ns)
-        return (packet.carrying(Tracked(payload.picture, payload.detections, tracks)),)
+        found = Tracked(payload.picture, payload.detections, tracks, payload.proposals)
+        return (packet.carrying(found),)
 
     def flush(self) -> Iterable[Packet[Tracked]]:
         for keeper in self._keepers.values():
