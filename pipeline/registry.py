@@ -9,6 +9,7 @@ from pipeline.planning import Plan, Planner
 from pipeline.stages import (
     boxes,
     camera_motion,
+    classify,
     detect,
     embed,
     merge,
@@ -34,4 +35,5 @@ STAGES: Mapping[str, Callable[[Planner, str, Any], Plan]] = {
     "embed": embed.plan,
     "merge": merge.plan,
     "track": track.plan,
+    "classify": classify.plan,
 }

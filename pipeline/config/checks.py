@@ -24,7 +24,7 @@ from pipeline.media.uri import scheme_of
 #: The name under which stages refer to the cameras in `after`.
 DECODE = "decode"
 _OF_FILES = ("pace", "start_s", "end_s", "loop")
-_NETWORKS = ("detect", "backbone", "roi_head", "embed")
+_NETWORKS = ("detect", "backbone", "roi_head", "embed", "classify")
 _KERNELS = ("preprocess", "postprocess", "proposals", "roi_align", "boxes", "track")
 #: Those of the chain for which there is no default.
 _WITH_MODEL = ("detect", "backbone", "roi_head")

@@ -209,6 +209,30 @@ class EmbedConfig(NetworkConfig):
     )
 
 
+class ClassifyConfig(NetworkConfig):
+    """Runs a classifier or a text recogniser on crops: of the tracks behind a tracker, else of the
+    detections."""
+
+    kind: Literal["classify"] = "classify"
+    of: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="Labels to look at; all by default."
+    )
+    min_size: int = Field(
+        default=16, ge=1, description="Narrower or lower objects are not looked at, pixels."
+    )
+    min_score: Share = Field(
+        default=0.5, description="Objects with less are not looked at, 0 to 1."
+    )
+    sure: Share = Field(
+        default=0.9,
+        description="Of tracks: looked at until a value has this share of the votes (see "
+        "cascade.md), 0 to 1.",
+    )
+    refresh_s: PositiveSeconds = Field(
+        default=2.0, description="Looked at again after so long, seconds."
+    )
+
+
 class KernelConfig(StageConfig):
     """A stage of plain code that an engine can run as a kernel."""
 
@@ -343,7 +367,8 @@ AnyStage = Annotated[
     | CameraMotionConfig
     | EmbedConfig
     | MergeConfig
-    | TrackConfig,
+    | TrackConfig
+    | ClassifyConfig,
     Field(discriminator="kind"),
 ]
 KINDS = (
@@ -359,6 +384,7 @@ KINDS = (
     "embed",
     "merge",
     "track",
+    "classify",
 )
 
 

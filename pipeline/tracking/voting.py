@@ -10,13 +10,14 @@ its own way.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.recognition.looks import Looks
 from pipeline.tracking.cost import Indices
-from pipeline.tracking.track import Attribute
+from pipeline.tracking.track import Attribute, Tracks
 
 #: A vote of fewer looks is never sure.
 FEWEST_LOOKS = 3
@@ -146,11 +147,23 @@ class Polls:
         for name, looked in looks.items():
             self._votes.setdefault(name, Votes()).cast(ids, looked, pts_ns)
 
-    def results(self, ids: Ids, pts_ns: int) -> dict[str, Attribute]:
-        """What is known of the tracks `ids` (N,), which are given out now, by attribute."""
-        for votes in self._votes.values():
-            votes.keep(ids, pts_ns)
-        return {name: votes.result(ids) for name, votes in self._votes.items()}
+    def inherit(self, tracks: Tracks, looks: Mapping[str, Looks], pts_ns: int) -> None:
+        """Counts looks, by attribute, at a frame's detections for the tracks they belong to."""
+        if tracks.detections is None:
+            return
+        (own,) = (tracks.detections >= 0).nonzero()
+        rows = tracks.detections[own].astype(np.intp)
+        self.cast(tracks.ids[own], {name: seen.take(rows) for name, seen in looks.items()}, pts_ns)
+
+    def known(self, tracks: Tracks, pts_ns: int) -> Tracks:
+        """The tracks, given out now, with all that was said of them."""
+        if not self._votes:
+            return tracks
+        attributes = dict(tracks.attributes)
+        for name, votes in self._votes.items():
+            votes.keep(tracks.ids, pts_ns)
+            attributes[name] = votes.result(tracks.ids)
+        return replace(tracks, attributes=attributes)
 
     def due(self, ids: Ids, pts_ns: int, sure: float, refresh_s: float) -> Mask:
         """Which of the tracks `ids` (N,) any attribute is worth another look of: mask (N,)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.recognition.looks import Looks
+from pipeline.tracking.track import Attribute, Tracks
 from pipeline.tracking.voting import FEWEST_LOOKS, FORGET_S, MOST_LOOKS, Polls, Votes
 
 SECOND = 1_000_000_000
@@ -25,6 +27,21 @@ def said(*values: str, weight: float = 1.0) -> Looks:
 
 def ids(*numbers: int) -> np.ndarray:
     return np.array(numbers, np.int64)
+
+
+def tracks(*numbers: int) -> Tracks:
+    """Tracks of which only the ids matter."""
+    zeros = np.zeros(len(numbers), np.float32)
+    return Tracks(
+        ids(*numbers),
+        np.zeros((len(numbers), 4), np.float32),
+        zeros,
+        zeros.astype(np.int32),
+        zeros.astype(np.uint8),
+        np.zeros((len(numbers), 2), np.float32),
+        zeros,
+        zeros,
+    )
 
 
 ROUND = st.dictionaries(
@@ -92,7 +109,7 @@ def test_any_attribute_may_want_another_look() -> None:
         bag = said("yes", "no" if frame % 2 else "yes")
         polls.cast(ids(1, 2), {"hat": hat, "bag": bag}, frame)
     assert polls.due(ids(1, 2, 3), FEWEST_LOOKS, 0.9, 1.0).tolist() == [False, True, True]
-    results = polls.results(ids(2, 3), FEWEST_LOOKS)
+    results = polls.known(tracks(2, 3), FEWEST_LOOKS).attributes
     assert results["hat"].values.tolist() == ["yes", ""]
     assert results["bag"].shares.tolist() == pytest.approx([2 / 3, 0])
 
@@ -101,18 +118,29 @@ def test_tracks_long_gone_are_forgotten_and_so_are_their_texts() -> None:
     polls = Polls()
     polls.cast(ids(1, 2), {"text": said("X1", "X2")}, 0)
     for second in range(round(FORGET_S) + 2):
-        assert polls.results(ids(2), second * SECOND)["text"].values.tolist() == ["X2"]
-    assert polls.results(ids(1, 2), round(FORGET_S + 2) * SECOND)["text"].values.tolist() == [
-        "",
-        "X2",
-    ]
+        known = polls.known(tracks(2), second * SECOND)
+        assert known.attributes["text"].values.tolist() == ["X2"]
+    known = polls.known(tracks(1, 2), round(FORGET_S + 2) * SECOND)
+    assert known.attributes["text"].values.tolist() == ["", "X2"]
     votes = polls._votes["text"]
     assert (len(votes._records), votes._values.tolist()) == (1, ["X2"])
 
 
 def test_nobody_is_there() -> None:
     polls = Polls()
-    assert polls.results(ids(), 0) == {}
+    assert polls.known(tracks(), 0).attributes == {}
     assert len(polls.due(ids(), 0, 0.9, 1.0)) == 0
     polls.cast(ids(), {"colour": said()}, 0)
-    assert polls.results(ids(5), 0)["colour"].values.tolist() == [""]
+    assert polls.known(tracks(5), 0).attributes["colour"].values.tolist() == [""]
+
+
+def test_tracks_inherit_what_was_seen_of_their_detections() -> None:
+    polls, frame = Polls(), tracks(3, 5, 8)
+    earlier = {"colour": Attribute(np.array(["x", "y", "z"]), np.ones(3, np.float32))}
+    frame = replace(frame, detections=np.array([2, -1, 0], np.int32), attributes=earlier)
+    polls.inherit(frame, {"text": said("A", "B", "C")}, 0)
+    known = polls.known(frame, 0)
+    assert list(known.attributes) == ["colour", "text"]
+    assert known.attributes["text"].values.tolist() == ["C", "", "A"]
+    polls.inherit(replace(frame, detections=None), {"text": said("B", "B", "B")}, 1)
+    assert polls.known(frame, 1).attributes["text"].shares.tolist() == [1, 0, 1]
