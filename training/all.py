@@ -1,6 +1,6 @@
 """Remakes everything that is shipped, from seeds: `python -m training.all --work runs`.
 
-Clips, training data, both networks, both packages and the figures. Several hours on two CPU cores.
+Clips, training data, networks, packages and the figures. Several hours on two CPU cores.
 """
 
 from __future__ import annotations
@@ -12,21 +12,33 @@ from pathlib import Path
 
 from training.seeds import SAMPLE_CLIPS
 
-DETECTOR_STEPS, REID_STEPS = 5000, 2000
+STEPS = {"detector": 5000, "two_stage": 6000, "reid": 2000}
+"""Of each training."""
 
 
 def commands(work: Path) -> list[list[str]]:
     """Returns the modules to run with their arguments, in order."""
-    data, detector, reid = str(work / "data"), str(work / "detector.pt"), str(work / "reid.pt")
     return [
         *(_clip(scene, seed) for scene, seed in SAMPLE_CLIPS.items()),
-        ["dataset", "-o", data],
-        ["train_detector", "--data", data, "-o", detector, "--steps", str(DETECTOR_STEPS)],
-        ["train_reid", "--data", data, "-o", reid, "--steps", str(REID_STEPS)],
-        ["export", "detector", "--checkpoint", detector, "-o", "models/street-pico"],
-        ["export", "reid", "--checkpoint", reid, "-o", "models/reid-pico"],
+        ["dataset", "-o", str(work / "data")],
+        _trained("detector", work),
+        _exported("detector", work / "detector.pt", "street-pico"),
+        _trained("two_stage", work),  # starts from the features just exported
+        _exported("rpn", work / "two_stage.pt", "street-duo-rpn"),
+        _exported("head", work / "two_stage.pt", "street-duo-head"),
+        _trained("reid", work),
+        _exported("reid", work / "reid.pt", "reid-pico"),
         ["evaluate"],
     ]
+
+
+def _trained(name: str, work: Path) -> list[str]:
+    files = ["--data", str(work / "data"), "-o", str(work / f"{name}.pt")]
+    return [f"train_{name}", *files, "--steps", str(STEPS[name])]
+
+
+def _exported(network: str, checkpoint: Path, package: str) -> list[str]:
+    return ["export", network, "--checkpoint", str(checkpoint), "-o", f"models/{package}"]
 
 
 def _clip(scene: str, seed: int) -> list[str]:

@@ -14,7 +14,7 @@ from pipeline.world import LABELS, SCENES, World
 from training.evaluate import Detector, average_precisions_of, open_model, rank_one
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-NAMES = ("street-pico", "reid-pico")
+NAMES = ("street-pico", "reid-pico", "street-duo-rpn", "street-duo-head")
 
 
 def manifest(name: str) -> dict[str, Any]:
@@ -36,12 +36,13 @@ def test_a_network_computes_its_test_vector(name: str) -> None:
     about = manifest(name)
     session = open_model(MODELS / name / about["files"][0]["path"])
     vector = np.load(MODELS / name / about["test_vector"]["path"])
-    (entry,), (result,) = about["inputs"], about["outputs"]
-    pixels = vector[entry["name"]].astype(np.float32)
-    assert list(pixels.shape[1:]) == entry["shape"][1:]
-    (found,) = session.run([result["name"]], {entry["name"]: pixels})
-    assert list(found.shape[1:]) == result["shape"][1:]
-    np.testing.assert_allclose(found, vector[result["name"]], atol=about["test_vector"]["atol"])
+    (entry,), results = about["inputs"], about["outputs"]
+    given = vector[entry["name"]].astype(np.float32)
+    assert list(given.shape[1:]) == entry["shape"][1:]
+    outputs = session.run([result["name"] for result in results], {entry["name"]: given})
+    for result, found in zip(results, outputs, strict=True):
+        assert list(found.shape[1:]) == result["shape"][1:]
+        np.testing.assert_allclose(found, vector[result["name"]], atol=about["test_vector"]["atol"])
 
 
 def test_the_detector_finds_objects_of_unseen_worlds() -> None:
