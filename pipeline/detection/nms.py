@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.detection.boxes import intersection_and_union
 
 #: Boxes looked at together: one step needs BLOCK² overlaps, which should stay in the cache.
-BLOCK = 512
+BLOCK = 256
 
 
 def nms(
