@@ -89,6 +89,13 @@ def test_integers_are_given_as_they_are_and_reals_refused_without_the_border(
 
 def test_a_nan_is_stored_as_zero() -> None:
     assert quantised(np.array([np.nan, np.inf], np.float32), STORED).tolist() == [-3, 127]
+    assert quantised(np.array([-np.inf, np.nan], np.float32), STORED).tolist() == [-128, -3]
+
+
+def test_of_no_numbers_there_are_none() -> None:
+    stored = quantised(np.empty((0, 3), np.float32), STORED)
+    assert (stored.shape, stored.dtype) == ((0, 3), np.int8)
+    assert dequantised(stored, STORED).shape == (0, 3)
 
 
 @given(
