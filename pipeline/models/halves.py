@@ -139,9 +139,11 @@ class RoiHeadEntry(Strict):
             how.canonical_level,
         )
 
-    def spec(self, score: float, nms_iou: float, keep: int) -> RoiHeadSpec:
+    def spec(
+        self, score: float, nms_iou: float, keep: int, wanted: tuple[int, ...] | None
+    ) -> RoiHeadSpec:
         """The same for `objects`, with the user's limits."""
-        return RoiHeadSpec(self.weights, self.background, score, nms_iou, keep)
+        return RoiHeadSpec(self.weights, self.background, score, nms_iou, keep, wanted)
 
     def check(self, inputs: Shapes, outputs: Shapes, classes: int) -> None:
         """Raises `ValueError` if tensors of these shapes, by name, do not fit `classes` labels."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pipeline.config import BoxesConfig, RoiHeadConfig
+from engines.errors import EngineError
+from pipeline.config import BackboneConfig, BoxesConfig, PreprocessConfig, RoiHeadConfig
 from pipeline.detection.detections import Detections
-from pipeline.detection.postprocess import single, to_source
+from pipeline.detection.postprocess import single, to_source, wanted_labels
 from pipeline.detection.proposals import Proposals
 from pipeline.detection.roi_head import RoiHeadSpec, objects
 from pipeline.errors import StageError
+from pipeline.kernels.roi_objects import roi_objects
 from pipeline.media.geometry import Placement
 from pipeline.models.halves import RoiHeadEntry
-from pipeline.network import BoundStage
+from pipeline.network import BoundNetwork, BoundStage
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Detected, RoiOutput
 from pipeline.planning import Plan, Planner
@@ -25,38 +27,46 @@ class BoxesStage(BoundStage[RoiOutput, Detected]):
     Args:
         head: how the network's outputs are named.
         spec: how they are read.
+        network: runs it as a kernel, owned by this copy; None runs it as it is. Where it fails, the
+            frame is blind.
     """
 
     consumes = RoiOutput
     produces = Detected
 
-    def __init__(self, head: RoiHeadEntry, spec: RoiHeadSpec) -> None:
-        super().__init__()
+    def __init__(
+        self, head: RoiHeadEntry, spec: RoiHeadSpec, network: BoundNetwork | None = None
+    ) -> None:
+        super().__init__(*([network] if network else []))
         self._head = head
         self._spec = spec
+        self._network = network
 
     def process(self, packet: Packet[RoiOutput]) -> Iterable[Packet[Detected]]:
         payload = packet.payload
         proposals = _to_source(payload.proposals, payload.placement)
         found = Detected(payload.picture, Detections.empty(), proposals=proposals)
-        if packet.status is not Status.BLIND:
-            found = replace(found, detections=self._detections(payload))
-        return (packet.carrying(found),)
+        if packet.status is Status.BLIND:
+            return (packet.carrying(found),)
+        try:
+            detections = to_source(self._detections(payload), payload.placement)
+        except EngineError as error:
+            return (packet.carrying(found).marked(Status.BLIND, f"boxes: {error}"),)
+        return (packet.carrying(replace(found, detections=detections)),)
 
     def _detections(self, payload: RoiOutput) -> Detections:
-        tensors, placement = single(payload.tensors), payload.placement
+        """The objects, in input pixels."""
+        tensors, boxes = single(payload.tensors), payload.proposals.boxes_xyxy
+        deltas, logits = tensors[self._head.box_deltas], tensors[self._head.cls_logits]
+        if self._network is not None and len(boxes):  # not every engine takes an empty list
+            given = {"proposals": boxes, "box_deltas": deltas, "cls_logits": logits}
+            found = self._network.run(given)
+            return Detections(found["boxes"], found["scores"], found["labels"])
+        width, height = payload.placement.input_width, payload.placement.input_height
         try:
-            found = objects(
-                self._spec,
-                payload.proposals.boxes_xyxy,
-                tensors[self._head.box_deltas],
-                tensors[self._head.cls_logits],
-                placement.input_width,
-                placement.input_height,
-            )
+            return objects(self._spec, boxes, deltas, logits, width, height)
         except ValueError as error:
             raise StageError(f"{error}; the weights do not fit the model's roi_head") from error
-        return to_source(found, placement)
 
 
 def _to_source(proposals: Proposals, placement: Placement) -> Proposals:
@@ -69,10 +79,20 @@ def _to_source(proposals: Proposals, placement: Placement) -> Proposals:
 
 
 def plan(planner: Planner, name: str, config: BoxesConfig) -> Plan:
-    """The stage for the head before it."""
+    """The stage for the head before it, on the configured engine if there is one."""
     stage, head = planner.ahead(name, RoiHeadConfig)
     manifest = planner.model(stage, "roi_head", head.model, head.weights).manifest
-    entry = manifest.roi_head
+    entry, labels = manifest.roi_head, manifest.class_names
     assert entry is not None  # `load_model` refuses such a manifest
-    spec = entry.spec(config.score, config.nms_iou, config.max_detections)
-    return Plan(BoxesStage, lambda run: BoxesStage(entry, spec))
+    with planner.located("stages", name):
+        wanted = None if config.classes is None else wanted_labels(labels, config.classes)
+    spec = entry.spec(config.score, config.nms_iou, config.max_detections, wanted)
+    if not config.engine:
+        return Plan(BoxesStage, lambda run: BoxesStage(entry, spec))
+    first, backbone = planner.ahead(name, BackboneConfig)
+    package = planner.model(first, "rpn", backbone.model, backbone.weights)
+    maker, preprocess = planner.ahead(name, PreprocessConfig)
+    size = planner.preprocessor(maker, package, preprocess.size).size
+    kernel = roi_objects(spec, len(labels), *size)
+    bind, binding = planner.kernels(name, config, kernel)
+    return Plan(BoxesStage, lambda run: BoxesStage(entry, spec, bind(kernel)), binding)
