@@ -23,6 +23,7 @@ from engines import create
 from engines.failover import Candidate
 from pipeline.detection.detections import Detections
 from pipeline.detection.postprocess import Postprocessor, to_source
+from pipeline.detection.roi_head import RoiHeadSpec
 from pipeline.detection.two_stage import TwoStage, TwoStageSpec
 from pipeline.evaluation.detection_ap import average_precisions
 from pipeline.evaluation.mot_files import table_from_rows
@@ -109,7 +110,7 @@ class TwoStageDetector:
             TwoStageSpec(
                 rpn.spec,
                 roi_head.pooling_of(rpn, rows, columns),
-                roi_head.spec(score=_SCORE, nms_iou=0.5, keep=100),
+                RoiHeadSpec(roi_head.weights, roi_head.background, score=_SCORE),
             ),
             self._run_first,
             self._run_second,
