@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 
 from engines import BackendInfo, Engine, Network, Program, TensorError, TensorSpec
 from engines.border import dequantised, give, outside, quantised, take
@@ -110,3 +112,37 @@ def test_the_nearest_that_the_grid_has(values: list[float], scale: float, zero_p
     limits = (np.array([-128, 127]) - zero_point) * np.float64(scale)
     off = np.abs(back - np.clip(reals, *limits))
     assert (off <= scale * 0.5001 + np.abs(reals) * 1e-6).all()
+
+
+@pytest.mark.parametrize("stored", ["int8", "uint8"])
+@pytest.mark.parametrize("scale", [0.25, 0.0173, 1.0, 3.7])
+def test_the_numbers_are_those_of_onnx(stored: str, scale: float) -> None:
+    """Halves between two steps too, and what lies beyond the grid."""
+    limits = np.iinfo(stored)
+    spec = TensorSpec("x", (-1,), np.dtype(stored), scale=scale, zero_point=limits.min + 100)
+    halves = np.arange(-400, 400, dtype=np.float32) / 2 * np.float32(scale)
+    noise = np.random.default_rng(0).normal(0, 100 * scale, 10_000).astype(np.float32)
+    reals = np.concatenate([halves, noise, np.array([np.inf, -np.inf], np.float32)])
+    number = TensorProto.INT8 if stored == "int8" else TensorProto.UINT8
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero_point"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero_point"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "onnx",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n"])],
+        [
+            helper.make_tensor_value_info("q", number, ["n"]),
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n"]),
+        ],
+        [
+            numpy_helper.from_array(np.array(scale, np.float32), "scale"),
+            numpy_helper.from_array(np.array(spec.zero_point, stored), "zero_point"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    integers, back = session.run(["q", "y"], {"x": reals})
+    np.testing.assert_array_equal(quantised(reals, spec), integers)
+    np.testing.assert_array_equal(dequantised(integers, spec), back)
