@@ -107,20 +107,23 @@ class Annotator:
         self._remember(message)
         self._draw_trails(canvas, message, pen)
         tracks = message.tracks
+        named = [attribute.values.tolist() for attribute in tracks.attributes.values()]
         rows = zip(
             tracks.ids.tolist(),
             tracks.boxes_xyxy.tolist(),
             tracks.scores.tolist(),
             tracks.labels.tolist(),
             (tracks.unseen_s > 0) | (tracks.states == TrackState.LOST),
+            *named,
             strict=True,
         )
         tags = []
-        for track, box, score, label, predicted in rows:
+        for track, box, score, label, predicted, *attributes in rows:
             color = track_color(track)
             draw_box(canvas, box, color, pen, dashed=bool(predicted))
             name = self._labels[label] if label < len(self._labels) else str(label)
-            tags.append((f"{track} {name} {score:.2f}", box, color))
+            words = filter(None, (str(track), *attributes, name, f"{score:.2f}"))
+            tags.append((" ".join(words), box, color))
         taken: list[Rect] = []
         for text, box, color in tags:  # over all boxes, so that each can be read
             draw_tag(canvas, text, box, color, pen, taken)

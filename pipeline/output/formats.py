@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipeline.output import jsonmessage
-from pipeline.output.jsonmessage import STATES, STATUSES, rows
+from pipeline.output.jsonmessage import STATES, STATUSES, attribute_texts, rows
 from pipeline.output.message import Message
 from pipeline.output.spec import FileFormat
 
@@ -19,7 +19,7 @@ Lines = Callable[[Message, Sequence[str]], str]
 CSV_COLUMNS = (
     *("camera", "epoch", "frame", "pts_ns", "status", "reason", "engine"),
     *("id", "label", "class", "state", "score", "x1", "y1", "x2", "y2"),
-    *("vx", "vy", "age_s", "unseen_s"),
+    *("vx", "vy", "age_s", "unseen_s", "attributes"),
 )
 
 
@@ -30,6 +30,8 @@ def jsonl_lines(message: Message, labels: Sequence[str]) -> str:
 
 def csv_lines(message: Message, labels: Sequence[str]) -> str:
     """A row a track, in `CSV_COLUMNS`; a frame without tracks has one row that ends after engine.
+
+    Attributes are a JSON object as in `jsonmessage`, or nothing where no network names any.
 
     So a frame in which nothing was found, a frame that was blind and a frame that never came can
     be told apart.
@@ -43,10 +45,13 @@ def csv_lines(message: Message, labels: Sequence[str]) -> str:
     tracks = message.tracks
     if not len(tracks):
         writer.writerow((*frame, *[""] * (len(CSV_COLUMNS) - len(frame))))
-    for track, label, state, score, box, velocity, age, unseen in rows(tracks):
+    told = attribute_texts(tracks) if tracks.attributes else [""] * len(tracks)
+    for (track, label, state, score, box, velocity, age, unseen), own in zip(
+        rows(tracks), told, strict=True
+    ):
         name = labels[label] if label < len(labels) else ""
         writer.writerow(
-            (*frame, track, label, name, STATES[state], score, *box, *velocity, age, unseen)
+            (*frame, track, label, name, STATES[state], score, *box, *velocity, age, unseen, own)
         )
     return text.getvalue()
 

@@ -1,8 +1,8 @@
 """Message as JSON: one object a message; docs/message.schema.json is its schema.
 
 The same message always gives the same text: keys in a fixed order, boxes and velocities rounded to
-2 decimals, scores to 4, times in seconds to 3. What differs from run to run (session, sequence,
-age) is in the envelope, which a file leaves out.
+2 decimals, scores and shares to 4, times in seconds to 3. What differs from run to run (session,
+sequence, age) is in the envelope, which a file leaves out.
 """
 
 from __future__ import annotations
@@ -108,12 +108,27 @@ def _track_texts(tracks: Tracks, labels: Sequence[str]) -> list[str]:
         label: json.dumps(labels[label], ensure_ascii=False) if 0 <= label < len(labels) else "null"
         for label in set(tracks.labels.tolist())
     }
-    return [
+    texts = [
         f'{{"id":{track},"label":{label},"class":{names[label]},"state":"{STATES[state]}",'
         f'"score":{score},"box":[{x1},{y1},{x2},{y2}],"velocity":[{vx},{vy}],'
         f'"age_s":{_or_null(age)},"unseen_s":{_or_null(unseen)}}}'
         for track, label, state, score, (x1, y1, x2, y2), (vx, vy), age, unseen in rows(tracks)
     ]
+    if not tracks.attributes:
+        return texts
+    told = attribute_texts(tracks)
+    return [f'{text[:-1]},"attributes":{own}}}' for text, own in zip(texts, told, strict=True)]
+
+
+def attribute_texts(tracks: Tracks) -> list[str]:
+    """Each track's attributes as an object, by name; without those that are not known."""
+    objects: list[dict[str, Any]] = [{} for _ in range(len(tracks))]
+    for name, attribute in sorted(tracks.attributes.items()):
+        columns = attribute.values.tolist(), rounded(attribute.shares, SCORE)
+        for told, value, share in zip(objects, *columns, strict=True):
+            if value:
+                told[name] = {"value": value, "share": share}
+    return [json.dumps(told, ensure_ascii=False, separators=(",", ":")) for told in objects]
 
 
 def rows(tracks: Tracks) -> Iterator[tuple[Any, ...]]:

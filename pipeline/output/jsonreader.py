@@ -11,7 +11,7 @@ from pipeline.errors import MessageError
 from pipeline.output.jsonmessage import STATES, STATUSES, VERSION
 from pipeline.output.message import SEQUENCE_MODULUS, UTC_SOURCES, Message
 from pipeline.packet import Status
-from pipeline.tracking.track import Tracks
+from pipeline.tracking.track import Attribute, Tracks
 
 _I64 = 1 << 63
 _I31 = (1 << 31) - 1
@@ -87,7 +87,18 @@ def _tracks(fields: _Fields) -> Tracks:
         velocities=np.array([row.numbers("velocity", 2) for row in rows], np.float32),
         ages_s=np.array([row.number_or_nan("age_s") for row in rows], np.float32),
         unseen_s=np.array([row.number_or_nan("unseen_s") for row in rows], np.float32),
+        attributes=_attributes([row.objects("attributes") for row in rows]),
     )
+
+
+def _attributes(told: list[dict[str, _Fields]]) -> dict[str, Attribute]:
+    """The attributes of tracks of which these are `told`, by name."""
+    found = {}
+    for name in sorted({name for own in told for name in own}):
+        values = [own[name].word("value") if name in own else "" for own in told]
+        shares = [own[name].numbers("share", 1)[0] if name in own else 0.0 for own in told]
+        found[name] = Attribute(np.array(values), np.array(shares, np.float32))
+    return found
 
 
 class _Fields:
@@ -117,9 +128,22 @@ class _Fields:
     def text(self, key: str) -> str:
         """A string that can be written as UTF-8."""
         value = self.found.get(key)
-        if not isinstance(value, str) or any("\ud800" <= sign <= "\udfff" for sign in value):
-            self.fail(key, "a string")
-        return value
+        return value if isinstance(value, str) and _writable(value) else self.fail(key, "a string")
+
+    def word(self, key: str) -> str:
+        """A string that is not empty."""
+        return self.text(key) or self.fail(key, "a string that is not empty")
+
+    def objects(self, key: str) -> dict[str, _Fields]:
+        """An object of objects; an empty one where it is missing."""
+        value = self.found.get(key, {})
+        if not isinstance(value, dict) or not all(
+            isinstance(inner, dict) and _writable(name) for name, inner in value.items()
+        ):
+            self.fail(key, "an object of objects")
+        return {
+            name: _Fields(inner, f"{self._where}{key}.{name}.") for name, inner in value.items()
+        }
 
     def choice(self, key: str, names: tuple[str, ...]) -> int:
         """The place in `names` of a string."""
@@ -138,3 +162,8 @@ class _Fields:
     def number_or_nan(self, key: str) -> float:
         """A finite number; NaN where it is null or missing."""
         return float("nan") if self.found.get(key) is None else self.numbers(key, 1)[0]
+
+
+def _writable(text: str) -> bool:
+    """Whether it can be written as UTF-8, which half of a surrogate pair cannot."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)

@@ -14,7 +14,7 @@ from pipeline.media.picture import Picture
 from pipeline.output.message import Message
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Tracked
-from pipeline.tracking.track import Tracks
+from pipeline.tracking.track import Attribute, Tracks
 
 MakeTracks = Callable[..., Tracks]
 MakeMessage = Callable[..., Message]
@@ -58,6 +58,11 @@ def _tracks(count: int = 3, seed: int = 1) -> Tracks:
         velocities=rng.normal(0, 50, (count, 2)).astype(np.float32),
         ages_s=rng.uniform(0, 9, count).astype(np.float32),
         unseen_s=np.zeros(count, np.float32),
+        attributes={
+            "colour": Attribute(
+                rng.choice(["red", "dark blue", ""], count), rng.random(count).astype(np.float32)
+            )
+        },
     )
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.output import annotate
 from pipeline.output.annotate import Annotator, Pen, track_color
 from pipeline.packet import Status
-from pipeline.tracking.track import Tracks
+from pipeline.tracking.track import Attribute, Tracks
 
 
 def grey(width: int = 640, height: int = 360) -> NDArray[np.uint8]:
@@ -54,6 +55,18 @@ def test_a_box_is_drawn_where_it_is_in_its_identitys_color(make_message: Any) ->
     assert on[150, 280]  # right side
     assert on[260, 240]  # foot
     assert not on[150, 215:265].any()  # inside
+
+
+def test_a_tag_names_the_attributes_that_are_known(
+    make_message: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(annotate, "draw_tag", lambda canvas, text, *rest: written.append(text))
+    for value in ("red", ""):
+        colour = Attribute(np.array([value]), np.array([0.5], np.float32))
+        tracks = one_track(attributes={"colour": colour})
+        Annotator(["car"]).draw(grey(), make_message(tracks=tracks))
+    assert written == ["1 red car 0.90", "1 car 0.90"]
 
 
 def test_a_prediction_shows_its_corners_only(make_message: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from pipeline.output.formats import CSV_COLUMNS, HEADERS, csv_lines, jsonl_lines, mot_lines
 from pipeline.packet import Status
-from pipeline.tracking.track import Tracks
+from pipeline.tracking.track import Attribute, Tracks
 
 
 @pytest.fixture
@@ -49,8 +50,15 @@ def test_csv_has_a_row_a_track(make_message: Any, one_track: Tracks) -> None:
     assert list(row.values()) == [
         *("gate", "0", "12", "480000000", "ok", "", "cpu0"),
         *("5", "1", "car, red", "lost", "0.8765", "-0.5", "10.13", "20.0", "30.5"),
-        *("1.0", "-2.0", "1.5", "0.04"),
+        *("1.0", "-2.0", "1.5", "0.04", ""),
     ]
+
+
+def test_csv_has_attributes_as_json(make_message: Any, one_track: Tracks) -> None:
+    colour = Attribute(np.array(["dark red"]), np.array([0.93], np.float32))
+    tracks = replace(one_track, attributes={"colour": colour})
+    (row,) = rows(csv_lines(make_message(tracks=tracks), ()))
+    assert row["attributes"] == '{"colour":{"value":"dark red","share":0.93}}'
 
 
 @pytest.mark.parametrize("status", [Status.OK, Status.BLIND])

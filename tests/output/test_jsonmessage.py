@@ -17,7 +17,7 @@ from pipeline.errors import MessageError
 from pipeline.output import jsonmessage, jsonreader
 from pipeline.output.message import Message
 from pipeline.packet import Status
-from pipeline.tracking.track import Tracks
+from pipeline.tracking.track import Attribute, Tracks
 
 SCHEMA = json.loads(
     (Path(__file__).parents[2] / "docs" / "message.schema.json").read_text(encoding="utf-8")
@@ -70,6 +70,26 @@ def test_a_line_has_exactly_these_bytes(make_message: Any) -> None:
         '"tracks":[{"id":5,"label":1,"class":"a \\"quoted\\" käfer","state":"confirmed",'
         '"score":0.8765,"box":[0.0,0.12,33.33,100.0],"velocity":[0.0,-12.35],'
         '"age_s":1.235,"unseen_s":0.0}]}'
+    )
+
+
+def test_attributes_are_told_where_they_are_known(make_message: Any, make_tracks: Any) -> None:
+    text = Attribute(np.array(["", "käfer 7"]), np.array([0, 0.98766], np.float32))
+    colour = Attribute(np.array(["", "red"]), np.array([0, 1 / 3], np.float32))
+    tracks = replace(make_tracks(2), attributes={"text": text, "colour": colour})
+    line = jsonmessage.encode_line(make_message(tracks=tracks), LABELS)
+    assert '"attributes":{}},{' in line
+    assert line.endswith(
+        '"attributes":{"colour":{"value":"red","share":0.3333},'
+        '"text":{"value":"käfer 7","share":0.9877}}}]}'
+    )
+    came = jsonreader.decode(line).tracks.attributes
+    assert {name: told.values.tolist() for name, told in came.items()} == {
+        "colour": ["", "red"],
+        "text": ["", "käfer 7"],
+    }
+    assert "attributes" not in jsonmessage.encode_line(
+        make_message(tracks=replace(tracks, attributes={}))
     )
 
 
@@ -177,6 +197,22 @@ MALFORMED: dict[str, tuple[str, str, str]] = {
     "a box of three": (json.dumps(track(box=[1, 2, 3])), "bad_value", "tracks[0].box"),
     "a box beyond float32": (json.dumps(track(box=[1, 2, 3, 1e39])), "bad_value", "box"),
     "a score in a list": (json.dumps(track(score=[1])), "bad_value", "score"),
+    "attributes in a list": (json.dumps(track(attributes=[1])), "bad_value", "attributes"),
+    "an attribute that is a text": (
+        json.dumps(track(attributes={"colour": "red"})),
+        "bad_value",
+        "attributes",
+    ),
+    "an attribute without a value": (
+        json.dumps(track(attributes={"colour": {"value": "", "share": 1}})),
+        "bad_value",
+        "tracks[0].attributes.colour.value",
+    ),
+    "an attribute that cannot be written": (
+        json.dumps(track(attributes={"\ud800": {"value": "x", "share": 1}})),
+        "bad_value",
+        "attributes",
+    ),
     "an id beyond 64 bits": (json.dumps(track(id=2**64)), "bad_value", "id"),
 }
 
