@@ -148,14 +148,14 @@ def sampled(
         rng: draws them.
         rescue: whether the best boxes of an object are right however little they overlap it.
     """
-    # A last column of zeros answers for pictures without objects.
-    overlap = np.pad(iou_matrix(boxes_xyxy, objects.boxes_xyxy), ((0, 0), (0, 1)))
-    owner, best = overlap.argmax(axis=1), overlap.max(axis=1)
+    # A last row of zeros answers for pictures without objects.
+    overlap = np.pad(iou_matrix(objects.boxes_xyxy, boxes_xyxy), ((0, 1), (0, 0)))
+    owner, best = overlap.argmax(axis=0), overlap.max(axis=0)
     hit = best >= iou[0]
     if rescue:
-        row, column = np.nonzero((overlap == overlap.max(axis=0)) & (overlap > 0))
-        hit[row], owner[row] = True, column
-    ignored = iou_matrix(boxes_xyxy, objects.ignored_xyxy).max(axis=1, initial=0.0)
+        number, row = np.nonzero((overlap == overlap.max(axis=1, keepdims=True)) & (overlap > 0))
+        hit[row], owner[row] = True, number
+    ignored = iou_matrix(objects.ignored_xyxy, boxes_xyxy).max(axis=0, initial=0.0)
     miss = ~hit & (best < iou[1]) & (ignored < _IGNORED_IOU)
     right = rng.permutation(np.flatnonzero(hit))[: int(count * most_right)]
     wrong = rng.permutation(np.flatnonzero(miss))[: count - len(right)]
