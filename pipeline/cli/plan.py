@@ -17,7 +17,7 @@ from pipeline.cli.console import console, numbers
 from pipeline.cli.options import Config, Json, Set
 from pipeline.errors import DataError
 from pipeline.placing.candidates import HOST
-from pipeline.placing.proposal import ENOUGH_ROUNDS, Contender, Proposal, Wishes, propose
+from pipeline.placing.proposal import ROUNDS, Contender, Proposal, Wishes, propose
 from pipeline.placing.rewriting import rewritten, write
 from pipeline.placing.survey import Row
 
@@ -60,9 +60,8 @@ def command(
     frames: Annotated[
         int, typer.Option(min=2, help="To measure with, of all cameras together.")
     ] = 60,
-    rounds: Annotated[
-        int, typer.Option(min=1, help=f"Of the proof; below {ENOUGH_ROUNDS} no interval holds.")
-    ] = ENOUGH_ROUNDS,
+    rounds: Annotated[int, typer.Option(min=ROUNDS, help="Of the proof.")] = ROUNDS,
+    seconds: Annotated[float, typer.Option(min=0, help="Of each run of the proof.")] = 1.5,
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Copies of a stage at most; one a core.")
     ] = None,
@@ -85,30 +84,30 @@ def command(
     text = config.read_text(encoding="utf-8")
     names = tuple(filter(None, (name.strip() for name in stages.split(","))))
     wishes = Wishes(
-        goal.value, names, tuple(allow or ()), precision_change, frames, rounds, workers
+        goal.value, names, tuple(allow or ()), precision_change, frames, rounds, seconds, workers
     )
     found = propose(checked, wishes, lambda said: typer.echo(said, err=True))
     if json:
         typer.echo(json_text.dumps(found.to_json()))
     else:
-        _print(found, rounds)
+        _print(found)
     if output is not None:
         chosen = found.chosen
         changes = chosen.changes if chosen else ()
         write(output, rewritten(text, changes), chosen.config if chosen else checked, overrides)
 
 
-def _print(found: Proposal, rounds: int) -> None:
+def _print(found: Proposal) -> None:
     console().print(_stages(found.rows))
     chosen = found.chosen
     if chosen is None:
         typer.echo("nothing to choose: no stage has another engine that can run it")
         return
-    console().print(_placements(found, rounds))
+    console().print(_placements(found))
     if chosen.against is None:
         typer.echo("proposed: what is written; nothing was surely faster")
         return
-    typer.echo(f"proposed: {_named(chosen)}, {_times(chosen, rounds)} as fast as what is written")
+    typer.echo(f"proposed: {_named(chosen)}, {_times(chosen)} as fast as what is written")
     typer.echo(f"  {' '.join(f'--set {change}' for change in chosen.changes)}")
 
 
@@ -123,7 +122,9 @@ def _stages(rows: Sequence[Row]) -> Table:
     )  # fmt: skip
     for row in rows:
         place = (row.stage, row.engine or HOST)
-        remark = ", ".join(filter(None, ("as written" * row.written, row.remark)))
+        remark = ", ".join(
+            filter(None, ("as written" * row.written, row.precision_change, row.remark))
+        )
         if row.found is None:
             table.add_row(*place, *[""] * (4 + len(counts)), remark)
             continue
@@ -140,7 +141,7 @@ def _stages(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _placements(found: Proposal, rounds: int) -> Table:
+def _placements(found: Proposal) -> Table:
     """A line for each placement that was run."""
     throughput = found.goal == "throughput"
     unit = "frames/s" if throughput else "ms"
@@ -151,19 +152,20 @@ def _placements(found: Proposal, rounds: int) -> Table:
     for one in found.contenders:
         expected = one.expected.fps if throughput else one.expected.latency_ms
         measured = "" if one.ms is None else f"{1e3 / one.ms if throughput else one.ms:.1f}"
-        beside = one.error or (_times(one, rounds) if one.against else "it is that")
+        beside = one.error or (_times(one) if one.against else "it is that")
         limit = one.expected.limit if throughput else ""
         table.add_row(_named(one), f"{expected:.1f}", measured, beside, limit)
     return table
 
 
 def _named(one: Contender) -> str:
-    return ", ".join(f"{stage} on {option}" for stage, option in one.placement.items())
+    said = [f"{stage} on {option}" for stage, option in one.placement.items()]
+    changed = [f"{stage} in {change}" for stage, change in one.precisions.items()]
+    return ", ".join(said) + (f" ({', '.join(changed)})" if changed else "")
 
 
-def _times(one: Contender, rounds: int) -> str:
-    """How many times as fast as what is written, with the interval where it holds."""
+def _times(one: Contender) -> str:
+    """How many times as fast as what is written, with the interval."""
     assert one.against is not None
     pair = one.against
-    sure = "99 %" if rounds >= ENOUGH_ROUNDS else f"{rounds} rounds"
-    return f"{pair.speedup:.2f} times ({sure}: {pair.low:.2f} to {pair.high:.2f})"
+    return f"{pair.speedup:.2f} times ({pair.low:.2f} to {pair.high:.2f})"

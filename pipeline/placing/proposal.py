@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from statistics import median
@@ -32,8 +32,8 @@ from pipeline.placing.survey import Row, Rules, refusals, survey
 
 #: Placements that are run beside the hand-written one.
 BEST = 3
-#: Fewer rounds give no interval of 99 %: all of n agree by chance once in 2 ** (n - 1).
-ENOUGH_ROUNDS = 8
+#: Fewer rounds give no interval of 99 %: all of n err to the same side once in 2 ** (n - 1).
+ROUNDS = 8
 
 Tell = Callable[[str], None]
 
@@ -48,7 +48,8 @@ class Wishes:
         allow: ``stage=engine,engine`` for stages that may not run everywhere.
         precision_change: whether a stage may compute in another precision than it does now.
         frames: to measure with, of all cameras together.
-        rounds: of the proof.
+        rounds: of the proof, at least `ROUNDS`.
+        seconds: of each run of it, about.
         workers: copies of a stage side by side, at most; None: one a core.
     """
 
@@ -57,7 +58,8 @@ class Wishes:
     allow: tuple[str, ...] = ()
     precision_change: bool = False
     frames: int = 60
-    rounds: int = ENOUGH_ROUNDS
+    rounds: int = ROUNDS
+    seconds: float = 1.5
     workers: int | None = None
 
 
@@ -70,6 +72,8 @@ class Contender:
         expected: of it, from each stage measured alone.
         config: with it.
         changes: that make it of what is written; empty for that itself.
+        precisions: of the stages that compute in another than now, such as ``int8 instead of
+            fp32``, by their names.
         ms: measured, median over the rounds: from one frame that comes out to the next, or a
             frame's latency; None where it does not run.
         error: why it does not.
@@ -80,6 +84,7 @@ class Contender:
     expected: Prediction
     config: PipelineConfig
     changes: tuple[Change, ...]
+    precisions: Mapping[str, str]
     ms: float | None = None
     error: str = ""
     against: Pair | None = None
@@ -90,6 +95,7 @@ class Contender:
             "placement": {name: option._asdict() for name, option in self.placement.items()},
             "expected": asdict(self.expected),
             "set": [str(change) for change in self.changes],
+            "precisions": dict(self.precisions),
             "ms": self.ms,
             "error": self.error,
             "against": asdict(self.against) if self.against else None,
@@ -163,17 +169,26 @@ def propose(config: PipelineConfig, wishes: Wishes, tell: Tell = lambda text: No
         search = Search(found.steps, fixed | written, cores, wishes.goal)
         others = [one for one in search.best(BEST) if one.placement != fixed | written]
         placements = [fixed | written, *(one.placement for one in others)]
-        contenders = [_contender(config, search, one, engines) for one in placements]
+        contenders = [_contender(config, search, one, engines, found.rows) for one in placements]
         told = _told(contenders, footage, wishes, tell)
     return Proposal(wishes.goal, found.rows, tuple(told))
 
 
 def _contender(
-    config: PipelineConfig, search: Search, whole: Placement, engines: Mapping[str, Candidates]
+    config: PipelineConfig,
+    search: Search,
+    whole: Placement,
+    engines: Mapping[str, Candidates],
+    rows: Iterable[Row],
 ) -> Contender:
     placement = {name: whole[name] for name in engines}
     changed, changes = rebound(config, placement, engines)
-    return Contender(placement, search.expected(whole), changed, tuple(changes))
+    precisions = {
+        row.stage: row.precision_change
+        for row in rows
+        if row.precision_change and row.engine == whole[row.stage].engine
+    }
+    return Contender(placement, search.expected(whole), changed, tuple(changes), precisions)
 
 
 def _told(
@@ -187,6 +202,7 @@ def _told(
         footage,
         wishes.goal,
         wishes.rounds,
+        wishes.seconds,
         lambda number: tell(f"running {len(contenders)} placements, round {number}"),
     )
     for index, (one, proof) in enumerate(zip(contenders, proofs, strict=True)):

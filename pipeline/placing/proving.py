@@ -18,8 +18,6 @@ from pipeline.report import RunReport
 from pipeline.stage import Sink
 from pipeline.supervisor import Supervisor
 
-#: A run takes about so long, so that its beginning and end count for little, seconds.
-RUN_S = 1.5
 #: A frame that is lost on its way does not hold up the next one for longer, seconds.
 _LOST_S = 1.0
 
@@ -43,6 +41,7 @@ def prove(
     footage: Sequence[Footage],
     goal: Goal,
     rounds: int,
+    seconds: float,
     on_round: Callable[[int], None] = lambda number: None,
 ) -> list[Proof]:
     """Runs each graph once a round, every second round in reverse; outputs are not written.
@@ -56,6 +55,7 @@ def prove(
         footage: of their cameras.
         goal: what is measured.
         rounds: that count; one before them does not.
+        seconds: that a run takes about; its beginning and end should count for little.
         on_round: told the number of each round as it begins, from 0, the one that does not count.
     """
     proofs = [Proof() for _ in graphs]
@@ -66,7 +66,7 @@ def prove(
             if proof.error:
                 continue
             try:
-                found_ms = _run(graph, ms, footage, goal)
+                found_ms = _run(graph, footage, goal, _times(footage, seconds, ms))
             except _RunError as error:
                 proof.error = str(error)
                 continue
@@ -79,10 +79,14 @@ class _RunError(Exception):
     """The graph does not run, or not as it is placed."""
 
 
-def _run(graph: Graph, expected_ms: float, footage: Sequence[Footage], goal: Goal) -> float:
-    """Milliseconds a frame, of one run."""
+def _times(footage: Sequence[Footage], seconds: float, ms: float) -> int:
+    """How often the frames are played in so many seconds."""
     frames = sum(len(shot.frames) for shot in footage)
-    times = max(1, ceil(RUN_S * 1e3 / max(expected_ms, 1e-3) / frames))
+    return max(1, ceil(seconds * 1e3 / max(ms, 1e-3) / frames))
+
+
+def _run(graph: Graph, footage: Sequence[Footage], goal: Goal, times: int) -> float:
+    """Milliseconds a frame, of one run."""
     inner = graph.without_sinks()
     finish = Finish(len(inner.ends()))
     if goal == "throughput":

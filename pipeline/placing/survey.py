@@ -27,7 +27,8 @@ class Row:
         found: None where it does not run there.
         written: whether the configuration has it there.
         allowed: whether it may be proposed.
-        remark: why it does not run or may not be proposed; what people should know.
+        precision_change: such as ``int8 instead of fp32``; empty where it is as written.
+        remark: why it does not run or may not be proposed.
     """
 
     stage: str
@@ -35,6 +36,7 @@ class Row:
     found: Measured | None = None
     written: bool = False
     allowed: bool = True
+    precision_change: str = ""
     remark: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -150,15 +152,13 @@ def _rows(
         if isinstance(one, str):
             yield Row(stage, engine, allowed=False, remark=one)
             continue
-        remark = ""
+        change, remark = "", ""
         if one.precision != now.precision:
-            remark = f"{one.precision} instead of {now.precision}"
-        allowed = rules.precision_change or not remark
-        if not allowed:
-            remark += ", needs --allow-precision-change"
+            change = f"{one.precision} instead of {now.precision}"
+            remark = "" if rules.precision_change else "needs --allow-precision-change"
         if engine in own.barred:
-            allowed, remark = False, "not among --allow"
-        yield Row(stage, engine, one, engine == own.written, allowed, remark)
+            remark = "not among --allow"
+        yield Row(stage, engine, one, engine == own.written, not remark, change, remark)
     for engine, why in own.refused.items():
         yield Row(stage, engine, allowed=False, remark=why)
 
