@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from pipeline.tracking.cost import Pairs, Similarity, positive
 from pipeline.tracking.motion import Floats
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.tracker import Tracker
+from pipeline.tracking.voting import Polls
 from pipeline.tracking.warm_restart import Keeper, Keeping
 
 
@@ -58,6 +60,7 @@ class TrackStage(BoundStage[Detected, Tracked]):
         self._clock = clock or SystemClock()
         self._trackers: dict[str, Tracker] = {}
         self._keepers: dict[str, Keeper] = {}
+        self._polls: defaultdict[str, Polls] = defaultdict(Polls)
 
     def process(self, packet: Packet[Detected]) -> Iterable[Packet[Tracked]]:
         tracker = self._tracker(packet.frame)
@@ -74,6 +77,7 @@ class TrackStage(BoundStage[Detected, Tracked]):
                 packet = packet.marked(Status.BLIND, f"track: {error}")
         if self._keeping:
             self._keepers[packet.frame.camera].keep(pts_ns)
+        tracks = self._polls[packet.frame.camera].inherited(tracks, payload.looks, pts_ns)
         found = Tracked(payload.picture, payload.detections, tracks, payload.proposals)
         return (packet.carrying(found),)
 

@@ -147,13 +147,14 @@ class Polls:
         for name, looked in looks.items():
             self._votes.setdefault(name, Votes()).cast(ids, looked, pts_ns)
 
-    def inherit(self, tracks: Tracks, looks: Mapping[str, Looks], pts_ns: int) -> None:
-        """Counts looks, by attribute, at a frame's detections for the tracks they belong to."""
-        if tracks.detections is None:
-            return
-        (own,) = (tracks.detections >= 0).nonzero()
-        rows = tracks.detections[own].astype(np.intp)
-        self.cast(tracks.ids[own], {name: seen.take(rows) for name, seen in looks.items()}, pts_ns)
+    def inherited(self, tracks: Tracks, looks: Mapping[str, Looks], pts_ns: int) -> Tracks:
+        """As `known`, after looks at the frame's detections are counted for their tracks."""
+        if looks and tracks.detections is not None:
+            (own,) = (tracks.detections >= 0).nonzero()
+            rows = tracks.detections[own].astype(np.intp)
+            seen = {name: of_all.take(rows) for name, of_all in looks.items()}
+            self.cast(tracks.ids[own], seen, pts_ns)
+        return self.known(tracks, pts_ns)
 
     def known(self, tracks: Tracks, pts_ns: int) -> Tracks:
         """The tracks, given out now, with all that was said of them."""

@@ -138,9 +138,9 @@ def test_tracks_inherit_what_was_seen_of_their_detections() -> None:
     polls, frame = Polls(), tracks(3, 5, 8)
     earlier = {"colour": Attribute(np.array(["x", "y", "z"]), np.ones(3, np.float32))}
     frame = replace(frame, detections=np.array([2, -1, 0], np.int32), attributes=earlier)
-    polls.inherit(frame, {"text": said("A", "B", "C")}, 0)
-    known = polls.known(frame, 0)
+    known = polls.inherited(frame, {"text": said("A", "B", "C")}, 0)
     assert list(known.attributes) == ["colour", "text"]
     assert known.attributes["text"].values.tolist() == ["C", "", "A"]
-    polls.inherit(replace(frame, detections=None), {"text": said("B", "B", "B")}, 1)
-    assert polls.known(frame, 1).attributes["text"].shares.tolist() == [1, 0, 1]
+    unknown = replace(frame, detections=None)
+    known = polls.inherited(unknown, {"text": said("B", "B", "B")}, 1)
+    assert known.attributes["text"].shares.tolist() == [1, 0, 1]
