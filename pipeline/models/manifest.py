@@ -91,6 +91,7 @@ class FileEntry(Strict):
         path: inside the package's folder, with forward slashes.
         format: such as ``onnx``; an engine says which it loads.
         precision: of the numbers stored in it.
+        target: the device profile it was compiled for; empty where it runs on any.
         size: in bytes.
         sha256: 64 hexadecimal digits.
         sha384: 96 digits, where upstream publishes that one instead.
@@ -102,6 +103,7 @@ class FileEntry(Strict):
     path: InnerPath
     format: str
     precision: Literal["fp32", "bf16", "fp16", "int8"] = "fp32"
+    target: str = ""
     size: Annotated[int, Field(gt=0)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     sha384: Annotated[str, Field(pattern=r"^[0-9a-f]{96}$")] | None = None
@@ -113,6 +115,11 @@ class FileEntry(Strict):
         if (self.sha256 is None) == (self.sha384 is None):
             raise ValueError("a file has one hash; write sha256 or sha384")
         return self
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """Files of one kind are one variant of the network."""
+        return self.format, self.precision, self.target
 
     @property
     def algorithm(self) -> str:

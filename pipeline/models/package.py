@@ -235,8 +235,8 @@ def known_answer(package: ModelPackage) -> KnownAnswer:
 def _variants(entry: Entry, precision: str | None) -> list[list[FileEntry]]:
     """The manifest's files by variant, the default variant first, its network first in each."""
     every = entry.manifest.files
-    kinds = dict.fromkeys((f.format, f.precision) for f in (entry.files(precision)[0], *every))
-    return [[f for f in every if (f.format, f.precision) == kind] for kind in kinds]
+    kinds = dict.fromkeys(f.kind for f in (entry.files(precision)[0], *every))
+    return [[f for f in every if f.kind == kind] for kind in kinds]
 
 
 def _in_memory(entry: Entry, sealed: SealedPackage, precision: str | None) -> tuple[Network, ...]:
@@ -297,6 +297,7 @@ def _network(entry: Entry, path: Path, file: FileEntry) -> Network:
         tuple(tensor.spec() for tensor in entry.manifest.outputs),
         file.sha256,
         file.precision,
+        target=file.target,
     )
 
 
