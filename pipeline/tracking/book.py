@@ -103,6 +103,16 @@ class Book:
         half = 0.5 * np.sqrt(abs(np.linalg.det(turn))) * (boxes[:, 2:] - boxes[:, :2])
         self.records["box_xyxy"] = np.concatenate((centre - half, centre + half), axis=1)
 
+    def shifted(self, offset: NDArray[np.float64]) -> Book:
+        """A copy moved by (2,) pixels along x and y, as `warp` would."""
+        boxes = self.records["box_xyxy"].astype(np.float64)
+        centre = 0.5 * (boxes[:, :2] + boxes[:, 2:]) + offset
+        half = 0.5 * (boxes[:, 2:] - boxes[:, :2])
+        moved = Book()
+        moved.records, moved.votes = self.records.copy(), self.votes
+        moved.records["box_xyxy"] = np.concatenate((centre - half, centre + half), axis=1)
+        return moved
+
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Closes the records where `mask` (N,) is False."""
         rows = mask.nonzero()[0]
@@ -111,8 +121,8 @@ class Book:
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """What `restore` takes."""
-        return {"records": self.records, "votes": self.votes}
+        return {"records": self.records.copy(), "votes": self.votes.copy()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Goes on from what was `saved`."""
-        self.records, self.votes = arrays["records"], arrays["votes"]
+        self.records, self.votes = arrays["records"].copy(), arrays["votes"].copy()

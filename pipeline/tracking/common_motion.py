@@ -34,13 +34,18 @@ _LARGEST = 20.0
 
 
 class CommonMotion:
-    """The shared shift of one camera's objects from frame to frame."""
+    """The shared shift of one camera's objects from frame to frame.
+
+    Attributes:
+        evidence: (2,) average of u²/v along x and y; replaced, not changed.
+    """
 
     def __init__(self) -> None:
-        #: Average of u²/v along x and y.
-        self._evidence: Floats = np.zeros(2)
+        self.evidence: Floats = np.zeros(2)
 
-    def shift(self, predicted_xyxy: NDArray[Any], detected_xyxy: NDArray[Any], dt: float) -> Floats:
+    def shift(
+        self, predicted_xyxy: NDArray[Any], detected_xyxy: NDArray[Any], dt: float
+    ) -> tuple[Floats, Floats]:
         """How far all objects are from where they were predicted, beyond what each errs alone.
 
         Args:
@@ -49,16 +54,17 @@ class CommonMotion:
             dt: seconds since the last frame.
 
         Returns:
-            (2,) pixels along x and y; zero where too few tracks or too little agreement.
+            (2,) pixels along x and y, zero where too few tracks or too little agreement; and what
+            the evidence is then, (2,).
         """
         if len(predicted_xyxy) < _FEWEST:
-            return np.zeros(2)
+            return np.zeros(2), self.evidence
         predicted, detected = np.ascontiguousarray(predicted_xyxy.T), detected_xyxy.T
         moved, extent = 0.5 * (detected - predicted), predicted[2:] - predicted[:2]
         means, variances = _robust_mean(moved[:2] + moved[2:], extent[0] * extent[1])
         gained = 1 - math.exp(-dt / _MEMORY_S)
         # Python's numbers: of two, numpy would take ten times as long.
-        evidence, shift = self._evidence.tolist(), [0.0, 0.0]
+        evidence, shift = self.evidence.tolist(), [0.0, 0.0]
         for axis, (mean, variance) in enumerate(
             zip(means.tolist(), variances.tolist(), strict=True)
         ):
@@ -66,16 +72,15 @@ class CommonMotion:
             evidence[axis] += gained * (min(excess, _LARGEST) - evidence[axis])
             moving = 1 - _STILL / max(evidence[axis], _STILL)
             shift[axis] = moving * (1 - 1 / max(excess, 1)) * mean
-        self._evidence = np.array(evidence)
-        return np.array(shift)
+        return np.array(shift), np.array(evidence)
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """What `restore` takes."""
-        return {"evidence": self._evidence}
+        return {"evidence": self.evidence}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Goes on from what was `saved`."""
-        self._evidence = arrays["evidence"]
+        self.evidence = arrays["evidence"]
 
 
 def _robust_mean(innovations: Floats, size2: Floats) -> tuple[Floats, Floats]:
@@ -93,5 +98,6 @@ def _median(values: Floats) -> Floats:
     """Of each row, (2, K) → (2, 1)."""
     # Not `np.median`: on a few values its checks take ten times as long as the sorting.
     middle = values.shape[1] - 1
-    ordered = np.sort(values, axis=1)
+    ordered = values.copy()
+    ordered.sort(axis=1)
     return 0.5 * (ordered[:, middle // 2, None] + ordered[:, -(-middle // 2), None])

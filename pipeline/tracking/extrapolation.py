@@ -54,11 +54,11 @@ class Region:
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """What `restore` takes."""
-        return {"xyxy": self._xyxy}
+        return {"xyxy": self._xyxy.copy()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Goes on from what was `saved`."""
-        self._xyxy = arrays["xyxy"]
+        self._xyxy = arrays["xyxy"].copy()
 
 
 def extrapolated(
@@ -66,6 +66,8 @@ def extrapolated(
 ) -> Indices:
     """Rows (K,) of the lost tracks that are given out at `pts_ns` at the boxes predicted (N, 4)."""
     rows: Indices = (book["state"] == LOST).nonzero()[0]
+    if not len(rows):
+        return rows
     records = book.records.take(rows)
     unseen_ns = pts_ns - records["seen_ns"]
     good = (records["hits"] >= _ESTABLISHED) & (unseen_ns <= spec.extrapolate_s * 1e9)

@@ -8,8 +8,9 @@ last observation.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from filterpy.kalman import KalmanFilter
@@ -89,6 +90,11 @@ class FilterpyMotion:
             for at in (track.kf, track):
                 at.x = both @ at.x + shift_both
                 at.P = _parted(both @ at.P @ both.T)
+
+    def shifted(self, offset: Floats) -> Self:
+        moved = deepcopy(self)
+        moved.warp(np.column_stack((np.eye(2), offset)))
+        return moved
 
     def squared_distances(self, tracks: NDArray[np.intp], boxes_xyxy: NDArray[Any]) -> Floats:
         distances = np.empty(len(tracks))

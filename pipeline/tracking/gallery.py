@@ -35,6 +35,9 @@ class Gallery:
         self._similarity = similarity or Similarity()
         #: (N, size, D), L2-normalised or zero.
         self.embeddings: Embeddings = np.zeros((0, size, 0), np.float32)
+        #: Whether somebody else has these as well: then they are copied before they change. They
+        #: are by far the most that is known of tracks, and few of them change in a frame.
+        self._shared = False
         #: (N,) embeddings seen so far.
         self._seen: Indices = np.zeros(0, np.intp)
 
@@ -56,12 +59,16 @@ class Gallery:
         if embeddings.shape[1] != self.embeddings.shape[2]:
             self._resize(len(self.embeddings), embeddings.shape[1])
         (looked,) = np.nonzero(embeddings.any(axis=1))
+        if not len(looked):
+            return
         rows, embeddings = rows.take(looked), embeddings.take(looked, 0)
         size = self.embeddings.shape[1]
         slot = self._seen.take(rows) % size
         if size == 1:
             mixed = self._momentum * self.embeddings[rows, 0] + (1 - self._momentum) * embeddings
             embeddings = normalised(mixed)
+        if self._shared:
+            self.embeddings, self._shared = self.embeddings.copy(), False
         self.embeddings[rows, slot] = embeddings
         self._seen[rows] += 1
 
@@ -99,12 +106,13 @@ class Gallery:
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """What `restore` takes."""
-        return {"embeddings": self.embeddings, "seen": self._seen}
+        self._shared = True
+        return {"embeddings": self.embeddings, "seen": self._seen.copy()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Goes on from what was `saved`."""
-        self.embeddings = arrays["embeddings"]
-        self._seen = arrays["seen"]
+        self.embeddings, self._shared = arrays["embeddings"], True
+        self._seen = arrays["seen"].copy()
 
     def _resize(self, tracks: int, width: int) -> None:
         old = self.embeddings

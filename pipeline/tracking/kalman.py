@@ -19,7 +19,8 @@ found again. (Only an area that was stopped at zero, see `Form.shrinks`, stays w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +85,12 @@ class Kalman:
         zoom = np.sqrt(abs(np.linalg.det(turn))) ** np.array(self._form.lengths)[:, None]
         extent[:3] *= zoom
         extent[3:] *= zoom**2
+
+    def shifted(self, offset: Floats) -> Self:
+        moved = copy(self)
+        moved._state = self._state.copy()
+        moved._state[:3:2, :2] += offset[:, None]
+        return moved
 
     def squared_distances(self, tracks: NDArray[np.intp], boxes_xyxy: NDArray[Any]) -> Floats:
         p, p00, r = self._state[[0, 3, 6]].take(tracks, axis=2)

@@ -106,21 +106,31 @@ class Known:
         if self.path is not None:
             self.path.warp(matrix)
 
+    def shifted(self, offset: Floats) -> Known:
+        """The same moved by (2,) pixels along x and y, as `warp` would; this here stays."""
+        return Known(
+            self.book.shifted(offset),
+            self.motion.shifted(offset),
+            self.gallery,
+            None if self.path is None else self.path.shifted(offset),
+            self.common,
+            self.region,
+            self.reupdates,
+        )
+
     def saved(self) -> dict[str, NDArray[Any]]:
-        """Everything as plain arrays, for `restore`."""
+        """Everything as plain arrays, for `restore`; they are not changed later on."""
         return {
-            f"{name}.{key}": array.copy()
+            f"{name}.{key}": array
             for name, part in self._parts().items()
             for key, array in part.saved().items()
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Goes on from what was `saved`; the arrays are copied."""
+        """Goes on from what was `saved`; the arrays are not changed."""
         for name, part in self._parts().items():
             own = f"{name}."
-            part.restore(
-                {k.removeprefix(own): a.copy() for k, a in arrays.items() if k.startswith(own)}
-            )
+            part.restore({k.removeprefix(own): a for k, a in arrays.items() if k.startswith(own)})
 
     def _rows(self) -> dict[str, Book | Motion | Gallery | Path]:
         """What has a row for every track."""

@@ -50,6 +50,12 @@ class Path:
         """Moves all centres by an affine map (2, 3)."""
         self.centres = np.einsum("ij,jkn->ikn", matrix[:, :2], self.centres) + matrix[:, 2:, None]
 
+    def shifted(self, offset: Floats) -> Path:
+        """A copy moved by (2,) pixels along x and y."""
+        moved = Path()
+        moved.centres = self.centres + offset[:, None, None]
+        return moved
+
     def agreement(self, pairs: Pairs, boxes_xyxy: NDArray[Any]) -> Floats:
         """How well each pair keeps its track's direction: (P,) in -0.5..0.5, 0 where there is none.
 
@@ -67,11 +73,11 @@ class Path:
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """What `restore` takes."""
-        return {"centres": self.centres}
+        return {"centres": self.centres.copy()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Goes on from what was `saved`."""
-        self.centres = arrays["centres"]
+        self.centres = arrays["centres"].copy()
 
 
 def _centres(boxes_xyxy: NDArray[Any]) -> Floats:

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +116,9 @@ class Motion(Protocol):
         the same, as in all forms but one; else the variance of each alone is exact.
         """
 
+    def shifted(self, offset: Floats) -> Self:
+        """A copy whose tracks are moved by (2,) pixels along x and y, as `warp` would."""
+
     def squared_distances(self, tracks: NDArray[np.intp], boxes_xyxy: NDArray[Any]) -> Floats:
         """Squared Mahalanobis distance of a box to what its track is expected to measure.
 
@@ -143,4 +146,4 @@ class Motion(Protocol):
         """All of the state by name; `restore` takes it back to the last bit."""
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Goes on where a filter of the same kind and form was `saved`; `arrays` are copied."""
+        """Goes on where a filter of the same kind and form was `saved`; `arrays` stay as is."""

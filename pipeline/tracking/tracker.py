@@ -1,6 +1,7 @@
-"""The tracker of one camera: predict, associate, update, initiate, remove.
+"""The tracker of one camera: predict, match, apply.
 
-SORT's loop (Bewley et al., ICIP 2016); what the rounds of the association compare, and in which
+SORT's loop (Bewley et al., ICIP 2016) in three steps: tracks are predicted, matched with what was
+detected, and brought up to date by it. What the rounds of the association compare, and in which
 order, is the configuration's choice (`TrackSpec`), and the trackers of the literature are such
 choices (`presets`).
 
@@ -41,11 +42,13 @@ from pipeline.tracking.momentum import Path
 from pipeline.tracking.motion import Floats, Motion
 from pipeline.tracking.screening import ScreeningSpec, screened
 from pipeline.tracking.spec import TrackSpec
+from pipeline.tracking.steps import Match, Step
 from pipeline.tracking.track import Tracks
 
 #: A track is looked for at least once, however small `max_lost_s`, in a frame that comes within
 #: this time, seconds.
 _ONE_LOOK_S = 1.0
+_STILL = np.zeros(2)
 
 
 class Tracker:
@@ -78,12 +81,6 @@ class Tracker:
         self._screens = spec.screening != ScreeningSpec()
         self._remembers = any("removed" in round_.tracks for round_ in self._rounds)
         self._pts_ns: int | None = None
-        #: Seconds from the last frame to this one.
-        self._dt = 0.0
-        #: 1 for a frame that follows the last one soon, else less.
-        self._nearness = 1.0
-        #: Whether something else has said how the camera moved since.
-        self._camera_is_known = False
         self.next_id = 1
         self._first = True
 
@@ -116,18 +113,8 @@ class Tracker:
             Exception: what `similarity` raised. The tracks were predicted and nothing else, see
                 `predicted`.
         """
-        found = Found(detections, embeddings)
-        self._predict(pts_ns, camera_motion)
-        association = self._associate(found)
-        tracks, partners = association.matches()
-        ids = self._known.book["id"].take(tracks)
-        self._update(tracks, found.take(partners), self._doubt(association, partners), pts_ns)
-        self._miss(association.missed(), pts_ns)
-        born = self._initiate(found, association.free, pts_ns)
-        self._known.region.widen(detections.boxes_xyxy)
-        boxes_xyxy = self._known.motion.boxes_xyxy()
-        mask = self._seen_or_extrapolated(boxes_xyxy, pts_ns)
-        return self._visible(boxes_xyxy, pts_ns, mask, self._sources(ids, partners, born))
+        step, found = self.predict(pts_ns, camera_motion), Found(detections, embeddings)
+        return self.apply(found, self.match(step, found))
 
     def coast(self, pts_ns: int, camera_motion: CameraMotion | None = None) -> Tracks:
         """The tracks in a frame of which nothing is known: not detected, or the engine is blind.
@@ -146,18 +133,100 @@ class Tracker:
         Raises:
             PacketError: as `update`.
         """
-        self._predict(pts_ns, camera_motion)
+        self.predict(pts_ns, camera_motion)
         return self.predicted()
 
+    def predict(self, pts_ns: int, camera_motion: CameraMotion | None = None) -> Step:
+        """First step of `update`: moves all tracks to `pts_ns`; those unseen for too long go.
+
+        Raises:
+            PacketError: as `update`.
+        """
+        known, before_ns = self._known, self._pts_ns
+        if before_ns is None:
+            before_ns = pts_ns
+        elif pts_ns <= before_ns:
+            raise PacketError(
+                "time_went_back",
+                f"expected pts_ns above the last frame's {before_ns}, got {pts_ns}",
+            )
+        step = Step(
+            dt=(pts_ns - before_ns) / 1e9,
+            camera_is_known=camera_motion is not None and camera_motion.since_ns == before_ns,
+        )
+        known.motion.predict(step.dt)
+        if camera_motion is not None and step.camera_is_known:
+            known.warp(camera_motion.matrix)
+        self._pts_ns = pts_ns
+        book, limit_ns = known.book, max(self._spec.max_lost_s, _ONE_LOOK_S) * 1e9
+        late = pts_ns - book["seen_ns"] > limit_ns
+        if np.count_nonzero(late):
+            self._remove((late & (book["state"] != REMOVED)).nonzero()[0])
+        return step
+
+    def match(self, step: Step, found: Found) -> Match:
+        """Second step: which of the predicted tracks has which detection. Changes nothing.
+
+        Args:
+            step: as `predict` gave it.
+            found: the frame's detections.
+
+        Raises:
+            Exception: what `similarity` raised.
+        """
+        known, nearness = self._known, 1.0
+        if self._spec.far_s:
+            nearness = min(1.0, self._spec.far_s / max(step.dt, 1e-9))
+        association = Association(self._spec, known, found, self._similarity, nearness)
+        shift, evidence = _STILL, known.common.evidence
+        if self._spec.common_motion and nearness == 1 and not step.camera_is_known:
+            shift, evidence = self._common_motion(association, found, step.dt)
+            if np.count_nonzero(shift):
+                known = known.shifted(shift)
+                association = Association(self._spec, known, found, self._similarity, nearness)
+        for round_ in self._rounds:
+            association.run(round_)
+        tracks, detections = association.matches()
+        doubt = self._doubt(association, detections)
+        return Match(tracks, detections, doubt, shift, evidence)
+
+    def apply(self, found: Found, match: Match) -> Tracks:
+        """Third step: what was detected corrects the tracks, ends some and starts others.
+
+        Args:
+            found: as for `match`.
+            match: what that gave.
+
+        Returns:
+            As `update`.
+        """
+        if np.count_nonzero(match.shift):
+            self._known = self._known.shifted(match.shift)
+        known, pts_ns = self._known, self._pts_ns or 0
+        known.common.evidence = match.evidence
+        ids = known.book["id"].take(match.tracks)
+        missed, free = np.ones(len(known.book), np.bool_), np.ones(len(found.detections), np.bool_)
+        missed[match.tracks] = free[match.detections] = False
+        self._update(match.tracks, found.take(match.detections), match.doubt, pts_ns)
+        self._miss(missed.nonzero()[0], pts_ns)
+        born = self._initiate(found, free, pts_ns)
+        known.region.widen(found.detections.boxes_xyxy)
+        boxes_xyxy = known.motion.boxes_xyxy()
+        mask = self._seen_or_extrapolated(boxes_xyxy, pts_ns)
+        return self._visible(boxes_xyxy, pts_ns, mask, self._sources(ids, match.detections, born))
+
     def predicted(self) -> Tracks:
-        """What `coast` gives, where `update` has moved the tracks on already, but then failed."""
+        """In place of `apply` where nothing is known of the frame: what `coast` gives."""
         boxes_xyxy = self._known.motion.boxes_xyxy()
         confirmed = self._known.book["state"] == CONFIRMED
         nobody = np.full(len(boxes_xyxy), -1, np.int32)
         return self._visible(boxes_xyxy, self._pts_ns or 0, confirmed, nobody)
 
     def saved(self) -> dict[str, NDArray[Any]]:
-        """The whole state as plain arrays, for `restore`; they are not changed later on."""
+        """The whole state as plain arrays, for `restore`; they are not changed later on.
+
+        Between the steps as well; `Step` and `Match` are not in it.
+        """
         arrays = self._known.saved()
         times = () if self._pts_ns is None else (self._pts_ns,)
         return arrays | {"tracker": np.array((self.next_id, self._first, *times), np.int64)}
@@ -189,64 +258,25 @@ class Tracker:
         records["seen_ns"] = np.maximum(seen_ns, pts_ns - most_ns // 2)
         self._pts_ns = pts_ns - moved_ns
 
-    def _predict(self, pts_ns: int, camera_motion: CameraMotion | None) -> None:
-        """Moves all tracks to `pts_ns` and removes those unseen for too long."""
-        known, before_ns = self._known, self._pts_ns
-        if before_ns is None:
-            before_ns = pts_ns
-        elif pts_ns <= before_ns:
-            raise PacketError(
-                "time_went_back",
-                f"expected pts_ns above the last frame's {before_ns}, got {pts_ns}",
-            )
-        self._dt = (pts_ns - before_ns) / 1e9
-        if self._spec.far_s:
-            self._nearness = min(1.0, self._spec.far_s / max(self._dt, 1e-9))
-        known.motion.predict(self._dt)
-        self._camera_is_known = camera_motion is not None and camera_motion.since_ns == before_ns
-        if camera_motion is not None and self._camera_is_known:
-            known.warp(camera_motion.matrix)
-        self._pts_ns = pts_ns
-        book, limit_ns = known.book, max(self._spec.max_lost_s, _ONE_LOOK_S) * 1e9
-        late = (pts_ns - book["seen_ns"] > limit_ns) & (book["state"] != REMOVED)
-        self._remove(late.nonzero()[0])
-
-    def _associate(self, found: Found) -> Association:
-        """Which track has which detection, after all rounds."""
-        association = self._association(found)
-        if self._follow_camera(association, found):
-            association = self._association(found)
-        for round_ in self._rounds:
-            association.run(round_)
-        return association
-
-    def _association(self, found: Found) -> Association:
-        """The matching of this frame, from where the tracks are expected now."""
-        return Association(self._spec, self._known, found, self._similarity, self._nearness)
-
-    def _follow_camera(self, association: Association, found: Found) -> bool:
-        """Moves all tracks by what the sure matches have in common; whether there was any."""
-        if not self._spec.common_motion or self._camera_is_known or self._nearness < 1:
-            return False
+    def _common_motion(
+        self, association: Association, found: Found, dt: float
+    ) -> tuple[Floats, Floats]:
+        """What the sure matches have in common, as `CommonMotion.shift` gives it."""
         tracks, detections = association.sure()
         predicted = association.predicted_xyxy.take(tracks, 0)
         detected = found.detections.boxes_xyxy.take(detections, 0)
-        shift = self._known.common.shift(predicted, detected, self._dt)
-        if not np.count_nonzero(shift):
-            return False
-        self._known.warp(np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]]))
-        return True
+        return self._known.common.shift(predicted, detected, dt)
 
-    def _doubt(self, association: Association, detections: Indices) -> Floats | float:
+    def _doubt(self, association: Association, detections: Indices) -> Floats:
         """What the variance of these detections' boxes (K,) is multiplied by.
 
         Where two objects overlap, a detector's box often has parts of both.
         """
         if not self._spec.rivalry:
-            return 1.0
+            return np.ones(len(detections))
         return 1 + self._spec.rivalry * association.rivalry().take(detections)
 
-    def _update(self, tracks: Indices, found: Found, doubt: Floats | float, pts_ns: int) -> None:
+    def _update(self, tracks: Indices, found: Found, doubt: Floats, pts_ns: int) -> None:
         """Tracks `tracks` (K,) were matched with `found` (K), of whose boxes there is `doubt`."""
         self._known.hit(tracks, found, doubt, pts_ns)
         self._confirm(tracks)
