@@ -25,7 +25,7 @@ from training.detector import NECK, STRIDES, ConvUnit, Pyramid
 ANCHORS = Anchors(
     sizes=(15.0, 26.0, 56.0, 120.0), ratios=(0.4, 1.0, 2.5), stride=STRIDES[0], offset=0.5
 )
-"""Chosen so that nearly every object of the training worlds overlaps one by more than half."""
+"""Of every kind, at least 83 % of the training objects overlap one by more than half."""
 PROPOSALS = ProposalSpec((ANCHORS,), candidates=600, nms_iou=0.7, keep=100)
 BINS = 6
 """Rows and columns into which the features under a proposal are pooled."""
