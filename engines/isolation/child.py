@@ -23,12 +23,13 @@ from engines.errors import EngineError, EngineUnavailable, ForwardError, Program
 from engines.isolation.shared import Placed, SharedTensors
 from engines.options import Options
 from engines.program import Program
-from engines.traffic import Traffic, Work, size_of
+from engines.traffic import Traffic, size_of
 
 #: The error for whatever a backend raises without saying what it is.
 _UNNAMED: dict[str, type[EngineError]] = {"init": EngineUnavailable, "prepare": ProgramError}
 
 Answer = tuple[str, Any]
+Counts = tuple[int, int]
 
 
 class Servant:
@@ -73,8 +74,8 @@ class Servant:
         engine.prepare(program)
         return engine.inputs, engine.outputs, engine.precision, engine.report()
 
-    def _forward(self, placed: Sequence[Placed]) -> tuple[list[Placed], Work, Work]:
-        """Where the outputs lie, and what was copied in and out on this side."""
+    def _forward(self, placed: Sequence[Placed]) -> tuple[list[Placed], Counts, Counts]:
+        """Where the outputs lie, and what was copied in and out on this side: bytes and ns."""
         engine = self._made()
         engine.traffic = Traffic()
         for name, array in self._inputs.read(placed).items():
@@ -85,7 +86,8 @@ class Servant:
         started_ns = perf_counter_ns()
         placed = self._outputs.write(outputs)
         copied_out.add(size_of(outputs.values()), started_ns)
-        return placed, copied_in, copied_out
+        # As plain numbers, which travel in a twentieth of the time of objects.
+        return placed, (copied_in.bytes, copied_in.ns), (copied_out.bytes, copied_out.ns)
 
     def _destroy(self) -> None:
         if self._engine is not None:

@@ -23,7 +23,7 @@ from engines.isolation.process import EngineProcess
 from engines.options import Options
 from engines.program import Kernel, Program, Tensors
 from engines.tensor import TensorSpec
-from engines.traffic import size_of
+from engines.traffic import Work, size_of
 
 #: How long `init` and `prepare` may take together, seconds; some devices compile for minutes.
 LOAD_S = 300.0
@@ -115,8 +115,8 @@ class IsolatedEngine(Engine):
         traffic.copied_in.add(size_of(inputs.values()), started_ns)
         process.ask("forward", placed)
         placed, copied_in, copied_out = process.answer(self._timeout_s)
-        traffic.copied_in.merge(copied_in)
-        traffic.copied_out.merge(copied_out)
+        traffic.copied_in.merge(Work(*copied_in))
+        traffic.copied_out.merge(Work(*copied_out))
         outputs = process.outputs.read(placed)
         return dict(zip(outputs, traffic.copied_out.copies(outputs.values()), strict=True))
 

@@ -88,8 +88,9 @@ def stages(report: RunReport) -> Table:
 
 def boundaries(report: RunReport) -> Table:
     """What each border between a stage and an engine costs a frame; fits into 80 columns."""
-    columns = numbers("runs", "kB in", "out", "quant", "dequ", "copy", "run", "wait")
-    table = Table(Column("stage", no_wrap=True), "engine", *columns, box=SIMPLE_HEAD)
+    columns = numbers("runs", "kB in", "kB out", "quant", "dequ", "copy", "run", "wait")
+    first = Column("stage", no_wrap=True)
+    table = Table(first, "engine", *columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for one in report.boundaries:
         times = (
             one.quantise_ms,
