@@ -12,7 +12,7 @@ from pathlib import Path
 
 from training.seeds import SAMPLE_CLIPS
 
-STEPS = {"detector": 5000, "two_stage": 6000, "reid": 2000}
+STEPS = {"detector": 5000, "two_stage": 6000, "reid": 2000, "attribute": 3000}
 """Of each training."""
 
 
@@ -28,6 +28,8 @@ def commands(work: Path) -> list[list[str]]:
         _exported("head", work / "two_stage.pt", "street-duo-head"),
         _trained("reid", work),
         _exported("reid", work / "reid.pt", "reid-pico"),
+        _trained("attribute", work),
+        _exported("attribute", work / "attribute.pt", "colour-pico"),
         ["evaluate"],
     ]
 

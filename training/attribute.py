@@ -1,4 +1,4 @@
-"""The network that names an object's colour: a crop in, a logit for each of `COLOURS` out."""
+"""The network that names a vehicle's colour: a crop in, a logit for each of `COLOURS` out."""
 
 from __future__ import annotations
 

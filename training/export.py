@@ -23,6 +23,9 @@ from torch import nn
 
 from pipeline.detection.proposals import propose
 from pipeline.world import LABELS, World
+from training.attribute import Attribute
+from training.coloured import clear, cut_out
+from training.colours import COLOURS
 from training.dataset import NETWORK_HEIGHT, NETWORK_WIDTH, as_network_input, crop
 from training.detector import STRIDES, Detector
 from training.reid import EMBEDDING, Reid
@@ -134,11 +137,32 @@ def reid_package(checkpoint: Path) -> Package:
     )
 
 
+def attribute_package(checkpoint: Path) -> Package:
+    """Returns the network that names a vehicle's colour."""
+    frame = World("day", VALIDATION[0]).render(60)
+    crops = cut_out(frame.image_bgr, frame.boxes_xyxy[clear(frame)])
+    return Package(
+        name="colour-pico",
+        task="classify",
+        network=_trained(Attribute(), checkpoint),
+        description="Names a rendered vehicle's colour; not for real pictures.",
+        input_name="crops",
+        example=np.ascontiguousarray(crops.transpose(0, 3, 1, 2)),
+        output_names=("logits",),
+        labels=COLOURS,
+        about={
+            "preprocess": _preprocess("stretch"),
+            "classify": {"output": "logits", "attribute": "colour"},
+        },
+    )
+
+
 _PACKAGES = {
     "detector": detector_package,
     "rpn": rpn_package,
     "head": head_package,
     "reid": reid_package,
+    "attribute": attribute_package,
 }
 
 
