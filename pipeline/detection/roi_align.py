@@ -18,7 +18,9 @@ def roi_align(
     """The mean of bilinear samples in each of rows x columns bins of each box.
 
     A bilinear sample is a weighted sum over rows of weighted sums over columns, and the samples of
-    a bin lie on a grid; so the whole is a product of matrices, without a loop over boxes.
+    a bin lie on a grid; so a box is two products with the cells under it. One product for all boxes
+    would do without the loop, but with all cells: two and a half times as long on a map of 20x36
+    cells, fifteen times on one of 200x336.
 
     Args:
         features: (1, C, H, W).
@@ -32,19 +34,24 @@ def roi_align(
         (N, C, rows, columns); bins that lie outside the map count as 0.
     """
     channels, height, width = features.shape[1:]
-    vertical = axis_weights(
-        boxes_xyxy[:, 1] * scale, boxes_xyxy[:, 3] * scale, rows, height, sampling
-    )
-    across = axis_weights(
-        boxes_xyxy[:, 0] * scale, boxes_xyxy[:, 2] * scale, columns, width, sampling
-    )
-    count = len(boxes_xyxy)
-    # (N columns, W) times (W, C H): one large product and no copy; then N small ones.
-    bands = across.reshape(-1, width) @ features[0].reshape(-1, width).T
-    bands = bands.reshape(count, columns * channels, height)
-    found = (bands @ vertical.transpose(0, 2, 1)).reshape(count, columns, channels, rows)
-    out: Floats = np.ascontiguousarray(found.transpose(0, 2, 3, 1))
+    left, top, right, bottom = (boxes_xyxy * np.float32(scale)).T
+    vertical = axis_weights(top, bottom, rows, height, sampling)
+    across = axis_weights(left, right, columns, width, sampling)
+    cells = np.ascontiguousarray(features[0].transpose(1, 2, 0))
+    out = np.empty((len(boxes_xyxy), channels, rows, columns), np.float32)
+    under = zip(*_cells_under(top, bottom, height), *_cells_under(left, right, width), strict=True)
+    for box, (y0, y1, x0, x1) in enumerate(under):
+        bands = across[box, :, x0:x1] @ cells[y0:y1, x0:x1]
+        found = vertical[box, :, y0:y1] @ bands.reshape(y1 - y0, -1)
+        out[box] = found.reshape(rows, columns, channels).transpose(2, 0, 1)
     return out
+
+
+def _cells_under(low: Floats, high: Floats, length: int) -> tuple[list[int], list[int]]:
+    """First cell of one axis that adds to each box, and the one behind the last."""
+    first = np.clip(np.floor(low - 0.5), 0, length - 1)
+    stop = np.clip(np.floor(high - 0.5) + 2, first + 1, length)
+    return first.astype(np.intp).tolist(), stop.astype(np.intp).tolist()
 
 
 def axis_weights(low: Floats, high: Floats, bins: int, length: int, sampling: int) -> Floats:
@@ -66,8 +73,15 @@ def axis_weights(low: Floats, high: Floats, bins: int, length: int, sampling: in
     at = starts[:, :, None] + inside_bin[:, None] * step[:, None]
     counted = (number < counts)[:, None] & (at >= -1) & (at <= length)
     at = np.clip(at, 0, length - 1)
-    # A cell's share of a sample falls linearly with the distance between their centres.
-    near = 1 - np.abs(at[..., None] - np.arange(length, dtype=np.float32))
-    shares = np.maximum(near, 0) * counted[..., None]
-    weights: Floats = shares.sum(axis=2) / np.maximum(counts, 1)[..., None]
-    return weights.astype(np.float32, copy=False)
+    # A sample is shared out to the two cells on either side of it.
+    below = np.floor(at)
+    share = counted / np.maximum(counts, 1)[:, None]
+    beyond = share * (at - below)
+    size = len(low) * bins * length
+    cell = np.arange(0, size, length).reshape(-1, bins, 1) + below.astype(np.intp)
+    weights = np.bincount(
+        np.concatenate([cell, cell + 1]).ravel(),
+        np.concatenate([share - beyond, beyond]).ravel(),
+        size,
+    )[:size]  # behind the last cell nothing lies beyond
+    return weights.astype(np.float32).reshape(-1, bins, length)
