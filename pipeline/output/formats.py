@@ -31,7 +31,7 @@ def jsonl_lines(message: Message, labels: Sequence[str]) -> str:
 def csv_lines(message: Message, labels: Sequence[str]) -> str:
     """A row a track, in `CSV_COLUMNS`; a frame without tracks has one row that ends after engine.
 
-    Attributes are a JSON object as in `jsonmessage`, or nothing where no network names any.
+    Attributes are a JSON object as in `jsonmessage`, or nothing where none is known.
 
     So a frame in which nothing was found, a frame that was blind and a frame that never came can
     be told apart.
@@ -45,9 +45,8 @@ def csv_lines(message: Message, labels: Sequence[str]) -> str:
     tracks = message.tracks
     if not len(tracks):
         writer.writerow((*frame, *[""] * (len(CSV_COLUMNS) - len(frame))))
-    told = attribute_texts(tracks) if tracks.attributes else [""] * len(tracks)
     for (track, label, state, score, box, velocity, age, unseen), own in zip(
-        rows(tracks), told, strict=True
+        rows(tracks), attribute_texts(tracks), strict=True
     ):
         name = labels[label] if label < len(labels) else ""
         writer.writerow(

@@ -116,19 +116,24 @@ def _track_texts(tracks: Tracks, labels: Sequence[str]) -> list[str]:
     ]
     if not tracks.attributes:
         return texts
-    told = attribute_texts(tracks)
-    return [f'{text[:-1]},"attributes":{own}}}' for text, own in zip(texts, told, strict=True)]
+    return [
+        f'{text[:-1]},"attributes":{told}}}' if told else text
+        for text, told in zip(texts, attribute_texts(tracks), strict=True)
+    ]
 
 
 def attribute_texts(tracks: Tracks) -> list[str]:
-    """Each track's attributes as an object, by name; without those that are not known."""
+    """Each track's known attributes as an object, by name; empty where there are none."""
     objects: list[dict[str, Any]] = [{} for _ in range(len(tracks))]
     for name, attribute in sorted(tracks.attributes.items()):
         columns = attribute.values.tolist(), rounded(attribute.shares, SCORE)
         for told, value, share in zip(objects, *columns, strict=True):
             if value:
                 told[name] = {"value": value, "share": share}
-    return [json.dumps(told, ensure_ascii=False, separators=(",", ":")) for told in objects]
+    return [
+        json.dumps(told, ensure_ascii=False, separators=(",", ":")) if told else ""
+        for told in objects
+    ]
 
 
 def rows(tracks: Tracks) -> Iterator[tuple[Any, ...]]:

@@ -40,9 +40,10 @@ def test_all_that_is_written_fits_the_schema(make_message: Any, count: int) -> N
 
 
 def test_the_schema_knows_every_key_and_no_more(make_message: Any) -> None:
-    written = json.loads(jsonmessage.encode_whole(make_message(1), LABELS))
+    written = json.loads(jsonmessage.encode_whole(make_message(9), LABELS))
     assert list(written) == list(SCHEMA["properties"])
-    assert list(written["tracks"][0]) == list(SCHEMA["$defs"]["track"]["properties"])
+    fullest = max(written["tracks"], key=len)
+    assert list(fullest) == list(SCHEMA["$defs"]["track"]["properties"])
 
 
 @pytest.mark.parametrize("key", [*SCHEMA["required"], "session"])
@@ -78,7 +79,7 @@ def test_attributes_are_told_where_they_are_known(make_message: Any, make_tracks
     colour = Attribute(np.array(["", "red"]), np.array([0, 1 / 3], np.float32))
     tracks = replace(make_tracks(2), attributes={"text": text, "colour": colour})
     line = jsonmessage.encode_line(make_message(tracks=tracks), LABELS)
-    assert '"attributes":{}},{' in line
+    assert line.count("attributes") == 1
     assert line.endswith(
         '"attributes":{"colour":{"value":"red","share":0.3333},'
         '"text":{"value":"käfer 7","share":0.9877}}}]}'
