@@ -26,6 +26,7 @@ def commands(work: Path) -> list[list[str]]:
         _trained("two_stage", work),  # starts from the features just exported
         _exported("rpn", work / "two_stage.pt", "street-duo-rpn"),
         _exported("head", work / "two_stage.pt", "street-duo-head"),
+        ["compiled", "--work", str(work)],
         _trained("reid", work),
         _exported("reid", work / "reid.pt", "reid-pico"),
         _trained("attribute", work),

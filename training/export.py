@@ -219,7 +219,7 @@ def export(package: Package, folder: Path) -> None:
     vector: dict[str, Any] = {package.input_name: package.example, **outputs}
     np.savez_compressed(folder / "test_vector.npz", **vector)
     manifest = _manifest(package, path, outputs)
-    (folder / "model.yaml").write_text(_as_yaml(manifest), encoding="utf-8")
+    (folder / "model.yaml").write_text(as_yaml(manifest), encoding="utf-8")
     (folder / "LICENSE").write_text(_LICENCE, encoding="utf-8")
 
 
@@ -271,7 +271,6 @@ def _compressible(array: NDArray[np.float32]) -> NDArray[np.float32]:
 def _manifest(
     package: Package, path: Path, outputs: dict[str, NDArray[np.float32]]
 ) -> dict[str, Any]:
-    data = path.read_bytes()
     seeds = f"{TRAINING[0]}..{TRAINING[-1]}"
     return {
         "schema": 1,
@@ -281,14 +280,7 @@ def _manifest(
         "licence": "Apache-2.0",
         "source": f"trained by training/ on the rendered world, seeds {seeds}",
         **({"labels": list(package.labels)} if package.labels else {}),
-        "files": [
-            {
-                "path": path.name,
-                "format": "onnx",
-                "size": len(data),
-                "sha256": hashlib.sha256(data).hexdigest(),
-            }
-        ],
+        "files": [file_entry(path, format="onnx")],
         "inputs": [_tensor(package.input_name, package.example) | {"layout": "nchw"}],
         "outputs": [_tensor(name, array) for name, array in outputs.items()],
         **package.about,
@@ -296,11 +288,19 @@ def _manifest(
     }
 
 
+def file_entry(path: Path, **about: str) -> dict[str, Any]:
+    """Returns what a manifest says of one of the package's files, as `FileEntry` has it."""
+    data = path.read_bytes()
+    known = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    return {"path": path.name, **about, **known}
+
+
 def _tensor(name: str, array: NDArray[Any]) -> dict[str, Any]:
     return {"name": name, "shape": [-1, *array.shape[1:]], "dtype": "float32"}
 
 
-def _as_yaml(manifest: dict[str, Any]) -> str:
+def as_yaml(manifest: dict[str, Any]) -> str:
+    """Returns the text of a manifest."""
     return yaml.safe_dump(manifest, sort_keys=False, width=100, default_flow_style=None)
 
 
