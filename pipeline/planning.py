@@ -40,11 +40,13 @@ class Plan:
         stage: its class.
         make: makes one copy, for one worker of one run.
         binding: what it will run on.
+        returns_to: an earlier stage to which it gives back, see `Node`.
     """
 
     stage: type[Stage[Any, Any]]
     make: Callable[[Run], Stage[Any, Any]]
     binding: Binding = field(default_factory=Binding)
+    returns_to: str = ""
 
 
 class Planner:
@@ -99,7 +101,10 @@ class Planner:
             spec = manifest.preprocess
             if size is not None:
                 spec = spec.model_copy(update={"size": size})
-            width, height = manifest.model_copy(update={"preprocess": spec}).input_size
+            try:
+                width, height = manifest.model_copy(update={"preprocess": spec}).input_size
+            except ValueError as error:
+                raise ModelError(f"{package.name}: {error}") from None
             return Preprocessor(spec, width, height, tensor.dtype, tensor.layout)
 
     def ahead(self, stage: str, kind: type[AnyConfig]) -> tuple[str, AnyConfig]:

@@ -315,6 +315,8 @@ def _require(entry: Entry, path: Path) -> None:
 
 
 def _remedy(entry: Entry) -> str:
+    if entry.origin == "catalogue" and any(file.url is None for file in entry.manifest.files):
+        return entry.manifest.note
     if entry.origin == "catalogue":
         return f"run: sightline models pull {entry.manifest.name}"
     if entry.origin == "shipped":

@@ -13,7 +13,6 @@ from pipeline.errors import StageError
 from pipeline.kernels.letterbox import letterbox
 from pipeline.media.picture import BgrPicture
 from pipeline.media.preprocess import Preprocessor
-from pipeline.models.manifest import Task
 from pipeline.network import BoundNetwork, BoundStage
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Decoded, ModelInput
@@ -94,16 +93,10 @@ class BoundPreprocessStage(BoundStage[Decoded, ModelInput]):
 
 def plan(planner: Planner, name: str, config: PreprocessConfig) -> Plan:
     """The stage for the configured model's input, on the configured engine if there is one."""
-    package = planner.model(name, _task(planner, name), config.model, config.weights)
+    package = planner.model(name, ("detect", "rpn"), config.model, config.weights)
     preprocessor = planner.preprocessor(name, package, config.size)
     if not config.engine:
         return Plan(PreprocessStage, lambda run: PreprocessStage(preprocessor, config.fast))
     example = letterbox(preprocessor, *preprocessor.size)
     bind, binding = planner.kernels(name, config, example)
     return Plan(BoundPreprocessStage, lambda run: BoundPreprocessStage(preprocessor, bind), binding)
-
-
-def _task(planner: Planner, name: str) -> Task:
-    """What the model behind a stage is for."""
-    followers = planner.config.stages.values()
-    return "rpn" if any(c.kind == "backbone" and name in c.after for c in followers) else "detect"

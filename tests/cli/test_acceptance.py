@@ -18,14 +18,18 @@ Command = Callable[..., Any]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "sequence", "scale", "mota", "idf1"),
+    ("name", "kind", "sequence", "scale", "mota", "idf1"),
     [
-        ("tud", "TUD-Stadtmitte", 1.0, 75, 75),
-        ("pets", "PETS09-S2L1", 0.625, 57, 50),
+        ("yolox_nano_tud", "", "TUD-Stadtmitte", 1.0, 75, 75),
+        ("yolox_nano_pets", "", "PETS09-S2L1", 0.625, 57, 50),
+        ("d2go_tud", "fp32", "TUD-Stadtmitte", 1.0, 73, 75),
+        ("d2go_tud", "int8qdq", "TUD-Stadtmitte", 1.0, 71, 75),
+        ("d2go_pets", "fp32", "PETS09-S2L1", 0.625, 69, 50),
     ],
 )
 def test_the_scores_are_reached(
     name: str,
+    kind: str,
     sequence: str,
     scale: float,
     mota: int,
@@ -35,7 +39,8 @@ def test_the_scores_are_reached(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SIGHTLINE_ASSETS", str(assets))
-    run = sightline("run", CONFIGS / f"yolox_nano_{name}.yaml", "--quiet")
+    monkeypatch.setenv("KIND", kind)
+    run = sightline("run", CONFIGS / f"{name}.yaml", "--quiet")
     assert run.code == 0, run.err
     truth = assets / "tracking" / "MOT15" / sequence / "gt" / "gt.txt"
     scored = sightline(

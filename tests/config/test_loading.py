@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from pipeline.config import PostprocessConfig, json_schema, load, loads
+from pipeline.config import PostprocessConfig, PreprocessConfig, json_schema, load, loads
 from pipeline.errors import ConfigError
 
 CAMERAS = "cameras: [{id: gate, uri: gate.mp4}]\n"
@@ -48,6 +48,15 @@ outputs: [{file: {path: a.jsonl}}, {file: {path: b.jsonl}, after: track}]
 )
 
 
+TWO_STAGE = """
+cameras: [{id: gate, uri: a.mp4}]
+stages:
+  backbone: {model: street-duo-rpn}
+  roi_head: {model: street-duo-head}
+outputs: [{file: {path: out.jsonl}}]
+"""
+
+
 def errors_of(text: str) -> str:
     with pytest.raises(ConfigError) as caught:
         loads(text, "f.yaml", environment={})
@@ -62,6 +71,29 @@ def test_the_chain_is_completed() -> None:
         ("postprocess", ("detect",)),
         ("track", ("postprocess",)),
     ]
+
+
+def test_a_two_stage_chain_is_completed() -> None:
+    stages = loads(TWO_STAGE).stages
+    names = ["preprocess", "backbone", "proposals", "roi_align", "roi_head", "boxes", "track"]
+    assert list(stages) == names
+    assert [stages[name].after for name in names] == [(n,) for n in ["decode", *names[:-1]]]
+    preprocess = stages["preprocess"]
+    assert isinstance(preprocess, PreprocessConfig)
+    assert preprocess.model == "street-duo-rpn"
+
+
+def test_a_chain_has_one_detector() -> None:
+    told = errors_of(
+        TWO_STAGE.replace("  backbone:", "  detect: {model: street-pico}\n  backbone:")
+    )
+    assert "stages.backbone: a chain has no place beside 'detect'" in told
+    assert "give every stage an 'after'" in told
+
+
+def test_half_a_two_stage_detector_is_told() -> None:
+    told = errors_of(TWO_STAGE.replace("  roi_head: {model: street-duo-head}\n", ""))
+    assert "stages.roi_head: is missing; write roi_head: {model: NAME}" in told
 
 
 def test_embed_is_in_the_chain_where_it_is_written() -> None:

@@ -40,7 +40,7 @@ def test_every_entry_of_the_real_catalogue_is_right() -> None:
     assert {"hog-people", "yolox-nano", "ssd-mobilenet-v1-12", "osnet-x0-25"} <= set(found)
     for name, entry in found.items():
         if entry.origin == "catalogue":
-            assert all(file.url for file in entry.manifest.files), name
+            assert all(file.url for file in entry.manifest.files) or entry.manifest.note, name
             assert not entry.manifest.lacking or entry.manifest.note, name
         folder = {"catalogue": "configs/models", "shipped": "models"}[entry.origin]
         assert (resources.shipped(folder.split("/")[0])).is_dir()
