@@ -29,6 +29,12 @@ _LAST_S = 0.5
 def command(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out"),
     open_: Annotated[bool, typer.Option("--open", help="Opens the annotated video.")] = False,
+    two_stage: Annotated[
+        bool,
+        typer.Option(
+            "--two-stage", help="A two-stage detector, half on a simulated chip, half on the CPU."
+        ),
+    ] = False,
 ) -> None:
     """Runs the shipped clip: detects, tracks, sends telegrams to itself, draws, and scores.
 
@@ -37,7 +43,8 @@ def command(
     video = out / "annotated.mp4"
     with Listener("127.0.0.1:0") as listener:
         overrides = _overrides(out, video, f"{listener.address}")
-        config = pipeline.load(shipped("configs") / "demo.yaml", overrides)
+        name = "atlas500_frcnn.yaml" if two_stage else "demo.yaml"
+        config = pipeline.load(shipped("configs") / name, overrides)
         received = _Received(listener)
         terminal = Console(stderr=True).is_terminal
         with progress(Style.RICH if terminal else Style.NONE) as (observer, _):
@@ -57,9 +64,9 @@ def command(
 
 
 def _overrides(out: Path, video: Path, address: str) -> list[str]:
-    """What differs from ``configs/demo.yaml``: where the clip lies and where the results go."""
+    """What differs from the configuration: where the clip lies and where the results go."""
     values = {
-        "cameras.street.uri": shipped("sample_videos") / f"{_CLIP}.mp4",
+        "cameras[0].uri": shipped("sample_videos") / f"{_CLIP}.mp4",
         "outputs[0].udp.to": address,
         "outputs[1].file.path": out / "tracks.jsonl",
         "outputs[2].file.path": out / "tracks.mot.txt",

@@ -13,8 +13,11 @@ import pytest
 
 
 @pytest.mark.slow
-def test_the_demo_leaves_a_video_tracks_and_telegrams(sightline: Callable[..., Any]) -> None:
-    result = sightline("demo", "--out", "re sults: ${HOME}")
+@pytest.mark.parametrize("options", [(), ("--two-stage",)])
+def test_the_demo_leaves_a_video_tracks_and_telegrams(
+    options: tuple[str, ...], sightline: Callable[..., Any]
+) -> None:
+    result = sightline("demo", *options, "--out", "re sults: ${HOME}")
     assert result.code == 0, result.err
     out = Path("re sults: ${HOME}")
     lines = [json.loads(line) for line in (out / "tracks.jsonl").read_text().splitlines()]
