@@ -12,7 +12,10 @@ from pathlib import Path
 from benchmarks.harness import Options, Row, Usage, machine
 from benchmarks.results import page, table
 
-NAMES = ("graph", "overhead", "engine", "sharing", "ingest", "output", "trackers", "memory")
+NAMES = (
+    *("graph", "overhead", "engine", "sharing", "ingest", "output", "two-stage", "trackers"),
+    "memory",
+)
 HERE = Path(__file__).resolve().parent
 ASSETS = Path(os.environ.get("SIGHTLINE_ASSETS", HERE.parent / "../shared/assets"))
 PEERS = Path(folder).resolve() if (folder := os.environ.get("SIGHTLINE_PEERS")) else None
@@ -29,7 +32,7 @@ def main() -> None:
         options = Options(arguments.quick, Path(folder), len(allowed), assets, arguments.peers)
         for name in arguments.names:
             started_s = time.monotonic()
-            module = import_module(f"benchmarks.{name}")
+            module = import_module(f"benchmarks.{name.replace('-', '_')}")
             tables[name] = ((module.__doc__ or name).strip(), module.rows(options))
             if os.sched_getaffinity(0) != set(allowed):
                 raise SystemExit(f"{name}: a library has pinned this process to other cores")

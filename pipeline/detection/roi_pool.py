@@ -28,23 +28,16 @@ def roi_pool(features: Floats, boxes_xyxy: Floats, rows: int, columns: int, scal
         (N, C, rows, columns); bins that lie outside the map are 0.
     """
     channels, height, width = features.shape[1:]
-    count = len(boxes_xyxy)
-    if not count:
-        return np.empty((0, channels, rows, columns), np.float32)
     top, bottom = _bins(boxes_xyxy[:, 1], boxes_xyxy[:, 3], scale, rows, height)
     left, right = _bins(boxes_xyxy[:, 0], boxes_xyxy[:, 2], scale, columns, width)
-    across = _largest(features[0].transpose(2, 1, 0), left.ravel(), right.ravel())
-    # (N, columns, H, C): now a box's rows lie one after the other, those of all boxes in one axis.
-    across = across.reshape(count, columns, height, channels).transpose(0, 2, 1, 3)
-    start = np.arange(count)[:, None] * height
-    found = _largest(
-        across.reshape(count * height, columns, channels),
-        (top + start).ravel(),
-        (bottom + start).ravel(),
-    )
-    found = found.reshape(count, rows, columns, channels)
-    found[(bottom <= top)[:, :, None] | (right <= left)[:, None]] = 0
-    out: Floats = np.ascontiguousarray(found.transpose(0, 3, 1, 2))
+    cells = np.ascontiguousarray(features[0].transpose(1, 2, 0))
+    out = np.zeros((len(boxes_xyxy), channels, rows, columns), np.float32)
+    inside = (top[:, 0] < bottom[:, -1]) & (left[:, 0] < right[:, -1])
+    for box in np.flatnonzero(inside):
+        first, stop = left[box, 0], right[box, -1]
+        bands = _largest(cells[:, first:stop], top[box], bottom[box])
+        found = _largest(bands.transpose(1, 0, 2), left[box] - first, right[box] - first)
+        out[box] = found.transpose(2, 1, 0)
     return out
 
 
@@ -65,10 +58,14 @@ def _rounded(cells: Floats) -> Whole:
     return (np.sign(cells) * np.floor(np.abs(cells.astype(np.float64)) + 0.5)).astype(np.int64)
 
 
-def _largest(rows: Floats, start: Whole, stop: Whole) -> Floats:
-    """Of (L, …) the maxima (n, …) over rows start to stop; where there are none, any number."""
-    limits = np.stack([start, stop], axis=1).ravel()
-    # `reduceat` takes no limit behind the last row.
-    padded = np.concatenate([rows, rows[-1:]])
-    largest: Floats = np.maximum.reduceat(padded, limits, axis=0)[::2]
-    return largest
+def _largest(cells: Floats, start: Whole, stop: Whole) -> Floats:
+    """Of cells (L, …) the maxima (bins, …) from `start` to `stop`, (bins,); 0 where there are none.
+
+    All bins go one cell further at a time: they differ in length by two at most.
+    """
+    last = stop - 1
+    found = cells[np.minimum(start, last)]
+    for number in range(1, (stop - start).max()):
+        np.maximum(found, cells[np.minimum(start + number, last)], out=found)
+    found[stop <= start] = 0
+    return found

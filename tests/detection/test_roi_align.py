@@ -6,6 +6,8 @@ from math import ceil, floor
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.detection.roi_align import roi_align
 
@@ -62,6 +64,28 @@ def test_equals_the_slow_reference(rows: int, columns: int, sampling: int) -> No
     assert found.dtype == np.float32
     expected = [slow(box, rows, columns, 1 / 16, sampling) for box in BOXES]
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+edges = st.integers(-80, 320) | st.floats(-80, 320, width=32)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.tuples(edges, edges, edges, edges), max_size=8),
+    st.integers(1, 7),
+    st.integers(1, 7),
+    st.integers(0, 3),
+)
+def test_wherever_the_boxes_lie(
+    corners: list[tuple[float, ...]], rows: int, columns: int, sampling: int
+) -> None:
+    drawn = np.array(corners, np.float32).reshape(-1, 4)
+    boxes = np.concatenate([drawn[:, :2], np.maximum(drawn[:, 2:], drawn[:, :2] + 3)], axis=1)
+    scale = 0.061  # no sample falls on a limit, where rounding would decide
+    found = roi_align(FEATURES, boxes, rows, columns, scale, sampling)
+    assert found.shape == (len(boxes), 3, rows, columns)
+    for one, box in zip(found, boxes, strict=True):
+        np.testing.assert_allclose(one, slow(box, rows, columns, scale, sampling), atol=1e-4)
 
 
 def test_a_constant_map_stays_constant_inside() -> None:
