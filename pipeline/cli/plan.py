@@ -104,6 +104,7 @@ def _print(found: Proposal) -> None:
         typer.echo("nothing to choose: no stage has another engine that can run it")
         return
     console().print(_placements(found))
+    typer.echo(f"expected with the {found.processors:.2g} processors that were free")
     if chosen.against is None:
         typer.echo("proposed: what is written; nothing was surely faster")
         return

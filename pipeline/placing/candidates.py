@@ -120,12 +120,23 @@ def candidates(
     barred = frozenset({written}) - frozenset(allowed)
     workers = config.stages[stage].workers
     for engine in (*barred, *allowed):
+        if twin := _twin(config, engine, (written, *nodes)):
+            refused[engine] = f"is the same as {twin}"
+            continue
         alone = _with_stage(config, stage, (engine,) if engine else (), workers)
         try:
             nodes[engine] = pipeline.builder.build(alone).node(stage)
         except ConfigError as error:
             refused[engine] = str(error.__cause__ or error)
     return Candidates(written, nodes, barred, refused)
+
+
+def _twin(config: PipelineConfig, engine: str, others: Iterable[str]) -> str:
+    """An engine that is this one under another id; each that is a device is one of its own."""
+    if not engine or device_of(new_engine(config, engine)):
+        return ""
+    same = (name for name in others if name and config.engines[name] == config.engines[engine])
+    return next((name for name in same if name != engine), "")
 
 
 def written_placement(graph: Graph, stages: Iterable[str]) -> dict[str, Option]:

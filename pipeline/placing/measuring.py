@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +23,9 @@ from pipeline.stage import Run, Stage
 
 #: Passes over the frames that count, and frames before them that do not.
 ROUNDS, WARM_UP = 3, 5
+
+#: So long each processor is kept busy to see how much of it there is, seconds.
+_BUSY_S = 0.3
 
 #: For one frame what each predecessor gave.
 _Inputs = Sequence[Sequence[Packet[Any]]]
@@ -79,6 +83,24 @@ def measure(
                     del trials[engine]
         found |= {engine: trial.summed() for engine, trial in trials.items()}
     return {engine: found[engine] for engine in nodes}
+
+
+def processors(cores: int) -> float:
+    """How many processors there are for this process, beside whatever else the machine does.
+
+    Args:
+        cores: that this process may use.
+    """
+    cpu_s = time.process_time()
+    _, wall_s = together([_keep_busy] * cores)
+    return min(float(cores), (time.process_time() - cpu_s) / wall_s)
+
+
+def _keep_busy() -> None:
+    """Works without the interpreter's lock."""
+    work, end_s = bytes(1 << 20), time.perf_counter() + _BUSY_S
+    while time.perf_counter() < end_s:
+        sha256(work)
 
 
 class _Trial:

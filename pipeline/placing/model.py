@@ -99,13 +99,13 @@ class Prediction:
         return 1e3 / self.period_ms if self.period_ms else float("inf")
 
 
-def predict(steps: Sequence[Step], placement: Placement, cores: int) -> Prediction:
+def predict(steps: Sequence[Step], placement: Placement, processors: float) -> Prediction:
     """What a placement is expected to give.
 
     Args:
         steps: each after its predecessors.
         placement: an option of every step.
-        cores: processors there are.
+        processors: there are, as many as are really free.
     """
     used = {step.name: step.uses[placement[step.name].engine] for step in steps}
     stages = {step.name: step.ms(placement[step.name]) for step in steps}
@@ -114,7 +114,7 @@ def predict(steps: Sequence[Step], placement: Placement, cores: int) -> Predicti
         if use.device:
             key = f"device {use.device}"
             limits[key] = limits.get(key, 0.0) + use.device_ms
-    limits["processors"] = sum(use.cpu_ms for use in used.values()) / cores
+    limits["processors"] = sum(use.cpu_ms for use in used.values()) / processors
     limit = max(limits, key=lambda name: limits[name])
     latency_ms = _longest_way(steps, {name: use.ms[1] for name, use in used.items()})
     return Prediction(limits[limit], latency_ms, limit, max(stages.values()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from statistics import median
@@ -28,14 +28,12 @@ from pipeline.placing.footage import Footage, shoot
 from pipeline.placing.model import Placement, Prediction
 from pipeline.placing.proving import prove
 from pipeline.placing.search import Goal, Search
-from pipeline.placing.survey import Row, Rules, refusals, survey
+from pipeline.placing.survey import Row, Rules, Tell, none_allowed, refusals, survey
 
 #: Placements that are run beside the hand-written one.
 BEST = 3
 #: Fewer rounds give no interval of 99 %: all of n err to the same side once in 2 ** (n - 1).
 ROUNDS = 8
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +109,13 @@ class Proposal:
         rows: every stage on every engine.
         contenders: the written placement first, then the best on paper; empty where there is
             nothing to choose.
+        processors: that were free, of those this process may use; 0 where nothing was measured.
     """
 
     goal: Goal
     rows: tuple[Row, ...]
     contenders: tuple[Contender, ...] = ()
+    processors: float = 0.0
 
     @property
     def chosen(self) -> Contender | None:
@@ -130,6 +130,7 @@ class Proposal:
         chosen = self.chosen
         return {
             "goal": self.goal,
+            "processors": self.processors,
             "rows": [row.to_json() for row in self.rows],
             "contenders": [contender.to_json() for contender in self.contenders],
             "chosen": self.contenders.index(chosen) if chosen else None,
@@ -156,22 +157,26 @@ def propose(config: PipelineConfig, wishes: Wishes, tell: Tell = lambda text: No
     engines = {
         name: candidates(config, name, allowed[name], written[name].engine) for name in stages
     }
+    refused = {name: refusals(name, own) for name, own in engines.items()}
+    for name, own in engines.items():
+        if own.barred.issuperset(own.nodes):
+            raise none_allowed(name, refused[name])
     if all(set(own.nodes) == {own.written} for own in engines.values()):
-        return Proposal(wishes.goal, refusals(engines))
+        return Proposal(wishes.goal, tuple(row for rows in refused.values() for row in rows))
     devices = {name: device_of(new_engine(config, name)) for name in config.engines}
     cores = len(os.sched_getaffinity(0))
     rules = Rules(engines, devices, wishes.precision_change, wishes.workers or cores)
     each = -(-wishes.frames // len(graph.cameras))
     with _kept_running(config):
         footage = [shoot(camera, each) for camera in graph.cameras]
-        found = survey(graph, footage, rules, tell)
+        found = survey(graph, footage, rules, cores, tell)
         fixed = {step.name: step.options[0] for step in found.steps}
-        search = Search(found.steps, fixed | written, cores, wishes.goal)
+        search = Search(found.steps, fixed | written, found.processors, wishes.goal)
         others = [one for one in search.best(BEST) if one.placement != fixed | written]
         placements = [fixed | written, *(one.placement for one in others)]
         contenders = [_contender(config, search, one, engines, found.rows) for one in placements]
         told = _told(contenders, footage, wishes, tell)
-    return Proposal(wishes.goal, found.rows, tuple(told))
+    return Proposal(wishes.goal, found.rows, tuple(told), found.processors)
 
 
 def _contender(

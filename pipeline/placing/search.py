@@ -35,16 +35,20 @@ class Search:
     Args:
         steps: each after its predecessors.
         written: the hand-written placement.
-        cores: processors there are.
+        processors: there are, as many as are really free.
         goal: what counts first.
     """
 
     def __init__(
-        self, steps: Sequence[Step], written: Placement, cores: int, goal: Goal = "throughput"
+        self,
+        steps: Sequence[Step],
+        written: Placement,
+        processors: float,
+        goal: Goal = "throughput",
     ) -> None:
         self._steps = steps
         self._written = written
-        self._cores = cores
+        self._processors = processors
         self._goal = goal
 
     def best(self, keep: int, most: int = MOST) -> list[Ranked]:
@@ -61,7 +65,7 @@ class Search:
 
     def expected(self, placement: Placement) -> Prediction:
         """What a placement is expected to give."""
-        return predict(self._steps, placement, self._cores)
+        return predict(self._steps, placement, self._processors)
 
     def key(self, placement: Placement) -> _Key:
         """The smaller, the better; no two placements have the same."""

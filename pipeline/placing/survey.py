@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from pipeline.errors import StageError
@@ -11,10 +12,13 @@ from pipeline.graph import SOURCES, Graph, Node
 from pipeline.packet import Status
 from pipeline.placing.candidates import HOST, Candidates
 from pipeline.placing.footage import Footage, played
-from pipeline.placing.measuring import Measured, measure
+from pipeline.placing.measuring import Measured, measure, processors
 from pipeline.placing.model import Option, Step, Use
 from pipeline.serial import Step as Given
 from pipeline.serial import run_serially
+
+#: Told what is done now.
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,12 @@ class Survey:
     Attributes:
         rows: in the order of the graph, of each stage in the order of the engines.
         steps: the same for the search.
+        processors: that were free meanwhile, median.
     """
 
     rows: tuple[Row, ...]
     steps: tuple[Step, ...]
+    processors: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Rules:
 
 
 def survey(
-    graph: Graph, footage: Sequence[Footage], rules: Rules, tell: Callable[[str], None]
+    graph: Graph, footage: Sequence[Footage], rules: Rules, cores: int, tell: Tell
 ) -> Survey:
     """Measures every stage but the outputs, one after another.
 
@@ -86,7 +92,7 @@ def survey(
     inner = graph.without_sinks()
     tell(f"recording what each stage is given, {sum(len(f.frames) for f in footage)} frames")
     given = _given(inner, footage)
-    rows, steps = [_decoding(footage)], [_entrance(footage)]
+    rows, steps, free = [_decoding(footage)], [_entrance(footage)], list[float]()
     for node in inner.nodes:
         engines = rules.engines.get(node.name)
         own = Candidates("", {"": node}) if engines is None else engines
@@ -96,16 +102,19 @@ def survey(
         told = list(_rows(node.name, own, found, rules))
         rows += told
         steps.append(_step(node, told, counts, rules))
-    return Survey(tuple(rows), tuple(steps))
+        free.append(processors(cores))
+    return Survey(tuple(rows), tuple(steps), median(free))
 
 
-def refusals(engines: Mapping[str, Candidates]) -> tuple[Row, ...]:
+def none_allowed(stage: str, rows: Iterable[Row]) -> StageError:
+    """The error of a stage that no engine may run."""
+    reasons = "; ".join(f"{row.engine or HOST}: {row.remark}" for row in rows)
+    return StageError(f"no engine that is allowed can run stage {stage!r}: {reasons}")
+
+
+def refusals(stage: str, own: Candidates) -> list[Row]:
     """A row for each engine that cannot run a stage, told from its kind alone."""
-    return tuple(
-        Row(stage, engine, allowed=False, remark=why)
-        for stage, own in engines.items()
-        for engine, why in own.refused.items()
-    )
+    return [Row(stage, engine, allowed=False, remark=why) for engine, why in own.refused.items()]
 
 
 def _given(graph: Graph, footage: Sequence[Footage]) -> list[Given]:
@@ -159,8 +168,7 @@ def _rows(
         if engine in own.barred:
             remark = "not among --allow"
         yield Row(stage, engine, one, engine == own.written, not remark, change, remark)
-    for engine, why in own.refused.items():
-        yield Row(stage, engine, allowed=False, remark=why)
+    yield from refusals(stage, own)
 
 
 def _step(node: Node, rows: Sequence[Row], counts: Sequence[int], rules: Rules) -> Step:
@@ -175,6 +183,5 @@ def _step(node: Node, rows: Sequence[Row], counts: Sequence[int], rules: Rules) 
     if node.name not in rules.engines:
         options = [Option("", node.workers)]
     if not options:
-        reasons = "; ".join(f"{row.engine or HOST}: {row.remark}" for row in rows)
-        raise StageError(f"no engine that is allowed can run stage {node.name!r}: {reasons}")
+        raise none_allowed(node.name, rows)
     return Step(node.name, node.after, uses, tuple(options), node.batch.wait_s * 1e3)
