@@ -210,14 +210,15 @@ class Engine(ABC):
         fed, self._fed, self._results = self._fed, {}, {}
         self._state = State.PREPARED
         traffic = self.traffic
-        started_ns = perf_counter_ns() - traffic.copy_ns  # what `_forward` copies is no run
+        before, after = traffic.copied_in, traffic.copied_out
+        started_ns = perf_counter_ns() - before.ns - after.ns  # what `_forward` copies is no run
         try:
             self._results = self._forward(fed)
         except EngineError:
             raise
         except Exception as error:
             raise ForwardError(f"{self}: forward() failed: {error}") from error
-        traffic.run_ns += perf_counter_ns() - traffic.copy_ns - started_ns
+        traffic.run_ns += perf_counter_ns() - before.ns - after.ns - started_ns
         traffic.forwards += 1
         self._state = State.DONE
 

@@ -23,7 +23,7 @@ from engines.errors import EngineError, EngineUnavailable, ForwardError, Program
 from engines.isolation.shared import Placed, SharedTensors
 from engines.options import Options
 from engines.program import Program
-from engines.traffic import Traffic, size_of
+from engines.traffic import Work, size_of
 
 #: The error for whatever a backend raises without saying what it is.
 _UNNAMED: dict[str, type[EngineError]] = {"init": EngineUnavailable, "prepare": ProgramError}
@@ -77,12 +77,12 @@ class Servant:
     def _forward(self, placed: Sequence[Placed]) -> tuple[list[Placed], Counts, Counts]:
         """Where the outputs lie, and what was copied in and out on this side: bytes and ns."""
         engine = self._made()
-        engine.traffic = Traffic()
+        copied_in = engine.traffic.copied_in = Work()
+        copied_out = engine.traffic.copied_out = Work()
         for name, array in self._inputs.read(placed).items():
             engine.set_tensor(name, array)
         engine.forward()
         outputs = {spec.name: engine.get_tensor(spec.name) for spec in engine.outputs}
-        copied_in, copied_out = engine.traffic.copied_in, engine.traffic.copied_out
         started_ns = perf_counter_ns()
         placed = self._outputs.write(outputs)
         copied_out.add(size_of(outputs.values()), started_ns)
