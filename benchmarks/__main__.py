@@ -13,8 +13,8 @@ from benchmarks.harness import Options, Row, Usage, machine
 from benchmarks.results import page, table
 
 NAMES = (
-    *("graph", "overhead", "engine", "sharing", "ingest", "output", "two-stage", "trackers"),
-    "memory",
+    *("graph", "overhead", "engine", "sharing", "ingest", "output", "two-stage", "mixed"),
+    *("trackers", "memory"),
 )
 HERE = Path(__file__).resolve().parent
 ASSETS = Path(os.environ.get("SIGHTLINE_ASSETS", HERE.parent / "../shared/assets"))
