@@ -75,6 +75,7 @@ def _node(planner: Planner, name: str, stage: AnyStage) -> Node:
         stage.on_full,
         Batch(batch.max, batch.wait_ms / 1e3) if batch else Batch(),
         plan.binding,
+        returns_to=plan.returns_to,
     )
 
 

@@ -92,6 +92,8 @@ class Node:
         batch: how many packets a worker takes at once.
         binding: what it runs on.
         about: what people should know beside that, such as where an output goes.
+        returns_to: an earlier stage that waits, at a camera's next frame, for what this one gives
+            back of its last one; empty where there is none.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Node:
     batch: Batch = field(default_factory=Batch)
     binding: Binding = field(default_factory=Binding)
     about: str = ""
+    returns_to: str = ""
 
     @property
     def is_sink(self) -> bool:
@@ -136,6 +139,7 @@ class Graph:
         object.__setattr__(self, "nodes", _in_order(self.nodes))
         for node in self.nodes:
             self._check_payload(node)
+            self._check_way_back(node)
 
     def node(self, name: str) -> Node:
         """The stage of that name. Raises `GraphError` if there is none."""
@@ -160,15 +164,19 @@ class Graph:
     def leading_to(self, name: str) -> Graph:
         """The stages that `name`, a stage or `SOURCES`, needs, itself included; no outputs.
 
+        That is what comes before it, and what gives back to one of these.
+
         Raises:
             GraphError: there is no such stage, or it is an output.
         """
-        needed = {name}
         if name != SOURCES and self.node(name).is_sink:
             raise GraphError(f"{name!r} is an output; it hands nothing on")
-        for node in reversed(self.nodes):
-            if node.name in needed:
-                needed.update(node.after)
+        needed, known = {name}, 0
+        while len(needed) > known:  # a way back leads to stages behind, and these need others
+            known = len(needed)
+            for node in self.nodes:
+                if node.name in needed or node.returns_to in needed:
+                    needed.update((node.name, *node.after))
         return replace(self, nodes=tuple(node for node in self.nodes if node.name in needed))
 
     def ends(self) -> list[str]:
@@ -208,6 +216,35 @@ class Graph:
                 raise GraphError(
                     f"stage {node.name!r} takes {node.stage.consumes.__name__}, but {name!r} gives"
                     f" {given.__name__}; {_who_gives(self.nodes, node.stage.consumes)}"
+                )
+
+    def _check_way_back(self, node: Node) -> None:
+        """What a stage waits for must come: from one stage behind, past queues that lose nothing.
+
+        Raises:
+            GraphError: a packet might not get there, and the camera's next frame would wait for it.
+        """
+        givers = [giver.name for giver in self.nodes if giver.returns_to == node.name]
+        if not givers and not node.stage.recurrent:
+            return
+        behind = {node.name}
+        for other in self.nodes:
+            if not behind.isdisjoint(other.after):
+                behind.add(other.name)
+        if len(givers) != 1 or givers[0] not in behind:
+            found = " and ".join(repr(name) for name in givers) or "there is none"
+            raise GraphError(
+                f"stage {node.name!r} needs one stage behind it that gives back to it: {found}"
+            )
+        on_the_way = set(givers)
+        for other in reversed(self.nodes):
+            if other.name not in on_the_way & behind - {node.name}:
+                continue
+            on_the_way.update(other.after)
+            if other.on_full is not OnFull.BLOCK:
+                raise GraphError(
+                    f"stage {other.name!r} may not drop packets, for {node.name!r} waits for what "
+                    "becomes of them; leave its on_full out, and drop before that"
                 )
 
     def text(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
@@ -20,15 +21,19 @@ from pipeline.graph import Graph
 from pipeline.packet import Packet
 from pipeline.payloads import (
     Detected,
+    Matched,
     ModelInput,
     ModelOutput,
     Pooled,
+    Predicted,
     Proposed,
     RoiOutput,
     Tracked,
+    TrackerState,
 )
 from pipeline.results import Results
-from pipeline.serial import run_serially
+from pipeline.serial import Step, run_alone, run_serially
+from pipeline.tracking.steps import Match
 
 #: Up to here two tensors, relative to the larger one's magnitude, count as equal.
 TOLERANCE = 1e-3
@@ -93,16 +98,19 @@ def tolerance(what: str) -> float:
     """Up to which difference of this kind two frames count as equal."""
     if what.endswith(" px"):
         return BOX_TOLERANCE
-    return 0 if what in ("objects", "ids") else TOLERANCE
+    return 0 if what in ("objects", "ids", "tracks", "pairs") else TOLERANCE
 
 
-def compare(one: Graph, other: Graph, frames: int | None = None) -> Parity:
+def compare(one: Graph, other: Graph, frames: int | None = None, *, alone: bool = False) -> Parity:
     """Runs both side by side, frame by frame.
 
     Args:
         one: the reference.
         other: the same stages, bound otherwise.
         frames: how many at most, over all cameras; None for all.
+        alone: each stage of the other gets what the reference's stages gave before it, tracks that
+            come back included, and so shows its own error only; else its own side's results, so
+            that an error goes on to the stages behind it.
 
     Raises:
         GraphError: a camera is live.
@@ -113,14 +121,26 @@ def compare(one: Graph, other: Graph, frames: int | None = None) -> Parity:
     first, second = one.without_sinks(), other.without_sinks()
     require_recorded(first)
     results = Results(first), Results(second)
-    with run_serially(first) as left, run_serially(second) as right:
-        for pair in islice(zip(left, right, strict=True), frames):
+    with _steps(first, second, alone) as pairs:
+        for pair in islice(pairs, frames):
             for name in names:
                 for a, b in zip(pair[0][name], pair[1][name], strict=True):
                     stages[name].add(difference(a, b))
             for side, step in zip(results, pair, strict=True):
                 side.add(step)
     return Parity(tuple(stages.values()), agreement(*results), _scores(*results))
+
+
+@contextmanager
+def _steps(one: Graph, other: Graph, alone: bool) -> Iterator[Iterator[tuple[Step, Step]]]:
+    """What the stages of both give, frame by frame."""
+    with run_serially(one) as left:
+        if alone:
+            with run_alone(other) as follow:
+                yield ((step, follow(step)) for step in left)
+        else:
+            with run_serially(other) as right:
+                yield zip(left, right, strict=True)
 
 
 def difference(a: Packet[Any], b: Packet[Any]) -> dict[str, float]:
@@ -134,7 +154,12 @@ def difference(a: Packet[Any], b: Packet[Any]) -> dict[str, float]:
         return {name: relative(one.tensors[name], other.tensors.get(name)) for name in one.tensors}
     if isinstance(one, Tracked):
         apart = _apart(one.tracks.boxes_xyxy, other.tracks.boxes_xyxy)
-        return apart | {"ids": float(len(np.setxor1d(one.tracks.ids, other.tracks.ids)))}
+        apart["ids"] = float(len(np.setxor1d(one.tracks.ids, other.tracks.ids)))
+        return apart | _states_apart(one.state or {}, other.state or {})
+    if isinstance(one, Predicted):
+        return _states_apart(one.state, other.state)
+    if isinstance(one, Matched):
+        return {"pairs": float(len(_pairs(one.match) ^ _pairs(other.match)))}
     if isinstance(one, Detected):
         found = _apart(one.detections.boxes_xyxy, other.detections.boxes_xyxy)
         if one.embeddings is not None and not found["objects"]:
@@ -147,7 +172,7 @@ def relative(one: NDArray[Any], other: NDArray[Any] | None) -> float:
     """Largest difference of two tensors over the larger magnitude; infinite if shapes differ."""
     if other is None or one.shape != other.shape:
         return float("inf")
-    if not one.size:
+    if np.array_equal(one, other):
         return 0.0
     a, b = one.astype(np.float64), other.astype(np.float64)
     magnitude = max(np.abs(a).max(), np.abs(b).max())
@@ -162,6 +187,25 @@ def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, fl
     pixels = np.abs(one[rows[matched]] - other[columns[matched]]).max(initial=0.0)
     alone = len(one) + len(other) - 2 * int(matched.sum())
     return {"boxes px": float(pixels), "objects": float(alone)}
+
+
+def _states_apart(one: TrackerState, other: TrackerState) -> dict[str, float]:
+    """Two states of a tracker: identities that only one has, else how far the numbers are apart."""
+    if not one or not other:
+        return {"state": float("inf")} if one or other else {}
+    ids, others = (state["book.records"]["id"] for state in (one, other))
+    alone = len(np.setxor1d(ids, others))
+    if alone:
+        return {"tracks": float(alone)}
+    numbers = [name for name, array in one.items() if array.dtype.kind == "f"]
+    return {"state": max(relative(one[name], other.get(name)) for name in numbers)}
+
+
+def _pairs(match: Match | None) -> set[tuple[int, int]]:
+    """Tracks with their detections; nothing is matched where nothing is known."""
+    if match is None:
+        return set()
+    return set(zip(match.tracks.tolist(), match.detections.tolist(), strict=True))
 
 
 def _motion_apart(one: Detected, other: Detected) -> dict[str, float]:

@@ -15,7 +15,11 @@ from pipeline.media.geometry import Placement
 from pipeline.media.picture import Picture
 from pipeline.recognition.looks import Looks
 from pipeline.tracking.camera_motion import CameraMotion
+from pipeline.tracking.steps import Match, Step
 from pipeline.tracking.track import Tracks
+
+#: As `Tracker.saved` gives it.
+TrackerState = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,14 +126,46 @@ class Detected:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Predicted:
+    """kalman → matching.
+
+    Attributes:
+        detected: what the tracks are to be matched with.
+        step: how far they were predicted.
+        state: all that is known of the camera's tracks, in this frame.
+    """
+
+    detected: Detected
+    step: Step
+    state: TrackerState
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matched:
+    """matching → screening.
+
+    Attributes:
+        detected: as in `Predicted`.
+        match: which track has which detection; None where nothing is known of the frame.
+        state: as in `Predicted`.
+    """
+
+    detected: Detected
+    match: Match | None
+    state: TrackerState
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Tracked:
-    """track → outputs.
+    """track or screening → outputs.
 
     Attributes:
         proposals: as in `Detected`.
+        state: for the camera's next frame, see `Predicted`; None of a tracker that is one stage.
     """
 
     picture: Picture
     detections: Detections
     tracks: Tracks
     proposals: Proposals | None = None
+    state: TrackerState | None = None

@@ -12,12 +12,15 @@ from pipeline.stages import (
     classify,
     detect,
     embed,
+    kalman,
+    matching,
     merge,
     postprocess,
     preprocess,
     proposals,
     roi_align,
     roi_head,
+    screening,
     track,
 )
 
@@ -35,5 +38,8 @@ STAGES: Mapping[str, Callable[[Planner, str, Any], Plan]] = {
     "embed": embed.plan,
     "merge": merge.plan,
     "track": track.plan,
+    "kalman": kalman.plan,
+    "matching": matching.plan,
+    "screening": screening.plan,
     "classify": classify.plan,
 }

@@ -6,7 +6,7 @@ yardstick of what threads gain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -50,12 +50,46 @@ def run_serially(graph: Graph) -> Iterator[SerialRun]:
         for source in sources.values():
             stack.callback(source.close)
             source.open()
-        stages = [(node, node.make(Run(0))) for node in graph.nodes]
+        run = Run(0)
+        stages = [(node, node.make(run)) for node in graph.nodes]
         for _, stage in stages:
             stack.callback(stage.close)
             stage.open()
         frames = {camera.id: _taken(camera, sources[camera.id]) for camera in graph.cameras}
         yield SerialRun({node.name: stage for node, stage in stages}, _steps(frames, stages))
+
+
+@contextmanager
+def run_alone(graph: Graph) -> Iterator[Callable[[Step], Step]]:
+    """Opens every stage of a graph for itself, and closes it at the end; no camera is opened.
+
+    Gives what takes a step of another run of such a graph, and gives what each of the stages here
+    makes of what its predecessors gave there. What a stage there gave back for a camera's next
+    frame is given back here, so no stage goes on with what it, or one behind it, made itself; but
+    what a stage remembers by itself is its own.
+
+    Raises:
+        StageError: on entering, a stage does not open.
+    """
+    with ExitStack() as stack:
+        ways_back = {node.name: Run(0) for node in graph.nodes}
+        stages = [(node, node.make(ways_back[node.name])) for node in graph.nodes]
+        for _, stage in stages:
+            stack.callback(stage.close)
+            stage.open()
+
+        def follow(given: Step) -> Step:
+            made = {
+                node.name: results(stage, [given.get(name, []) for name in node.after])
+                for node, stage in stages
+            }
+            for node in (node for node in graph.nodes if node.returns_to):
+                way_back = ways_back[node.returns_to].feedback(node.returns_to)
+                for packet in given[node.name]:
+                    way_back.give(packet.frame.camera, packet.payload.state)
+            return made
+
+        yield follow
 
 
 def _taken(camera: Camera, source: Source) -> Iterator[SourceFrame]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from engines.traffic import Traffic
+from pipeline.feedback import Feedback
 from pipeline.packet import Packet
 
 In = TypeVar("In")
@@ -28,6 +29,11 @@ class Run:
     """
 
     session: int
+    _feedbacks: dict[str, Feedback[Any]] = field(default_factory=dict, repr=False)
+
+    def feedback(self, stage: str) -> Feedback[Any]:
+        """The way back to the stage of that name; in one run it is the same for all who ask."""
+        return self._feedbacks.setdefault(stage, Feedback())
 
 
 class Stage(ABC, Generic[In, Out]):
@@ -43,6 +49,8 @@ class Stage(ABC, Generic[In, Out]):
     produces: ClassVar[type | None]
     #: True where the stage keeps state per camera: each camera then always meets the same copy.
     per_camera: ClassVar[bool] = False
+    #: True where a camera's next frame waits for what a later stage gave back of its last one.
+    recurrent: ClassVar[bool] = False
     #: True for a `Join`.
     joins: ClassVar[bool] = False
 

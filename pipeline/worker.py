@@ -143,7 +143,7 @@ class StageWorker(Worker):
 
     def _process_in_hand(self) -> None:
         packet = self._in_hand[0].packet
-        with _Timed(self.metrics, 1):
+        with _Timed(self.metrics, 1, self.stage.recurrent):
             try:
                 results = list(self.stage.process(packet))
             except PacketError as error:

@@ -27,6 +27,12 @@ def command(
     min_ap50: Annotated[
         float, typer.Option(min=0, max=1, help="Fails where the detections agree less.")
     ] = 0.0,
+    alone: Annotated[
+        bool,
+        typer.Option(
+            "--alone", help="Each stage of OTHER gets what ONE's stages gave: its error alone."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Runs a configuration with every network on one engine and on another, and compares.
@@ -35,7 +41,7 @@ def command(
     the first as truth) and tracks. The configuration's outputs are not written.
     """
     left, right = (pipeline.build(bound(config, set_ or [], engine)) for engine in (one, other))
-    found = compare(left, right, frames)
+    found = compare(left, right, frames, alone=alone)
     if json:
         typer.echo(json_text.dumps(found.to_json()))
     else:

@@ -43,6 +43,10 @@ def replay_command(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Keeps what the stage gives.")
     ] = None,
+    feedback: Annotated[
+        Path | None,
+        typer.Option(help="For kalman: a recording of screening, which gives the tracks back."),
+    ] = None,
     expect: Annotated[
         Path | None, typer.Option(help="A recording of what the stage should give.")
     ] = None,
@@ -53,7 +57,8 @@ def replay_command(
     found = StageParity(stage)
     with ExitStack() as stack:
         given = stack.enter_context(Recording(recording))
-        results: Iterator[Packet[Any]] = islice(replay(graph, stage, given), frames)
+        back = stack.enter_context(Recording(feedback)) if feedback else None
+        results: Iterator[Packet[Any]] = islice(replay(graph, stage, given, back), frames)
         if output is not None:
             results = _kept(results, graph, stage, output)
         wanted = stack.enter_context(Recording(expect)).packets() if expect else None

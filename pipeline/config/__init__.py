@@ -26,6 +26,8 @@ from pipeline.config.schema import (
     DetectConfig,
     EmbedConfig,
     EngineConfig,
+    KalmanConfig,
+    MatchingConfig,
     MergeConfig,
     OutputConfig,
     PipelineConfig,
@@ -35,6 +37,7 @@ from pipeline.config.schema import (
     RoiAlignConfig,
     RoiHeadConfig,
     RunConfig,
+    ScreeningConfig,
     TrackConfig,
 )
 
@@ -49,6 +52,8 @@ __all__ = [
     "DetectConfig",
     "EmbedConfig",
     "EngineConfig",
+    "KalmanConfig",
+    "MatchingConfig",
     "MergeConfig",
     "OutputConfig",
     "PipelineConfig",
@@ -60,6 +65,7 @@ __all__ = [
     "RoiAlignConfig",
     "RoiHeadConfig",
     "RunConfig",
+    "ScreeningConfig",
     "TrackConfig",
     "json_schema",
     "load",

@@ -12,6 +12,8 @@ from pipeline.config.schema import (
     BackboneConfig,
     BoxesConfig,
     DetectConfig,
+    KalmanConfig,
+    MatchingConfig,
     NetworkConfig,
     OutputConfig,
     PipelineConfig,
@@ -19,6 +21,7 @@ from pipeline.config.schema import (
     PreprocessConfig,
     ProposalsConfig,
     RoiAlignConfig,
+    ScreeningConfig,
     TrackConfig,
 )
 
@@ -32,6 +35,9 @@ _DEFAULTS: Mapping[str, Callable[[], AnyStage]] = {
     "roi_align": RoiAlignConfig,
     "boxes": BoxesConfig,
     "track": TrackConfig,
+    "kalman": KalmanConfig,
+    "matching": MatchingConfig,
+    "screening": ScreeningConfig,
 }
 
 

@@ -18,6 +18,7 @@ from pipeline.tracking.spec import TrackSpec
 
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 _POLICIES = "block: wait; drop_oldest, drop_newest: a frame goes, counted."
+_NO_DROPS = "Only block: the camera's next frame waits for what becomes of this one."
 
 Name = Annotated[str, Field(pattern=_NAME, max_length=64)]
 #: In place of an engine's id: the fastest one.
@@ -336,10 +337,9 @@ class MergeConfig(StageConfig):
     nms_iou: Share = Field(default=0.6, description="As in postprocess, between the detectors.")
 
 
-class TrackConfig(KernelConfig, TrackSpec):
-    """Gives objects their identities."""
+class TrackerConfig(TrackSpec):
+    """A tracker, and where it is kept."""
 
-    kind: Literal["track"] = "track"
     state: str | None = Field(
         default=None,
         min_length=1,
@@ -355,6 +355,32 @@ class TrackConfig(KernelConfig, TrackSpec):
     )
 
 
+class TrackConfig(KernelConfig, TrackerConfig):
+    """Gives objects their identities."""
+
+    kind: Literal["track"] = "track"
+
+
+class KalmanConfig(StageConfig, TrackerConfig):
+    """The tracker in parts, the first: predicts the tracks. Its keys are those of all parts."""
+
+    kind: Literal["kalman"] = "kalman"
+
+
+class MatchingConfig(KernelConfig):
+    """The second part: finds out which track has which detection."""
+
+    kind: Literal["matching"] = "matching"
+    on_full: Literal[OnFull.BLOCK] = Field(default=OnFull.BLOCK, description=_NO_DROPS)
+
+
+class ScreeningConfig(StageConfig):
+    """The last part: brings the tracks up to date and gives them out."""
+
+    kind: Literal["screening"] = "screening"
+    on_full: Literal[OnFull.BLOCK] = Field(default=OnFull.BLOCK, description=_NO_DROPS)
+
+
 AnyStage = Annotated[
     PreprocessConfig
     | DetectConfig
@@ -368,6 +394,9 @@ AnyStage = Annotated[
     | EmbedConfig
     | MergeConfig
     | TrackConfig
+    | KalmanConfig
+    | MatchingConfig
+    | ScreeningConfig
     | ClassifyConfig,
     Field(discriminator="kind"),
 ]
@@ -384,6 +413,9 @@ KINDS = (
     "embed",
     "merge",
     "track",
+    "kalman",
+    "matching",
+    "screening",
     "classify",
 )
 

@@ -16,9 +16,11 @@ from pipeline.media.picture import BgrPicture, Picture, YuvPicture
 from pipeline.payloads import (
     Decoded,
     Detected,
+    Matched,
     ModelInput,
     ModelOutput,
     Pooled,
+    Predicted,
     Proposed,
     RoiOutput,
     Tracked,
@@ -35,6 +37,8 @@ PAYLOADS = {
         Pooled,
         RoiOutput,
         Detected,
+        Predicted,
+        Matched,
         Tracked,
     )
 }

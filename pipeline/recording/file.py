@@ -89,6 +89,10 @@ class RecordingWriter:
 class Recording:
     """A recording to be read.
 
+    Attributes:
+        path: of the file.
+        about: what it says of itself.
+
     Args:
         path: of the file.
 
@@ -97,7 +101,7 @@ class Recording:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
             self.about = About(**json.loads(self._zip.read(_ABOUT)))
@@ -138,7 +142,7 @@ class Recording:
             try:
                 yield self._packet(entry, arrays)
             except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError) as error:
-                raise DataError(f"{self._path}: packet {entry} is damaged: {error}") from None
+                raise DataError(f"{self.path}: packet {entry} is damaged: {error}") from None
 
     def _packet(self, entry: str, names: list[str]) -> Packet[Any]:
         plain = json.loads(self._zip.read(f"{entry}.json"))

@@ -45,6 +45,15 @@ class RecordSink(Sink[Any]):
             self._writer.discard()
 
 
+class _Nowhere(Sink[Any]):
+    """Where packets end that nobody wants, of a stage that is needed for another."""
+
+    consumes = object
+
+    def write(self, packet: Packet[Any]) -> None:
+        pass
+
+
 def recording_graph(graph: Graph, at: str, path: Path) -> Graph:
     """The part of a graph that leads to a stage, with a recorder behind it.
 
@@ -64,5 +73,9 @@ def recording_graph(graph: Graph, at: str, path: Path) -> Graph:
     def make(run: Run) -> RecordSink:
         return RecordSink(path, about)
 
+    for end in leading.ends():
+        if end != at:
+            nowhere = Node(f"end of {end}", _Nowhere, lambda run: _Nowhere(), (end,))
+            leading = leading.with_node(nowhere)
     sink = Node("record", RecordSink, make, (at,), about=f"to {path}")
     return leading.with_node(sink)

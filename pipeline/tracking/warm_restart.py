@@ -99,11 +99,16 @@ class Keeper:
             tracker.resume(self._pts_ns, away_s)
         tracker.next_id = max(tracker.next_id, saved.next_id)
 
-    def keep(self, pts_ns: int) -> None:
-        """Saves the tracker after its frame at `pts_ns`, if it is time."""
-        self._pts_ns = pts_ns
-        if pts_ns >= self._due_ns or self._tracker.next_id > self._ids_until:
-            self._save(self._tracker.next_id + _AHEAD)
+    def keep(self, pts_ns: int, coming: int = 0) -> None:
+        """Saves the tracker, which is at its frame at `pts_ns`, if it is time.
+
+        Args:
+            pts_ns: of the frame.
+            coming: so many ids may be given out before the next call.
+        """
+        self._pts_ns, next_id = pts_ns, self._tracker.next_id + coming
+        if pts_ns >= self._due_ns or next_id > self._ids_until:
+            self._save(next_id + _AHEAD)
 
     def finish(self) -> None:
         """Saves the tracker; it gives out no ids after that."""
