@@ -14,8 +14,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import engines
+import pipeline
 from engines.failover import Candidate
 from pipeline.detection.detections import Detections
+from pipeline.errors import ConfigError
 from pipeline.ledger import Ticket
 from pipeline.media.picture import BgrPicture
 from pipeline.media.preprocess import Preprocessor
@@ -24,6 +26,7 @@ from pipeline.models.manifest import PreprocessSpec
 from pipeline.network import BoundNetwork
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Detected, Tracked
+from pipeline.resources import shipped
 from pipeline.stages.classify import (
     ClassifyDetectionsStage,
     ClassifySpec,
@@ -316,3 +319,75 @@ def test_texts_are_read_and_voted_for(digits: MakeNetwork, layout: str, batch: i
     values = [value for value, _ in told(last, "text")]
     assert values == ["123", "3333", ""]
     assert told(last, "text")[0][1] == pytest.approx(2 / 3, abs=1e-3)
+
+
+CHAIN = """
+cameras:
+  - {id: a, uri: "rendered:day?seconds=0.6"}
+  - {id: b, uri: "rendered:dusk?seconds=0.6"}
+engines:
+  cpu0: {backend: onnxruntime, threads: 1}
+  cpu1: {backend: onnxruntime, threads: 1}
+stages:
+  detect: {model: street-pico, engine: cpu0}
+  classify: {model: colour-pico, engine: cpu1, of: [car, van, bus]}
+"""
+
+BEFORE_AND_AFTER = """
+cameras: [{id: a, uri: "rendered:day?seconds=0.6"}]
+stages:
+  preprocess: {after: decode}
+  detect: {after: preprocess, model: street-pico}
+  postprocess: {after: detect}
+  seen: {kind: classify, after: postprocess, model: %s, of: [car, van, bus]}
+  track: {after: seen}
+  voted: {kind: classify, after: track, model: colour-pico, of: [bus, van, car]}
+"""
+
+
+def names(config: str, *overrides: str) -> dict[tuple[str, int], list[tuple[int, dict[str, str]]]]:
+    """Of each frame, what each track is called."""
+    frames = {}
+    for packet in pipeline.stream(pipeline.build(pipeline.loads(config, overrides=overrides))):
+        tracks = packet.payload.tracks
+        values = {name: one.values.tolist() for name, one in tracks.attributes.items()}
+        frames[packet.frame.camera, packet.frame.index] = [
+            (label, {name: column[row] for name, column in values.items()})
+            for row, label in enumerate(tracks.labels.tolist())
+        ]
+    return frames
+
+
+def test_a_second_network_on_an_engine_of_its_own() -> None:
+    alone = names(CHAIN, "stages.classify.workers=1")
+    batch = "stages.classify.batch={max: 8, wait_ms: 20}"
+    assert names(CHAIN, "stages.classify.workers=2", batch) == alone
+    for camera in "ab":
+        last = [(label, known["colour"]) for label, known in alone[camera, 14]]
+        assert all(colour for label, colour in last if label >= 2)
+        assert not any(colour for label, colour in last if label < 2)
+        assert any(label >= 2 for label, _ in last)
+
+
+def test_tracks_inherit_what_a_network_before_the_tracker_saw(tmp_path: Path) -> None:
+    package = shipped("models") / "colour-pico"
+    for file in package.iterdir():
+        text = file.read_bytes().replace(b"attribute: colour}", b"attribute: paint}")
+        (tmp_path / file.name).write_bytes(text)
+    frames = names(BEFORE_AND_AFTER % tmp_path)
+    last = [known for label, known in frames["a", 14] if label >= 2]
+    assert len(last) >= 2
+    assert all(known["paint"] == known["colour"] != "" for known in last)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("stages.classify.of=[cars]", r"stages.classify.of: no label is called 'cars'; .*'car'"),
+        ("stages.classify.model=reid-pico", r"is for embed, not classify or recognise"),
+        ("stages.classify.sure=2", r"sure: expected at most 1"),
+    ],
+)
+def test_what_does_not_fit_is_told(override: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        pipeline.build(pipeline.loads(CHAIN, overrides=[override]))

@@ -11,10 +11,12 @@ import pytest
 import yaml
 
 from pipeline.world import LABELS, SCENES, World
+from training.coloured import clear, cut_out
+from training.colours import named
 from training.evaluate import Detector, average_precisions_of, open_model, rank_one
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-NAMES = ("street-pico", "reid-pico", "street-duo-rpn", "street-duo-head")
+NAMES = ("street-pico", "reid-pico", "street-duo-rpn", "street-duo-head", "colour-pico")
 
 
 def manifest(name: str) -> dict[str, Any]:
@@ -62,3 +64,15 @@ def test_embeddings_tell_objects_of_unseen_worlds_apart() -> None:
         hits, asked = hits + right, asked + total
     assert asked > 50
     assert hits / asked >= 0.9
+
+
+def test_colours_of_vehicles_of_unseen_worlds_are_named() -> None:
+    session = open_model(MODELS / "colour-pico" / "colour-pico.onnx")
+    hits: list[bool] = []
+    for frame in (World(s, 9700 + n).render(90) for s in ("day", "dusk") for n in range(16)):
+        rows = clear(frame)
+        crops = cut_out(frame.image_bgr, frame.boxes_xyxy[rows]).transpose(0, 3, 1, 2)
+        (logits,) = session.run(None, {"crops": crops.astype(np.float32)})
+        hits += (logits.argmax(axis=1) == named(frame.colours_bgr[rows])).tolist()
+    assert len(hits) > 40
+    assert np.mean(hits) >= 0.9
