@@ -24,7 +24,7 @@ from pipeline.media.picture import BgrPicture
 from pipeline.models.package import load_model
 from pipeline.network import BoundNetwork
 from pipeline.packet import FrameInfo, Packet, Status
-from pipeline.parity import difference
+from pipeline.parity import compare, difference
 from pipeline.payloads import Detected, ModelOutput, Pooled, Proposed, RoiOutput, Tracked
 from pipeline.recording.file import Recording
 from pipeline.recording.replay import replay
@@ -276,3 +276,24 @@ outputs: []
 """
     with pytest.raises((ConfigError, GraphError), match="there is no roi_head before it"):
         pipeline.build(pipeline.loads(text))
+
+
+ASSIGNMENTS = {
+    "openvino": "{backend: openvino, threads: 1}",
+    "opencv": "{backend: opencv, threads: 1}",
+    "sim-npu": "{backend: sim-npu, profile: atlas500}",
+}
+
+
+@pytest.mark.parametrize("backend", ASSIGNMENTS)
+@pytest.mark.parametrize("places", [("cpu0",), ("cpu1",), ("cpu0", "cpu1")])
+def test_either_half_may_move_to_another_engine(backend: str, places: tuple[str, ...]) -> None:
+    if why := engines.engine_class(backend).describe().missing:
+        pytest.skip(f"{backend}: {why}")
+    moved = [f"engines.{place}={ASSIGNMENTS[backend]}" for place in places]
+    one, other = (pipeline.build(pipeline.loads(CONFIG, overrides=o)) for o in ([], moved))
+    found = compare(one, other, frames=6)
+    assert found.ap50 is not None
+    assert found.ap50 > 0.95
+    if backend != "sim-npu":
+        assert found.first is None, found
