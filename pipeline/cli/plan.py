@@ -17,7 +17,8 @@ from pipeline.cli.console import console, numbers
 from pipeline.cli.options import Config, Json, Set
 from pipeline.errors import DataError
 from pipeline.placing.candidates import HOST
-from pipeline.placing.proposal import ROUNDS, Contender, Proposal, Wishes, propose
+from pipeline.placing.proposal import Contender, Proposal
+from pipeline.placing.proposing import ROUNDS, Wishes, propose
 from pipeline.placing.rewriting import rewritten, write
 from pipeline.placing.survey import Row
 
@@ -98,7 +99,11 @@ def command(
 
 
 def _print(found: Proposal) -> None:
-    console().print(_stages(found.rows))
+    if measured := [row for row in found.rows if row.found]:
+        console().print(_stages(measured))
+    for row in found.rows:
+        if row.found is None:
+            typer.echo(f"{row.stage} on {row.engine or HOST}: {row.remark}")
     chosen = found.chosen
     if chosen is None:
         typer.echo("nothing to choose: no stage has another engine that can run it")
@@ -113,31 +118,26 @@ def _print(found: Proposal) -> None:
 
 
 def _stages(rows: Sequence[Row]) -> Table:
-    """A line for each stage on each engine."""
-    counts = sorted({count for row in rows if row.found for count in row.found.ms})
+    """A line for each stage on each engine that runs it."""
+    found = [(row, row.found) for row in rows if row.found]
+    counts = sorted({count for _, one in found for count in one.ms})
     table = Table(
         "stage", "engine", "precision",
         *numbers(*(f"ms ×{count}" for count in counts), "CPU ms", "own CPU ms", "MB"),
         "",
         box=SIMPLE_HEAD,
     )  # fmt: skip
-    for row in rows:
-        place = (row.stage, row.engine or HOST)
-        remark = ", ".join(
-            filter(None, ("as written" * row.written, row.precision_change, row.remark))
-        )
-        if row.found is None:
-            table.add_row(*place, *[""] * (4 + len(counts)), remark)
-            continue
-        ms, moved = row.found.ms, row.found.moved_bytes
+    for row, one in found:
+        remarks = ("as written" * row.written, row.precision_change, row.remark)
         table.add_row(
-            *place,
-            row.found.precision,
-            *(f"{ms[count]:.2f}" if count in ms else "" for count in counts),
-            f"{row.found.cpu_ms:.2f}",
-            f"{row.found.thread_ms:.2f}",
-            f"{moved / 1e6:.2f}" if moved else "",
-            remark,
+            row.stage,
+            row.engine or HOST,
+            one.precision,
+            *(f"{one.ms[count]:.2f}" if count in one.ms else "" for count in counts),
+            f"{one.cpu_ms:.2f}",
+            f"{one.thread_ms:.2f}",
+            f"{one.moved_bytes / 1e6:.2f}" if one.moved_bytes else "",
+            ", ".join(filter(None, remarks)),
         )
     return table
 

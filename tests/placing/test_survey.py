@@ -12,7 +12,14 @@ import pipeline
 from pipeline.errors import StageError
 from pipeline.graph import SOURCES
 from pipeline.models.subject import subject
-from pipeline.placing.candidates import Candidates, allowed_engines, candidates, rebound
+from pipeline.placing.candidates import (
+    Candidates,
+    allowed_engines,
+    candidates,
+    device_of,
+    new_engine,
+    rebound,
+)
 from pipeline.placing.footage import Footage, shoot
 from pipeline.placing.model import Option
 from pipeline.placing.survey import Rules, Survey, survey
@@ -103,3 +110,18 @@ def test_a_list_of_engines_keeps_its_members(engines: Candidates) -> None:
         "stages.detect.workers=2",
     ]
     assert rebound(config, {"detect": Option("cpu0", 1)}, {"detect": engines})[1] == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "device"),
+    [
+        ("{backend: onnxruntime}", ""),
+        ("{backend: onnxruntime, isolate: true}", ""),
+        ("{backend: onnxruntime, device: 'cuda:0'}", "cuda:0"),
+        ("{backend: torch, device: 'cuda:0'}", "cuda:0"),
+        ("{backend: sim-npu}", "one"),
+    ],
+)
+def test_engines_of_one_device_share_it(engine: str, device: str) -> None:
+    config = pipeline.loads(CONFIG.replace("engines:", f"engines:\n  one: {engine}"))
+    assert device_of(new_engine(config, "one")) == device

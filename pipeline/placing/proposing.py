@@ -1,0 +1,158 @@
+"""From a configuration to the placement that really was the best, beside the one written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from statistics import median
+
+import pipeline.builder
+from engines.errors import EngineError
+from engines.paired import summed
+from pipeline.config import PipelineConfig
+from pipeline.errors import StageError
+from pipeline.placing.candidates import (
+    Candidates,
+    allowed_engines,
+    candidates,
+    device_of,
+    new_engine,
+    placed_stages,
+    rebound,
+    written_placement,
+)
+from pipeline.placing.footage import Footage, shoot
+from pipeline.placing.model import Placement
+from pipeline.placing.proposal import Contender, Proposal
+from pipeline.placing.proving import prove
+from pipeline.placing.search import Goal, Search
+from pipeline.placing.survey import Row, Rules, Tell, none_allowed, refusals, survey
+
+#: Placements that are run beside the hand-written one.
+BEST = 3
+#: Fewer rounds give no interval of 99 %: all of n err to the same side once in 2 ** (n - 1).
+ROUNDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked for.
+
+    Attributes:
+        goal: what counts first.
+        stages: to be placed; empty: those with a network.
+        allow: ``stage=engine,engine`` for stages that may not run everywhere.
+        precision_change: whether a stage may compute in another precision than it does now.
+        frames: to measure with, of all cameras together.
+        rounds: of the proof, at least `ROUNDS`.
+        seconds: of each run of it, about.
+        workers: copies of a stage side by side, at most; None: one a core.
+    """
+
+    goal: Goal = "throughput"
+    stages: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    precision_change: bool = False
+    frames: int = 60
+    rounds: int = ROUNDS
+    seconds: float = 1.5
+    workers: int | None = None
+
+
+def propose(config: PipelineConfig, wishes: Wishes, tell: Tell = lambda text: None) -> Proposal:
+    """Measures each stage on each engine, and runs the best placements beside the written one.
+
+    Args:
+        config: complete; its outputs are not written.
+        wishes: what is asked for.
+        tell: what is done now, for people.
+
+    Raises:
+        ConfigError: a stage or an engine that is asked for is not there.
+        SourceError: a camera cannot be read.
+        StageError: the written configuration does not run, or a stage on no engine that is allowed.
+    """
+    graph = pipeline.builder.build(config)
+    stages = placed_stages(config, wishes.stages)
+    allowed = allowed_engines(config, stages, wishes.allow)
+    written = written_placement(graph, stages)
+    engines = {
+        name: candidates(config, name, allowed[name], written[name].engine) for name in stages
+    }
+    refused = {name: refusals(name, own) for name, own in engines.items()}
+    for name, own in engines.items():
+        if own.barred.issuperset(own.nodes):
+            raise none_allowed(name, refused[name])
+    if all(set(own.nodes) == {own.written} for own in engines.values()):
+        return Proposal(wishes.goal, tuple(row for rows in refused.values() for row in rows))
+    devices = {name: device_of(new_engine(config, name)) for name in config.engines}
+    cores = len(os.sched_getaffinity(0))
+    rules = Rules(engines, devices, wishes.precision_change, wishes.workers or cores)
+    each = -(-wishes.frames // len(graph.cameras))
+    with _kept_running(config):
+        footage = [shoot(camera, each) for camera in graph.cameras]
+        found = survey(graph, footage, rules, cores, tell)
+        fixed = {step.name: step.options[0] for step in found.steps}
+        search = Search(found.steps, fixed | written, found.processors, wishes.goal)
+        others = [one for one in search.best(BEST) if one.placement != fixed | written]
+        placements = [fixed | written, *(one.placement for one in others)]
+        contenders = [_contender(config, search, one, engines, found.rows) for one in placements]
+        told = tuple(_told(contenders, footage, wishes, tell))
+    return Proposal(wishes.goal, found.rows, told, found.processors)
+
+
+def _contender(
+    config: PipelineConfig,
+    search: Search,
+    whole: Placement,
+    engines: Mapping[str, Candidates],
+    rows: Iterable[Row],
+) -> Contender:
+    placement = {name: whole[name] for name in engines}
+    changed, changes = rebound(config, placement, engines)
+    precisions = {
+        row.stage: row.precision_change
+        for row in rows
+        if row.precision_change and row.engine == whole[row.stage].engine
+    }
+    return Contender(placement, search.expected(whole), changed, tuple(changes), precisions)
+
+
+def _told(
+    contenders: Sequence[Contender], footage: Sequence[Footage], wishes: Wishes, tell: Tell
+) -> Iterator[Contender]:
+    """The contenders with what was measured."""
+    throughput = wishes.goal == "throughput"
+    proofs = prove(
+        [pipeline.builder.build(one.config) for one in contenders],
+        [c.expected.period_ms if throughput else c.expected.latency_ms for c in contenders],
+        footage,
+        wishes.goal,
+        wishes.rounds,
+        wishes.seconds,
+        lambda number: tell(f"running {len(contenders)} placements, round {number}"),
+    )
+    if why := proofs[0].error:
+        raise StageError(f"as it is written, the graph does not run: {why}")
+    for index, (one, proof) in enumerate(zip(contenders, proofs, strict=True)):
+        if proof.error:
+            yield replace(one, error=proof.error)
+            continue
+        turns = [(a / 1e3, b / 1e3) for a, b in zip(proofs[0].ms, proof.ms, strict=True)]
+        yield replace(one, ms=median(proof.ms), against=summed(turns) if index else None)
+
+
+@contextmanager
+def _kept_running(config: PipelineConfig) -> Iterator[None]:
+    """Keeps the devices of all engines, so that none has to start anew for every measurement."""
+    with ExitStack() as stack:
+        for name, one in config.engines.items():
+            if one.isolate or one.timeout_s is not None:
+                continue  # its device is of its process
+            engine = new_engine(config, name)
+            stack.callback(engine.destroy)
+            with suppress(EngineError):  # the stages on it will tell
+                engine.init()
+        yield
