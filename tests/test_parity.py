@@ -99,6 +99,10 @@ def test_the_command_takes_backends_and_fails_below_a_floor(tmp_path: Path) -> N
     found = run.invoke(app, ["parity", "cpu0", "opencv", str(config), "--json", "--frames", "5"])
     assert found.exit_code == 0, found.output
     assert json.loads(found.output)["ap50"] > 0.99
+    some = ["--stages", "detect", "--frames", "2"]
+    assert run.invoke(app, ["parity", "cpu0", "opencv", str(config), *some]).exit_code == 0
+    none = run.invoke(app, ["parity", "cpu0", "opencv", str(config), "--stages", "detct"])
+    assert "no stage is called 'detct'; did you mean 'detect'?" in str(none.exception)
     wrong = run.invoke(app, ["parity", "cpu0", "opncv", str(config)])
     assert "did you mean 'opencv'" in str(wrong.exception)
     strict = ["--set", "stages.postprocess.score=1.0", "--min-ap50", "0.5"]

@@ -23,6 +23,9 @@ def command(
     other: Side,
     config: Config,
     set_: Set = None,
+    stages: Annotated[
+        str, typer.Option(help="To be bound, such as backbone,roi_head; those with an engine.")
+    ] = "",
     frames: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     min_ap50: Annotated[
         float, typer.Option(min=0, max=1, help="Fails where the detections agree less.")
@@ -35,12 +38,15 @@ def command(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Runs a configuration with every network on one engine and on another, and compares.
+    """Runs a configuration with its networks on one engine and on another, and compares.
 
     Names the first stage that differs and by how much, up to detections (AP50 of the second with
     the first as truth) and tracks. The configuration's outputs are not written.
     """
-    left, right = (pipeline.build(bound(config, set_ or [], engine)) for engine in (one, other))
+    chosen = [name.strip() for name in stages.split(",") if name.strip()]
+    left, right = (
+        pipeline.build(bound(config, set_ or [], engine, stages=chosen)) for engine in (one, other)
+    )
     found = compare(left, right, frames, alone=alone)
     if json:
         typer.echo(json_text.dumps(found.to_json()))
