@@ -70,4 +70,6 @@ def _normalise(graph: OnnxGraph, preprocessor: Preprocessor, image: str) -> None
         image = graph.node("Round", image)
     if output.layout == "nhwc":
         image = graph.node("Transpose", image, perm=[0, 2, 3, 1])
+    if output.layout == "chw":
+        image = graph.node("Squeeze", image, [0])
     graph.node("Cast", image, to=graph.dtype(output.dtype), output=output.name)

@@ -12,10 +12,9 @@ from engines.tensor import TensorSpec
 from pipeline.errors import ModelError
 from pipeline.media.geometry import Placement, place
 from pipeline.media.picture import Picture
-from pipeline.models.manifest import PreprocessSpec
+from pipeline.models.manifest import LAYOUTS, PreprocessSpec
 
 _DTYPES = tuple(np.dtype(name) for name in ("float32", "float16", "uint8"))
-_LAYOUTS = ("nchw", "nhwc")
 
 
 class Preprocessor:
@@ -30,7 +29,7 @@ class Preprocessor:
         width: of the network's input, pixels.
         height: of the network's input, pixels.
         dtype: float32, float16, or uint8 (values are then rounded and must lie in 0..255).
-        layout: ``"nchw"`` or ``"nhwc"``.
+        layout: of `LAYOUTS`.
 
     Attributes:
         spec: the manifest's preprocess part.
@@ -45,15 +44,15 @@ class Preprocessor:
         self, spec: PreprocessSpec, width: int, height: int, dtype: np.dtype[Any], layout: str
     ) -> None:
         dtype = np.dtype(dtype)
-        if dtype not in _DTYPES or layout not in _LAYOUTS:
+        if dtype not in _DTYPES or layout not in LAYOUTS:
             raise ModelError(
-                f"a picture can become float32, float16 or uint8 in nchw or nhwc; "
+                f"a picture can become float32, float16 or uint8 in {', '.join(LAYOUTS)}; "
                 f"the model's input is {dtype} in {layout!r}"
             )
         self.spec, self.size = spec, (width, height)
         self._width, self._height = width, height
-        self._dtype, self._nchw = dtype, layout == "nchw"
-        self.output = TensorSpec("tensor", self._empty(1).shape, dtype, layout)
+        self._dtype, self._planar, self._counted = dtype, layout != "nhwc", "n" in layout
+        self.output = TensorSpec("tensor", self._as_input(self._empty(1)).shape, dtype, layout)
         self._order = (0, 1, 2) if spec.color == "bgr" else (2, 1, 0)
         self._values = _value_table(spec, dtype)
         # OpenCV looks up by width of the entry; it has no float16, so its bits go as uint16.
@@ -66,7 +65,7 @@ class Preprocessor:
         self._identity = dtype != np.float16 and bool((self._values == np.arange(256)).all())
 
     def __call__(self, picture: Picture) -> tuple[NDArray[Any], Placement]:
-        """One network input (1, 3, height, width) or (1, height, width, 3), and its placement.
+        """One network input, with a leading 1 where the layout has ``n``, and its placement.
 
         The caller owns the array.
         """
@@ -74,7 +73,7 @@ class Preprocessor:
         tensor = self._empty(1)
         resized = picture.resized_bgr(placement.resized_width, placement.resized_height)
         self._write(resized, tensor[0], placement)
-        return tensor, placement
+        return self._as_input(tensor), placement
 
     def placement(self, width: int, height: int) -> Placement:
         """Where a picture of this size, in pixels, lies in the network's input."""
@@ -105,8 +104,11 @@ class Preprocessor:
             self._write(resized, tensor[row], placement)
         return tensor
 
+    def _as_input(self, one: NDArray[Any]) -> NDArray[Any]:
+        return one if self._counted else one[0]
+
     def _empty(self, count: int) -> NDArray[Any]:
-        shape = (3, self._height, self._width) if self._nchw else (self._height, self._width, 3)
+        shape = (3, self._height, self._width) if self._planar else (self._height, self._width, 3)
         return np.empty((count, *shape), self._dtype)
 
     def _write(self, image: NDArray[np.uint8], tensor: NDArray[Any], placement: Placement) -> None:
@@ -121,7 +123,7 @@ class Preprocessor:
             (rows, slice(columns.stop, None)),
         ):
             planes[:, y, x] = blank[:, y, x]
-        if self._nchw:
+        if self._planar:
             channels = cv2.split(image)
             for target, source, table in zip(planes, self._order, self._tables, strict=True):
                 self._look_up(channels[source], table, target[rows, columns])
@@ -132,7 +134,7 @@ class Preprocessor:
 
     def _planes(self, tensor: NDArray[Any]) -> NDArray[Any]:
         """A view (3, height, width) of one network input."""
-        return tensor if self._nchw else tensor.transpose(2, 0, 1)
+        return tensor if self._planar else tensor.transpose(2, 0, 1)
 
     def _look_up(self, source: Any, table: NDArray[Any], target: NDArray[Any]) -> None:
         if self._identity:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -32,6 +33,9 @@ Positive = Annotated[float, Field(gt=0)]
 Dtype = Literal[
     "float32", "float16", "float64", "uint8", "int8", "uint16", "int16", "int32", "int64", "bool"
 ]
+
+#: Of an input that takes pictures; the last is of one picture, without an axis to count it.
+LAYOUTS = ("nchw", "nhwc", "chw")
 
 Task = Literal["detect", "embed", "rpn", "roi_head", "classify", "recognise"]
 #: What a model of each task must say beside its tensors before it can run.
@@ -254,8 +258,8 @@ class Manifest(Strict):
         if not self.inputs:
             return -1, -1
         layout, shape = self.inputs[0].layout, self.inputs[0].shape
-        if layout not in ("nchw", "nhwc") or len(shape) != 4 or shape[layout.index("c")] != 3:
-            raise ValueError("a picture's input has a layout, nchw or nhwc, and 3 channels")
+        if layout not in LAYOUTS or len(shape) != len(layout) or shape[layout.index("c")] != 3:
+            raise ValueError("a picture's input has a layout, nchw, nhwc or chw, and 3 channels")
         width, height = shape[layout.index("w")], shape[layout.index("h")]
         if self.preprocess and self.preprocess.size:
             wanted = self.preprocess.size
@@ -266,6 +270,13 @@ class Manifest(Strict):
                 )
             return wanted
         return width, height
+
+    @property
+    def counted_outputs(self) -> tuple[TensorSpec, ...]:
+        """The outputs as heads read them: with a leading 1 where the network counts no pictures."""
+        leading = (1,) if self.inputs and self.inputs[0].layout == "chw" else ()
+        specs = (entry.spec() for entry in self.outputs)
+        return tuple(replace(spec, shape=leading + spec.shape) for spec in specs)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -289,7 +300,7 @@ class Manifest(Strict):
         if self.head is not None:
             if not self.labels:
                 raise ValueError("a model with a head needs labels")
-            shapes = {entry.name: entry.shape for entry in self.outputs}
+            shapes = {spec.name: spec.shape for spec in self.counted_outputs}
             self.head.check(shapes, len(self.class_names), *self.input_size)
         self._check_halves()
         if self.attributes is not None:

@@ -18,7 +18,7 @@ from pipeline.media.images import IMAGE_SUFFIXES, ImageSource
 from pipeline.media.preprocess import Preprocessor
 from pipeline.media.source import Source, SourceFrame
 from pipeline.media.sources import open_source
-from pipeline.models.manifest import PreprocessSpec
+from pipeline.models.manifest import LAYOUTS, PreprocessSpec
 from pipeline.resources import shipped
 
 #: So many pictures are compared, this many apart.
@@ -68,7 +68,7 @@ def samples(
             raise ModelError(f"the network takes no picture, {pictures} cannot be given to it")
         noise = [{spec.name: _noise(spec, chance) for spec in specs} for _ in range(PICTURES)]
         return Samples(tuple(noise), f"noise (seed {_SEED}): no input is a picture")
-    prepare, batch = preprocessor(first, preprocess), max(first.shape[0], 1)
+    prepare, batch = preprocessor(first, preprocess), batch_of(first)
     runs = []
     for frame in frames(pictures or str(shipped("sample_videos") / "day.mp4"), PICTURES, APART):
         tensor = np.repeat(prepare(frame.picture)[0], batch, axis=0)
@@ -85,6 +85,11 @@ def samples(
 def picture_input(specs: Sequence[TensorSpec]) -> TensorSpec | None:
     """The input that takes a picture, with its layout; None where there is none."""
     return next((replace(spec, layout=layout) for spec in specs if (layout := _layout(spec))), None)
+
+
+def batch_of(spec: TensorSpec) -> int:
+    """How many pictures that input takes at once; 1 where any number."""
+    return max(spec.shape[spec.layout.index("n")], 1) if "n" in spec.layout else 1
 
 
 def preprocessor(
@@ -129,10 +134,11 @@ def frames(pictures: str, count: int, apart: int | None = None) -> Iterator[Sour
 
 
 def _layout(spec: TensorSpec) -> str:
-    """``nchw`` or ``nhwc`` of an input that takes a picture; empty for any other."""
-    if len(spec.shape) != 4 or spec.dtype not in (np.float32, np.float16, np.uint8):
+    """Of `LAYOUTS` that of an input that takes a picture; empty for any other."""
+    if spec.dtype not in (np.float32, np.float16, np.uint8):
         return ""
-    layouts = [layout for layout in ("nchw", "nhwc") if spec.shape[layout.index("c")] == 3]
+    fitting = (layout for layout in LAYOUTS if len(layout) == len(spec.shape))
+    layouts = [layout for layout in fitting if spec.shape[layout.index("c")] == 3]
     return spec.layout if spec.layout in layouts else (layouts or [""])[0]
 
 

@@ -20,7 +20,13 @@ from pipeline.media.picture import BgrPicture, Picture
 from pipeline.media.preprocess import Preprocessor
 from pipeline.media.uri import redact
 from pipeline.models.manifest import Manifest
-from pipeline.models.samples import NO_MANIFEST, frames, picture_input, preprocessor
+from pipeline.models.samples import (
+    NO_MANIFEST,
+    batch_of,
+    frames,
+    picture_input,
+    preprocessor,
+)
 from pipeline.payloads import Detected, Tracked
 from pipeline.quantisation.recorded import holds_inputs, recorded
 from pipeline.quantisation.truth import FileTruth, Truth, at_hand
@@ -228,7 +234,7 @@ def _view(spec: TensorSpec, prepare: Preprocessor, scene: _Scene, zoom: int) -> 
         left, top = (picture.width - width) // 2, (picture.height - height) // 2
         picture = BgrPicture(picture.crop_bgr(left, top, left + width, top + height))
     tensor, placement = prepare(picture)
-    batch = np.repeat(tensor, max(spec.shape[0], 1), axis=0)
+    batch = np.repeat(tensor, batch_of(spec), axis=0)
     return Sample({spec.name: batch}, scene.index, placement, zoom)
 
 

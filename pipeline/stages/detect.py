@@ -35,10 +35,13 @@ class DetectStage(BoundStage[ModelInput, ModelOutput]):
         if packet.status is Status.BLIND:
             payload = packet.payload
             return (packet.carrying(ModelOutput(payload.picture, {}, payload.placement)),)
+        tensor = packet.payload.tensor
         try:
-            tensors = self._network.run(packet.payload.tensor)
+            tensors = self._network.run(tensor)
         except EngineError as error:
             return (self._blind(packet, error),)
+        if tensor.ndim == 3:  # the network takes one picture, and counts it nowhere
+            tensors = {name: output[None] for name, output in tensors.items()}
         return (self._seen(packet, tensors),)
 
     def process_batch(

@@ -67,8 +67,7 @@ def plan(planner: Planner, name: str, config: PostprocessConfig) -> Plan:
         )
     if not config.engine:
         return Plan(PostprocessStage, lambda run: PostprocessStage(postprocessor))
-    outputs = [tensor.spec() for tensor in manifest.outputs]
-    kernel = head_decode(postprocessor, outputs, *manifest.input_size)
+    kernel = head_decode(postprocessor, manifest.counted_outputs, *manifest.input_size)
     bind, binding = planner.kernels(name, config, kernel)
     return Plan(
         PostprocessStage, lambda run: PostprocessStage(postprocessor, bind(kernel)), binding

@@ -83,7 +83,8 @@ def units(count: int, seed: int = 0) -> np.ndarray:
     ids=["top left", "centred and normalised", "stretched", "same size"],
 )
 @pytest.mark.parametrize(
-    ("dtype", "layout"), [("float32", "nchw"), ("float16", "nhwc"), ("uint8", "nhwc")]
+    ("dtype", "layout"),
+    [("float32", "nchw"), ("float32", "chw"), ("float16", "nhwc"), ("uint8", "nhwc")],
 )
 def test_letterbox(
     reader: str, width: int, height: int, written: dict[str, object], dtype: str, layout: str

@@ -26,6 +26,7 @@ CASES = [
     pytest.param(IMAGENET | {"align": "center"}, "float32", "nchw", id="RGB in 0..1, centred"),
     pytest.param({"color": "rgb"}, "float32", "nhwc", id="raw RGB, channels last"),
     pytest.param(IMAGENET, "float16", "nhwc", id="half precision, channels last"),
+    pytest.param(IMAGENET, "float32", "chw", id="one picture, not counted"),
     pytest.param(IMAGENET, "float16", "nchw", id="half precision"),
     pytest.param({"color": "rgb", "align": "center"}, "uint8", "nhwc", id="bytes"),
 ]
@@ -40,6 +41,8 @@ def reference(image_bgr, spec: PreprocessSpec, placement, dtype: str, layout: st
     if spec.color == "rgb":
         canvas = canvas[..., ::-1]
     values = ((canvas * spec.scale - spec.mean) / spec.std).astype(dtype)
+    if layout == "chw":
+        return values.transpose(2, 0, 1)
     return values[None] if layout == "nhwc" else values.transpose(2, 0, 1)[None]
 
 

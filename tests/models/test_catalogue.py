@@ -126,8 +126,8 @@ def test_an_unknown_precision_says_which_there_are() -> None:
 
 
 def test_incomplete_entries_say_why_they_do_not_run() -> None:
-    with pytest.raises(ModelError, match=r"can be pulled but not run.*no batch axis"):
-        load_model("faster-rcnn-12")
+    with pytest.raises(ModelError, match=r"can be pulled but not run.*must be converted"):
+        load_model("detr-resnet50")
 
 
 def test_installed_resources_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def test_a_right_one(package: Package) -> None:
         (("files", 0, "url"), "ftp://x/y", r"files\[0\].url: expected text like"),
         (("files", 0, "sha384"), "0" * 96, r"a file has one hash"),
         (("inputs", 0, "dtype"), "float33", r"inputs\[0\].dtype: .*did you mean 'float32'"),
-        (("inputs", 0, "layout"), "nhwc", r"has a layout, nchw or nhwc, and 3 channels"),
+        (("inputs", 0, "layout"), "nhwc", r"has a layout, nchw, nhwc or chw, and 3 channels"),
         (("inputs", 0, "shape"), [1, 3, -1, -1], r"an input of known width and height"),
         (("outputs", 0, "shape"), [1, 8, 85], r"must be 7: box, objectness and 2 labels"),
         (("labels",), ["person", "person"], r"labels have 'person' twice"),
