@@ -47,6 +47,8 @@ _NEEDED: Mapping[Task, tuple[str, ...]] = {
     "classify": ("preprocess", "classify"),
     "recognise": ("preprocess", "recognise"),
 }
+#: Tasks whose networks look at single objects.
+OF_CROPS = ("embed", "classify", "recognise")
 
 
 def _inside(path: str) -> str:

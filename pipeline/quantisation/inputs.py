@@ -19,7 +19,7 @@ from pipeline.media.geometry import Placement
 from pipeline.media.picture import BgrPicture, Picture
 from pipeline.media.preprocess import Preprocessor
 from pipeline.media.uri import redact
-from pipeline.models.manifest import Manifest
+from pipeline.models.manifest import OF_CROPS, Manifest
 from pipeline.models.samples import (
     NO_MANIFEST,
     batch_of,
@@ -139,7 +139,8 @@ def gather(specs: Sequence[TensorSpec], manifest: Manifest | None, request: Requ
         SourceError: it cannot be read.
     """
     task = manifest.task if manifest else ""
-    _require(request.boxes is None or task == "embed", "--boxes goes with a model that embeds")
+    of_crops = task in OF_CROPS
+    _require(request.boxes is None or of_crops, "--boxes goes with a model of crops")
     _require(request.truth is None or task == "detect", "--truth goes with a detector")
     if holds_inputs(path := Path(request.source), specs):
         runs = recorded(path, specs, request.batch)[: request.frames]
@@ -153,7 +154,7 @@ def gather(specs: Sequence[TensorSpec], manifest: Manifest | None, request: Requ
     _require_content((scene.picture.bgr() for scene in scenes), _FLAT, request)
     prepare = _preprocessor(spec, manifest, scenes[0].picture, request)
     told = f"{len(scenes)} pictures of {request.name}"
-    if task == "embed":
+    if of_crops:
         samples = list(_crops(spec.name, prepare, scenes, known))
         _require(bool(samples), f"{known and known.source}: no box in any of the {told}")
         return _split(samples, None, f"{len(samples)} crops of {told}")
@@ -241,7 +242,7 @@ def _view(spec: TensorSpec, prepare: Preprocessor, scene: _Scene, zoom: int) -> 
 def _crops(
     name: str, prepare: Preprocessor, scenes: Iterable[_Scene], boxes: Truth | None
 ) -> Iterator[Sample]:
-    """One sample a box, as the stage `embed` cuts it; the whole picture where there are none."""
+    """One sample a box, as the stages of crops cut it; the whole picture where there are none."""
     for scene in scenes:
         found, picture = _in_boxes(scene, boxes), scene.picture
         whole = np.array([[0, 0, picture.width, picture.height]], np.float32)

@@ -169,7 +169,7 @@ def test_what_is_of_no_use_is_refused(
             gather([PICTURE], detector, Request(str(tmp_path / name)))
     with pytest.raises(DataError, match=r"takes features.*, which no picture makes; give a folder"):
         gather([FEATURES], None, Request(str(folder)))
-    with pytest.raises(DataError, match="--boxes goes with a model that embeds"):
+    with pytest.raises(DataError, match="--boxes goes with a model of crops"):
         gather([PICTURE], detector, Request(str(folder), boxes=tmp_path / "gt.txt"))
     with pytest.raises(DataError, match="--truth goes with a detector"):
         gather([CROP], embedder, Request(str(folder), truth=tmp_path / "gt.txt"))
