@@ -56,7 +56,8 @@ class Side:
     """What one side had to say after the run.
 
     Attributes:
-        engines: the report of each engine, with its stage's name as ``stage``.
+        engines: the report of each engine, with its stage's name as ``stage``, without its traffic:
+            this is about figures, which are the same in each run, as times are not.
         states: how many frames were not fine, by the worst that is known of them (``blind`` …).
         counts: what the stages counted where an engine failed, by ``stage: what``.
         reasons: why each engine that ever failed last did, by its id.
@@ -118,7 +119,11 @@ class Collected:
         stages = run.stages.items()
         failed = [(name, stage) for name, stage in stages if stage.reasons()]
         return Side(
-            tuple({"stage": name, **r} for name, stage in stages for r in stage.engine_reports()),
+            tuple(
+                {"stage": name, **{key: told[key] for key in told if key != "traffic"}}
+                for name, stage in stages
+                for told in stage.engine_reports()
+            ),
             dict(self._states),
             {f"{name}: {what}": n for name, stage in failed for what, n in stage.counts().items()},
             {engine: why for _, stage in stages for engine, why in stage.reasons().items()},
