@@ -61,6 +61,36 @@ def test_the_first_stage_that_differs_is_named(tmp_path: Path) -> None:
     assert found.to_json()["first"] == "postprocess"
 
 
+PARTS = ("kalman", "matching", "screening")
+
+
+def in_parts(folder: Path, score: float = 0.1, gate: float = 0.2) -> Graph:
+    """The same with the tracker in parts."""
+    tracker = f"  kalman: {{rounds: {{high: {{at_least: {gate}}}}}}}\noutputs:"
+    text = (CONFIG % (score, folder / "tracks.jsonl")).replace("outputs:", tracker)
+    return pipeline.build(pipeline.loads(text))
+
+
+@pytest.mark.parametrize(
+    ("change", "differ", "follow"),
+    [
+        ({}, set(), set()),
+        ({"score": 0.9}, {"postprocess"}, {"embed", *PARTS}),
+        ({"gate": 0.9}, {"matching"}, {"kalman", "screening"}),
+    ],
+)
+def test_a_stage_alone_shows_its_own_error_only(
+    tmp_path: Path, change: dict[str, float], differ: set[str], follow: set[str]
+) -> None:
+    golden, other = in_parts(tmp_path), in_parts(tmp_path, **change)
+    alone = compare(golden, other, frames=8, alone=True)
+    assert {stage.stage for stage in alone.stages if stage.differing} == differ
+    assert {stage.frames for stage in alone.stages} == {8}
+    together = compare(golden, other, frames=8)
+    assert {stage.stage for stage in together.stages if stage.differing} == differ | follow
+    assert alone.first is None or alone.first.stage in differ
+
+
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [

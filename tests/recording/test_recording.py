@@ -6,6 +6,7 @@ import json
 import zipfile
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +15,7 @@ import pipeline
 from pipeline.cli.main import app
 from pipeline.errors import DataError, GraphError, PipelineError
 from pipeline.graph import SOURCES, Graph
+from pipeline.packet import Packet
 from pipeline.parity import difference
 from pipeline.recording.file import Recording
 from pipeline.recording.replay import replay
@@ -62,6 +64,63 @@ def test_a_stage_gives_again_what_was_recorded(
         differences = difference(expected, found)
         assert differences
         assert set(differences.values()) == {0.0}
+
+
+PARTS = ("kalman", "matching", "screening")
+
+
+@pytest.fixture(scope="module")
+def in_parts() -> Graph:
+    text = CONFIG.replace("outputs:", "  kalman: {preset: deepsort}\noutputs:")
+    street = '{id: street, uri: "rendered:day?seconds=0.4"}'
+    return pipeline.build(
+        pipeline.loads(text.replace(street, f"{street}\n  - {street.replace('street,', 'two,')}"))
+    )
+
+
+@pytest.fixture(scope="module")
+def parts(in_parts: Graph, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One recording of each part of the tracker, and of what it takes."""
+    folder = tmp_path_factory.mktemp("parts")
+    paths = {at: folder / f"{at}.slr" for at in ("embed", *PARTS)}
+    for at, path in paths.items():
+        pipeline.run(recording_graph(in_parts, at, path))
+    return paths
+
+
+@pytest.mark.parametrize(("before", "stage"), list(pairwise(("embed", *PARTS))))
+def test_each_part_of_the_tracker_runs_alone(
+    in_parts: Graph, parts: dict[str, Path], before: str, stage: str
+) -> None:
+    with (
+        Recording(parts[before]) as given,
+        Recording(parts[stage]) as wanted,
+        Recording(parts["screening"]) as feedback,
+    ):
+        found = {key(packet): packet for packet in replay(in_parts, stage, given, feedback)}
+        expected = {key(packet): packet for packet in wanted.packets()}
+    assert found.keys() == expected.keys()
+    assert len(found) == 20
+    for frame, packet in found.items():
+        differences = difference(expected[frame], packet)
+        assert differences
+        assert set(differences.values()) == {0.0}
+
+
+def key(packet: Packet[Any]) -> tuple[str, int]:
+    return packet.frame.camera, packet.frame.sequence
+
+
+def test_kalman_alone_needs_what_was_given_back(
+    in_parts: Graph, parts: dict[str, Path], recordings: dict[str, Path]
+) -> None:
+    with Recording(parts["embed"]) as given, Recording(recordings["track"]) as short:
+        with pytest.raises(GraphError, match=r"waits for what 'screening' gives back.*--feedback"):
+            replay(in_parts, "kalman", given)
+        with pytest.raises(DataError, match=r"embed\.slr: what 'embed' gives has no tracker's"):
+            list(replay(in_parts, "kalman", given, given))
+        with pytest.raises(DataError, match=r"track\.slr: "):  # it is of one camera
+            list(replay(in_parts, "kalman", given, short))
 
 
 def test_a_stage_needs_what_it_takes(graph: Graph, recordings: dict[str, Path]) -> None:
