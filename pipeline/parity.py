@@ -34,6 +34,7 @@ from pipeline.payloads import (
 from pipeline.results import Results
 from pipeline.serial import Step, run_alone, run_serially
 from pipeline.tracking.steps import Match
+from pipeline.tracking.track import Tracks
 
 #: Up to here two tensors, relative to the larger one's magnitude, count as equal.
 TOLERANCE = 1e-3
@@ -50,8 +51,8 @@ class StageParity:
         frames: compared.
         differing: frames that differ by more than the tolerance.
         largest: by what was compared (a tensor's name, ``boxes px``, ``objects``, ``camera px``,
-            ``ids``), the largest difference: of tensors relative, of what ends in px in pixels,
-            else a count.
+            ``ids``, ``attribute colour``), the largest difference: of tensors relative, of what
+            ends in px in pixels, else a count.
     """
 
     stage: str
@@ -155,6 +156,7 @@ def difference(a: Packet[Any], b: Packet[Any]) -> dict[str, float]:
     if isinstance(one, Tracked):
         apart = _apart(one.tracks.boxes_xyxy, other.tracks.boxes_xyxy)
         apart["ids"] = float(len(np.setxor1d(one.tracks.ids, other.tracks.ids)))
+        apart |= _attributes_apart(one.tracks, other.tracks)
         return apart | _states_apart(one.state or {}, other.state or {})
     if isinstance(one, Predicted):
         return _states_apart(one.state, other.state)
@@ -162,8 +164,8 @@ def difference(a: Packet[Any], b: Packet[Any]) -> dict[str, float]:
         return {"pairs": float(len(_pairs(one.match) ^ _pairs(other.match)))}
     if isinstance(one, Detected):
         found = _apart(one.detections.boxes_xyxy, other.detections.boxes_xyxy)
-        if one.embeddings is not None and not found["objects"]:
-            found["embeddings"] = relative(one.embeddings, other.embeddings)
+        if not found["objects"]:
+            found |= _seen_apart(one, other)
         return found | _motion_apart(one, other)
     return {}
 
@@ -187,6 +189,30 @@ def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, fl
     pixels = np.abs(one[rows[matched]] - other[columns[matched]]).max(initial=0.0)
     alone = len(one) + len(other) - 2 * int(matched.sum())
     return {"boxes px": float(pixels), "objects": float(alone)}
+
+
+def _seen_apart(one: Detected, other: Detected) -> dict[str, float]:
+    """How far apart is what second networks gave for the same detections."""
+    apart = {}
+    if one.embeddings is not None:
+        apart["embeddings"] = relative(one.embeddings, other.embeddings)
+    for name, looks in one.looks.items():
+        theirs = other.looks.get(name)
+        apart[f"looks {name}"] = relative(looks.weights, theirs.weights if theirs else None)
+    return apart
+
+
+def _attributes_apart(one: Tracks, other: Tracks) -> dict[str, float]:
+    """How many tracks are called otherwise, by attribute; infinite beside none."""
+    apart = {}
+    _, here, there = np.intersect1d(one.ids, other.ids, return_indices=True)
+    for name, ours in one.attributes.items():
+        if (theirs := other.attributes.get(name)) is None:
+            apart[f"attribute {name}"] = float("inf")
+        else:
+            differing = ours.values[here] != theirs.values[there]
+            apart[f"attribute {name}"] = float(np.count_nonzero(differing))
+    return apart
 
 
 def _states_apart(one: TrackerState, other: TrackerState) -> dict[str, float]:
