@@ -104,14 +104,16 @@ def _print(found: Proposal) -> None:
     for row in found.rows:
         if row.found is None:
             typer.echo(f"{row.stage} on {row.engine or HOST}: {row.remark}")
-    chosen = found.chosen
-    if chosen is None:
+    chosen, fastest = found.chosen, found.fastest
+    if chosen is None or fastest is None:
         typer.echo("nothing to choose: no stage has another engine that can run it")
         return
     console().print(_placements(found))
     typer.echo(f"expected with the {found.processors:.2g} processors that were free")
+    if fastest is not chosen:
+        typer.echo(f"not surely faster than what is written: {_named(fastest)}")
     if chosen.against is None:
-        typer.echo("proposed: what is written; nothing was surely faster")
+        typer.echo("proposed: what is written")
         return
     typer.echo(f"proposed: {_named(chosen)}, {_times(chosen)} as fast as what is written")
     typer.echo(f"  {' '.join(f'--set {change}' for change in chosen.changes)}")

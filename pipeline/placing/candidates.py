@@ -56,6 +56,19 @@ class Change(NamedTuple):
         return f"stages{stage}.{self.key}={self.value}"
 
 
+def graph_of(config: PipelineConfig) -> Graph:
+    """The graph of a configuration, which keeps nothing for a later run of it.
+
+    Raises:
+        ConfigError, GraphError: as `pipeline.builder.build`.
+    """
+    stages = {
+        name: stage.model_copy(update={"state": None}) if hasattr(stage, "state") else stage
+        for name, stage in config.stages.items()
+    }
+    return pipeline.builder.build(config.model_copy(update={"stages": stages}))
+
+
 def placed_stages(config: PipelineConfig, wanted: Iterable[str] = ()) -> tuple[str, ...]:
     """The stages to be placed: those wanted, or all with a network.
 
@@ -125,7 +138,7 @@ def candidates(
             continue
         alone = _with_stage(config, stage, (engine,) if engine else (), workers)
         try:
-            nodes[engine] = pipeline.builder.build(alone).node(stage)
+            nodes[engine] = graph_of(alone).node(stage)
         except ConfigError as error:
             refused[engine] = str(error.__cause__ or error)
     return Candidates(written, nodes, barred, refused)

@@ -15,11 +15,11 @@ from typing import Any
 
 from engines.measure import together
 from pipeline.errors import StageError
-from pipeline.graph import Node
+from pipeline.graph import Graph, Node
 from pipeline.packet import Packet, Status
 from pipeline.serial import Step as Given
 from pipeline.serial import results
-from pipeline.stage import Run, Stage
+from pipeline.stage import Run
 
 #: Passes over the frames that count, and frames before them that do not.
 ROUNDS, WARM_UP = 3, 5
@@ -27,8 +27,34 @@ ROUNDS, WARM_UP = 3, 5
 #: So long each processor is kept busy to see how much of it there is, seconds.
 _BUSY_S = 0.3
 
-#: For one frame what each predecessor gave.
-_Inputs = Sequence[Sequence[Packet[Any]]]
+_Packets = Sequence[Packet[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame as a stage meets it.
+
+    Attributes:
+        taken: what each predecessor gave.
+        back: what the stage gave that gives back to this one, for the camera's next frame.
+    """
+
+    taken: Sequence[_Packets]
+    back: _Packets = ()
+
+    @property
+    def packets(self) -> list[Packet[Any]]:
+        """All that was taken."""
+        return [packet for packets in self.taken for packet in packets]
+
+    @property
+    def camera(self) -> str:
+        """Of which it is; empty where nothing was given."""
+        return next((packet.frame.camera for packet in self.packets), "")
+
+    def later(self, by_ns: int) -> Frame:
+        """The same at a later time."""
+        return replace(self, taken=[[_later(p, by_ns) for p in packets] for packets in self.taken])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +76,28 @@ class Measured:
     moved_bytes: float
 
 
+def frames_of(graph: Graph, name: str, given: Sequence[Given]) -> list[Frame]:
+    """What a stage met.
+
+    Args:
+        graph: it is in.
+        name: of the stage.
+        given: what every stage gave for each frame.
+    """
+    after = graph.node(name).after
+    giver = next((node.name for node in graph.nodes if node.returns_to == name), None)
+    return [Frame([step[ahead] for ahead in after], step[giver] if giver else ()) for step in given]
+
+
 def measure(
-    nodes: Mapping[str, Node], counts: Sequence[int], given: Sequence[Given]
+    nodes: Mapping[str, Node], counts: Sequence[int], frames: Sequence[Frame]
 ) -> dict[str, Measured | str]:
     """Measures a stage.
 
     Args:
         nodes: the stage on each engine.
         counts: copies side by side, one measurement for each number; 1 among them.
-        given: what every stage gave for each frame.
+        frames: that it meets.
 
     Returns:
         By engine; a text says why it cannot run the stage.
@@ -67,7 +106,7 @@ def measure(
     with ExitStack() as stack:
         trials: dict[str, _Trial] = {}
         for engine, node in nodes.items():
-            trial = _Trial(node, counts, given)
+            trial = _Trial(node, counts, frames)
             stack.callback(trial.close)
             try:
                 trial.open()
@@ -104,40 +143,43 @@ def _keep_busy() -> None:
 
 
 class _Trial:
-    """One stage on one engine, as many copies as are measured side by side."""
+    """One stage on one engine, as many copies as are measured side by side.
 
-    def __init__(self, node: Node, counts: Sequence[int], given: Sequence[Given]) -> None:
+    Copies on an engine stay, and see time go on from pass to pass. Copies of plain code are made
+    anew, as they may remember what came.
+    """
+
+    def __init__(self, node: Node, counts: Sequence[int], frames: Sequence[Frame]) -> None:
         self._node = node
         self._counts = counts
-        self._inputs = [[step[name] for name in node.after] for step in given]
-        self._copies: list[Stage[Any, Any]] = [node.make(Run(0)) for _ in range(max(counts))]
-        self._span_ns = _span_ns(self._inputs)
+        self._frames = frames
+        self._copies: list[_Copy] = []
+        self._span_ns = _span_ns(frames)
+        self._stays = bool(node.binding.engine)
         self._passes = self._fed = 0
         self._wall_ms: dict[int, list[float]] = {count: [] for count in counts}
         self._cpu_ms: list[float] = []
         self._thread_ms: list[float] = []
 
     def open(self) -> None:
-        """Loads every copy and lets each see a few frames. Raises `StageError`."""
+        """Makes every copy and lets each see a few frames. Raises `StageError`."""
+        self._make()
         for copy in self._copies:
-            copy.open()
             few = self._next(1)[0][:WARM_UP]
-            _work(copy, self._node.batch.most, few)
+            copy.work(few)
             self._fed += len(few)
 
     def round(self) -> None:
         """All frames once more for each number of copies, which share them out."""
         for count in self._counts:
+            if not self._stays:
+                self._make()
             shares = self._next(count)
-            most = self._node.batch.most
-            tasks = [
-                partial(_work, copy, most, share)
-                for copy, share in zip(self._copies, shares, strict=False)
-            ]
+            tasks = [partial(c.work, own) for c, own in zip(self._copies, shares, strict=False)]
             cpu_s, thread_s = self._processor_s(), time.thread_time()
             _, wall_s = together(tasks)
             cpu_s, thread_s = self._processor_s() - cpu_s, time.thread_time() - thread_s
-            frames = len(self._inputs)
+            frames = len(self._frames)
             self._fed += frames
             self._wall_ms[count].append(wall_s / frames * 1e3)
             if count == 1:
@@ -146,9 +188,8 @@ class _Trial:
 
     def summed(self) -> Measured:
         """What was found."""
-        first = self._copies[0]
-        traffic = [t for copy in self._copies for t in copy.traffic().values()]
-        reports = first.engine_reports()
+        traffic = [t for copy in self._copies for t in copy.stage.traffic().values()]
+        reports = self._copies[0].stage.engine_reports()
         return Measured(
             {count: median(times) for count, times in self._wall_ms.items()},
             median(self._cpu_ms),
@@ -160,63 +201,73 @@ class _Trial:
     def close(self) -> None:
         """Gives every copy back."""
         for copy in self._copies:
-            copy.close()
+            copy.stage.close()
+        self._copies = []
 
-    def _next(self, count: int) -> list[list[_Inputs]]:
-        """All frames, shared out among so many copies; time goes on from pass to pass."""
-        later_ns = self._passes * self._span_ns
-        self._passes += 1
-        inputs = [_later(taken, later_ns) for taken in self._inputs]
+    def _make(self) -> None:
+        self.close()
+        for _ in range(max(self._counts)):
+            self._copies.append(_Copy(self._node))
+            self._copies[-1].stage.open()
+
+    def _next(self, count: int) -> list[list[Frame]]:
+        """All frames, shared out among so many copies."""
+        frames = [frame.later(self._passes * self._span_ns) for frame in self._frames]
+        self._passes += self._stays
         if not self._node.stage.per_camera:
-            return [inputs[index::count] for index in range(count)]
-        cameras = sorted({_camera(taken) for taken in inputs})
+            return [frames[index::count] for index in range(count)]
+        cameras = sorted({frame.camera for frame in frames})
         return [
-            [taken for taken in inputs if cameras.index(_camera(taken)) % count == index]
+            [frame for frame in frames if cameras.index(frame.camera) % count == index]
             for index in range(count)
         ]
 
     def _processor_s(self) -> float:
         """Processor time so far, of this process and of isolated engines."""
-        reports = [report for copy in self._copies for report in copy.engine_reports()]
+        reports = [report for copy in self._copies for report in copy.stage.engine_reports()]
         return time.process_time() + sum(_spent_s(r["process"]) for r in reports if "process" in r)
 
 
-def _work(stage: Stage[Any, Any], batch: int, inputs: Sequence[_Inputs]) -> None:
-    """Every frame through the stage, so many at once.
+class _Copy:
+    """One copy of a stage, with what is given back to it."""
 
-    Raises:
-        StageError: one comes out worse than it went in.
-    """
-    for start in range(0, len(inputs), batch):
-        taken = inputs[start : start + batch]
-        given = [packet for packets in taken[0] for packet in packets]
-        if batch == 1:
-            made = results(stage, taken[0])
-        else:
-            given = [packet for first, *_ in taken for packet in first]
-            made = [packet for packets in stage.process_batch(given) for packet in packets]
-        worst = max((packet.status for packet in given), default=Status.OK)
-        for packet in made:
-            if packet.status > max(worst, Status.COASTING):
-                raise StageError(packet.reason)
+    def __init__(self, node: Node) -> None:
+        run = Run(0)
+        self.stage = node.make(run)
+        self._batch = node.batch.most
+        self._way_back = run.feedback(node.name)
+        self._way_back.close()  # so that nobody waits for what was not given
+
+    def work(self, frames: Sequence[Frame]) -> None:
+        """Every frame through the stage, so many at once.
+
+        Raises:
+            StageError: one comes out worse than it went in.
+        """
+        for start in range(0, len(frames), self._batch):
+            several = frames[start : start + self._batch]
+            given = [packet for frame in several for packet in frame.packets]
+            worst = max((packet.status for packet in given), default=Status.OK)
+            for packet in self._made(several, given):
+                if packet.status > max(worst, Status.COASTING):
+                    raise StageError(packet.reason)
+            for packet in (packet for frame in several for packet in frame.back):
+                self._way_back.give(packet.frame.camera, packet.payload.state)
+
+    def _made(self, frames: Sequence[Frame], given: _Packets) -> _Packets:
+        if self._batch == 1:
+            return results(self.stage, frames[0].taken)
+        return [packet for packets in self.stage.process_batch(given) for packet in packets]
 
 
-def _span_ns(inputs: Sequence[_Inputs]) -> int:
+def _span_ns(frames: Sequence[Frame]) -> int:
     """From the first frame to one after the last."""
-    times = sorted({p.frame.pts_ns for taken in inputs for packets in taken for p in packets})
+    times = sorted({packet.frame.pts_ns for frame in frames for packet in frame.packets})
     return times[-1] - times[0] + (times[-1] - times[0]) // max(1, len(times) - 1) + 1
 
 
-def _later(taken: _Inputs, by_ns: int) -> _Inputs:
-    """The same at a later time, so that a stage that looks back sees time go on."""
-    return [
-        [replace(p, frame=replace(p.frame, pts_ns=p.frame.pts_ns + by_ns)) for p in packets]
-        for packets in taken
-    ]
-
-
-def _camera(taken: _Inputs) -> str:
-    return next((p.frame.camera for packets in taken for p in packets), "")
+def _later(packet: Packet[Any], by_ns: int) -> Packet[Any]:
+    return replace(packet, frame=replace(packet.frame, pts_ns=packet.frame.pts_ns + by_ns))
 
 
 def _spent_s(process: int | None) -> float:

@@ -8,6 +8,7 @@ together. That is the bottleneck bound on the throughput of a queueing network (
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -62,6 +63,9 @@ class Step:
         uses: by the engine.
         options: that are allowed, in the order of preference; at least one.
         wait_ms: that a frame waits for others to make a batch with, where none come.
+        loop: the stage that waits at a camera's next frame until its last one is through this one;
+            empty: none.
+        loops: such loops side by side, one a camera.
         timed: whether it is part of a frame's latency; what comes before the entrance is not.
     """
 
@@ -70,6 +74,8 @@ class Step:
     uses: Mapping[str, Use]
     options: tuple[Option, ...]
     wait_ms: float = 0.0
+    loop: str = ""
+    loops: int = 1
     timed: bool = True
 
     def ms(self, option: Option) -> float:
@@ -107,24 +113,25 @@ def predict(steps: Sequence[Step], placement: Placement, processors: float) -> P
         placement: an option of every step.
         processors: there are, as many as are really free.
     """
-    used = {step.name: step.uses[placement[step.name].engine] for step in steps}
-    stages = {step.name: step.ms(placement[step.name]) for step in steps}
-    limits = {f"stage {name}": ms for name, ms in stages.items()}
-    for use in used.values():
+    limits: defaultdict[str, float] = defaultdict(float)
+    for step in steps:
+        use = step.uses[placement[step.name].engine]
+        limits[f"stage {step.name}"] = step.ms(placement[step.name])
+        limits["processors"] += use.cpu_ms / processors
         if use.device:
-            key = f"device {use.device}"
-            limits[key] = limits.get(key, 0.0) + use.device_ms
-    limits["processors"] = sum(use.cpu_ms for use in used.values()) / processors
+            limits[f"device {use.device}"] += use.device_ms
+        if step.loop:
+            limits[f"loop of {step.loop}"] += use.ms[1] / step.loops
     limit = max(limits, key=lambda name: limits[name])
-    latency_ms = _longest_way(steps, {name: use.ms[1] for name, use in used.items()})
-    return Prediction(limits[limit], latency_ms, limit, max(stages.values()))
+    slack_ms = max(step.ms(placement[step.name]) for step in steps)
+    return Prediction(limits[limit], _latency_ms(steps, placement), limit, slack_ms)
 
 
-def _longest_way(steps: Iterable[Step], ms: Mapping[str, float]) -> float:
+def _latency_ms(steps: Iterable[Step], placement: Placement) -> float:
     """The sum along the slowest chain of stages."""
     done: dict[str, float] = {}
-    for step in steps:
-        if step.timed:
-            before = max((done.get(name, 0.0) for name in step.after), default=0.0)
-            done[step.name] = before + step.wait_ms + ms[step.name]
+    for step in (step for step in steps if step.timed):
+        before = max((done.get(name, 0.0) for name in step.after), default=0.0)
+        alone = step.uses[placement[step.name].engine].ms[1]
+        done[step.name] = before + step.wait_ms + alone
     return max(done.values(), default=0.0)

@@ -71,12 +71,20 @@ class Proposal:
     processors: float = 0.0
 
     @property
+    def fastest(self) -> Contender | None:
+        """Of those that were run, by the median."""
+        return min((c for c in self.contenders if c.ms), key=lambda c: c.ms or 0.0, default=None)
+
+    @property
     def chosen(self) -> Contender | None:
-        """The fastest that was run, where it is surely faster than the written one; else that."""
-        if not self.contenders:
-            return None
-        surely = [c for c in self.contenders if c.ms and c.against and c.against.low > 1]
-        return min(surely, key=lambda c: c.ms or 0.0, default=self.contenders[0])
+        """What is proposed: the fastest where it surely is faster than the written one, else that.
+
+        None where there is nothing to choose.
+        """
+        fastest = self.fastest
+        if fastest and fastest.against and fastest.against.low > 1:
+            return fastest
+        return self.contenders[0] if self.contenders else None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

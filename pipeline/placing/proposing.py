@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from statistics import median
 
-import pipeline.builder
 from engines.errors import EngineError
 from engines.paired import summed
 from pipeline.config import PipelineConfig
@@ -18,6 +17,7 @@ from pipeline.placing.candidates import (
     allowed_engines,
     candidates,
     device_of,
+    graph_of,
     new_engine,
     placed_stages,
     rebound,
@@ -74,7 +74,7 @@ def propose(config: PipelineConfig, wishes: Wishes, tell: Tell = lambda text: No
         SourceError: a camera cannot be read.
         StageError: the written configuration does not run, or a stage on no engine that is allowed.
     """
-    graph = pipeline.builder.build(config)
+    graph = graph_of(config)
     stages = placed_stages(config, wishes.stages)
     allowed = allowed_engines(config, stages, wishes.allow)
     written = written_placement(graph, stages)
@@ -126,7 +126,7 @@ def _told(
     """The contenders with what was measured."""
     throughput = wishes.goal == "throughput"
     proofs = prove(
-        [pipeline.builder.build(one.config) for one in contenders],
+        [graph_of(one.config) for one in contenders],
         [c.expected.period_ms if throughput else c.expected.latency_ms for c in contenders],
         footage,
         wishes.goal,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -12,7 +12,7 @@ from pipeline.graph import SOURCES, Graph, Node
 from pipeline.packet import Status
 from pipeline.placing.candidates import HOST, Candidates
 from pipeline.placing.footage import Footage, played
-from pipeline.placing.measuring import Measured, measure, processors
+from pipeline.placing.measuring import Measured, frames_of, measure, processors
 from pipeline.placing.model import Option, Step, Use
 from pipeline.serial import Step as Given
 from pipeline.serial import run_serially
@@ -93,15 +93,17 @@ def survey(
     tell(f"recording what each stage is given, {sum(len(f.frames) for f in footage)} frames")
     given = _given(inner, footage)
     rows, steps, free = [_decoding(footage)], [_entrance(footage)], list[float]()
+    loops = _loops(inner)
     for node in inner.nodes:
         engines = rules.engines.get(node.name)
         own = Candidates("", {"": node}) if engines is None else engines
         tell(f"measuring {node.name} on {', '.join(name or HOST for name in own.nodes)}")
         counts = _counts(node, 1 if engines is None else rules.workers, len(footage))
-        found = measure(own.nodes, counts, given)
+        found = measure(own.nodes, counts, frames_of(inner, node.name, given))
         told = list(_rows(node.name, own, found, rules))
         rows += told
-        steps.append(_step(node, told, counts, rules))
+        step = _step(node, told, counts, rules)
+        steps.append(replace(step, loop=loops.get(node.name, ""), loops=len(footage)))
         free.append(processors(cores))
     return Survey(tuple(rows), tuple(steps), median(free))
 
@@ -127,6 +129,18 @@ def _given(graph: Graph, footage: Sequence[Footage]) -> list[Given]:
                 if packet.status is Status.BLIND:
                     raise StageError(f"as it is written, stage {name!r} fails: {packet.reason}")
     return given
+
+
+def _loops(graph: Graph) -> dict[str, str]:
+    """By the stages between one that waits and what gives back to it, these two too: the former."""
+    loops: dict[str, str] = {}
+    for giver in (node for node in graph.nodes if node.returns_to):
+        behind = {giver.returns_to}
+        for node in graph.leading_to(giver.name).nodes:
+            if not behind.isdisjoint(node.after):
+                behind.add(node.name)
+        loops |= dict.fromkeys(behind, giver.returns_to)
+    return loops
 
 
 def _decoding(footage: Sequence[Footage]) -> Row:

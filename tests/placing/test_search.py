@@ -119,3 +119,14 @@ def test_of_equals_the_one_that_changes_least_comes_first() -> None:
     steps = [Step("s", (), uses, (Option("a", 1), Option("b", 1)))]
     best = Search(steps, {"s": Option("b", 1)}, CORES).best(2)
     assert [one.placement["s"].engine for one in best] == ["b", "a"]
+
+
+def test_what_waits_for_itself_is_as_slow_as_all_of_its_loop() -> None:
+    def step(name: str, took_ms: float, loops: int) -> Step:
+        use = Use({1: took_ms, 2: took_ms / 2}, 0.1)
+        return Step(name, (), {"": use}, (Option("", 2),), loop="kalman", loops=loops)
+
+    for cameras, period_ms in ((1, 9.0), (2, 4.5), (9, 2.5)):
+        steps = [step("kalman", 4.0, cameras), step("screening", 5.0, cameras)]
+        found = predict(steps, {one.name: one.options[0] for one in steps}, CORES)
+        assert found.period_ms == pytest.approx(period_ms)

@@ -17,6 +17,7 @@ from pipeline.placing.candidates import (
     allowed_engines,
     candidates,
     device_of,
+    graph_of,
     new_engine,
     rebound,
 )
@@ -125,3 +126,26 @@ def test_a_list_of_engines_keeps_its_members(engines: Candidates) -> None:
 def test_engines_of_one_device_share_it(engine: str, device: str) -> None:
     config = pipeline.loads(CONFIG.replace("engines:", f"engines:\n  one: {engine}"))
     assert device_of(new_engine(config, "one")) == device
+
+
+def test_a_tracker_in_parts_is_measured_and_leaves_nothing(
+    light_meter: Path, tmp_path: Path
+) -> None:
+    text = f"""
+cameras: [{{id: a, uri: "rendered:day"}}, {{id: b, uri: "rendered:day?seed=2"}}]
+engines: {{cpu0: {{backend: onnxruntime}}, cv0: {{backend: opencv}}}}
+stages:
+  detect: {{model: {light_meter}, engine: cpu0, batch: {{max: 3, wait_ms: 1}}}}
+  kalman: {{state: {tmp_path / "tracks"}}}
+  matching: {{engine: cpu0}}
+"""
+    config = pipeline.loads(text)
+    stages = ("detect", "matching")
+    engines = {name: candidates(config, name, ("cpu0",), "cpu0") for name in stages}
+    graph = graph_of(config)
+    footage = [shoot(camera, 4) for camera in graph.cameras]
+    found = survey(graph, footage, Rules(engines, {}, False, 1), 1, lambda text: None)
+    loops = {step.name: (step.loop, step.loops) for step in found.steps if step.loop}
+    assert loops == dict.fromkeys(("kalman", "matching", "screening"), ("kalman", 2))
+    assert {step.name: step.wait_ms for step in found.steps if step.wait_ms} == {"detect": 1.0}
+    assert not (tmp_path / "tracks").exists()
