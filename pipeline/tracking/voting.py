@@ -19,6 +19,8 @@ from pipeline.recognition.looks import Looks
 from pipeline.tracking.cost import Indices
 from pipeline.tracking.track import Attribute, Tracks
 
+#: Two looks at a track are at least so long apart, seconds: the next frame shows the same moment.
+APART_S = 0.2
 #: A vote of fewer looks is never sure.
 FEWEST_LOOKS = 3
 #: After so many looks more will not make it sure.
@@ -112,7 +114,8 @@ class Votes:
         records, share = self._records[rows], self.result(ids).shares[known]
         stands = (records["looks"] >= FEWEST_LOOKS) & (share >= sure)
         stands |= records["looks"] >= MOST_LOOKS
-        due[known] = ~stands | (pts_ns - records["looked_ns"] >= refresh_s * 1e9)
+        wait_s = np.where(stands, max(refresh_s, APART_S), APART_S)
+        due[known] = pts_ns - records["looked_ns"] >= wait_s * 1e9
         return due
 
     def keep(self, ids: Ids, pts_ns: int) -> None:

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from pipeline.recognition.looks import Looks
 from pipeline.tracking.track import Attribute, Tracks
-from pipeline.tracking.voting import FEWEST_LOOKS, FORGET_S, MOST_LOOKS, Polls, Votes
+from pipeline.tracking.voting import (
+    APART_S,
+    FEWEST_LOOKS,
+    FORGET_S,
+    MOST_LOOKS,
+    Polls,
+    Votes,
+)
 
 SECOND = 1_000_000_000
 COLOURS = ("green", "red", "blue")
@@ -88,7 +95,9 @@ def test_a_track_is_looked_at_until_its_vote_is_sure_and_then_now_and_then() -> 
         if votes.due(ids(1), pts_ns, sure=0.9, refresh_s=2.0)[0]:
             looked_at.append(frame)
             votes.cast(ids(1), said("red"), pts_ns)
-    assert looked_at == [*range(FEWEST_LOOKS), *range(22, 100, 20)]
+    assert looked_at == [0, 2, 4, 24, 44, 64, 84]  # apart, FEWEST_LOOKS of them, then refreshed
+    assert looked_at.index(24) == FEWEST_LOOKS
+    assert APART_S == pytest.approx(0.2)
 
 
 def test_a_vote_that_never_gets_sure_does_not_cost_a_look_in_every_frame() -> None:
@@ -98,7 +107,7 @@ def test_a_vote_that_never_gets_sure_does_not_cost_a_look_in_every_frame() -> No
         if votes.due(ids(1), pts_ns, sure=0.9, refresh_s=2.0)[0]:
             looks += 1
             votes.cast(ids(1), said("red" if frame % 2 else "blue"), pts_ns)
-    assert looks == MOST_LOOKS + 3
+    assert looks == MOST_LOOKS + 2
 
 
 def test_any_attribute_may_want_another_look() -> None:
@@ -108,8 +117,10 @@ def test_any_attribute_may_want_another_look() -> None:
         hat = said("yes", "yes")
         bag = said("yes", "no" if frame % 2 else "yes")
         polls.cast(ids(1, 2), {"hat": hat, "bag": bag}, frame)
-    assert polls.due(ids(1, 2, 3), FEWEST_LOOKS, 0.9, 1.0).tolist() == [False, True, True]
-    results = polls.known(tracks(2, 3), FEWEST_LOOKS).attributes
+    now_ns = round(APART_S * 1e9) + FEWEST_LOOKS
+    assert polls.due(ids(1, 2, 3), FEWEST_LOOKS, 0.9, 1.0).tolist() == [False, False, True]
+    assert polls.due(ids(1, 2, 3), now_ns, 0.9, 1.0).tolist() == [False, True, True]
+    results = polls.known(tracks(2, 3), now_ns).attributes
     assert results["hat"].values.tolist() == ["yes", ""]
     assert results["bag"].shares.tolist() == pytest.approx([2 / 3, 0])
 
