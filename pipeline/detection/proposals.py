@@ -93,11 +93,16 @@ def propose(
     Raises:
         ValueError: a level's outputs do not fit its anchors or the picture, or are not finite.
     """
-    _check(spec, objectness, deltas, width, height)
-    found = [
-        _candidates(spec, anchors, logits, moves, width, height)
-        for anchors, logits, moves in zip(spec.levels, objectness, deltas, strict=True)
-    ]
+    given = len(objectness), len(deltas)
+    if given != (len(spec.levels),) * 2:
+        raise ValueError(
+            f"there are anchors for {len(spec.levels)} levels, but objectness of {given[0]} and "
+            f"deltas of {given[1]}; write one entry a level"
+        )
+    outputs = list(zip(spec.levels, objectness, deltas, strict=True))
+    for level, one in enumerate(outputs):
+        _check(level, *one, width, height)
+    found = [_candidates(spec, *one, width, height) for one in outputs]
     every = _joined(found)
     levels = np.repeat(np.arange(len(found), dtype=np.int32), [len(level) for level in found])
     labels = levels if len(found) > 1 else None
@@ -105,38 +110,25 @@ def propose(
 
 
 def _check(
-    spec: ProposalSpec,
-    objectness: Sequence[Floats],
-    deltas: Sequence[Floats],
-    width: int,
-    height: int,
+    level: int, anchors: Anchors, logits: Floats, moves: Floats, width: int, height: int
 ) -> None:
-    """Raises `ValueError` unless outputs of these shapes belong to the anchors and the picture."""
-    given = len(objectness), len(deltas)
-    if given != (len(spec.levels),) * 2:
+    """Raises `ValueError` unless a level's outputs belong to its anchors and the picture."""
+    count, (rows, columns) = anchors.per_cell, logits.shape[-2:]
+    expected = (1, count, rows, columns), (1, 4 * count, rows, columns)
+    if (logits.shape, moves.shape) != expected:
         raise ValueError(
-            f"there are anchors for {len(spec.levels)} levels, but objectness of {given[0]} and "
-            f"deltas of {given[1]}; write one entry a level"
+            f"level {level}: {len(anchors.sizes)} sizes in {len(anchors.ratios)} ratios are "
+            f"{count} anchors a cell, so objectness and deltas should have the shapes "
+            f"{expected[0]} and {expected[1]}, found {logits.shape} and {moves.shape}; write "
+            f"the sizes and ratios that the network was trained with"
         )
-    for level, (anchors, logits, moves) in enumerate(
-        zip(spec.levels, objectness, deltas, strict=True)
-    ):
-        count, (rows, columns) = anchors.per_cell, logits.shape[-2:]
-        expected = (1, count, rows, columns), (1, 4 * count, rows, columns)
-        if (logits.shape, moves.shape) != expected:
-            raise ValueError(
-                f"level {level}: {len(anchors.sizes)} sizes in {len(anchors.ratios)} ratios are "
-                f"{count} anchors a cell, so objectness and deltas should have the shapes "
-                f"{expected[0]} and {expected[1]}, found {logits.shape} and {moves.shape}; write "
-                f"the sizes and ratios that the network was trained with"
-            )
-        if not anchors.fit(rows, columns, width, height):
-            raise ValueError(
-                f"level {level}: at stride {anchors.stride} an input of {width}x{height} pixels "
-                f"should have {height / anchors.stride:g} rows and {width / anchors.stride:g} "
-                f"columns, rounded up or down, found {rows} and {columns}; correct the level's "
-                f"stride, or the order of the levels"
-            )
+    if not anchors.fit(rows, columns, width, height):
+        raise ValueError(
+            f"level {level}: at stride {anchors.stride} an input of {width}x{height} pixels "
+            f"should have {height / anchors.stride:g} rows and {width / anchors.stride:g} "
+            f"columns, rounded up or down, found {rows} and {columns}; correct the level's "
+            f"stride, or the order of the levels"
+        )
 
 
 def _joined(parts: Sequence[Proposals]) -> Proposals:

@@ -93,6 +93,12 @@ def test_no_boxes() -> None:
     assert pooled(FPN, maps(), np.empty((0, 4), np.float32)).shape == (0, 3, 5, 4)
 
 
+def test_tens_of_thousands_of_boxes() -> None:
+    features, many = maps(channels=1), boxes(20_000)
+    found = pooled(FPN, features, many)
+    np.testing.assert_allclose(found[-9:], pooled(FPN, features, many[-9:]), atol=1e-6)
+
+
 def test_another_number_of_maps_is_told() -> None:
     with pytest.raises(ValueError, match="4 levels are pooled from, 3 maps given"):
         pooled(FPN, maps()[:3], boxes(2))
