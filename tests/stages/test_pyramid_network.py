@@ -40,7 +40,10 @@ PROPOSALS = ProposalSpec(
     candidates=60,  # so that the finest level does not take all places
     keep=200,
 )
-POOLING = Pooling(BINS, BINS, STRIDES[:4], sampling=2)
+POOLINGS = {
+    "align": Pooling(BINS, BINS, STRIDES[:4], sampling=2),
+    "pool": Pooling(BINS, BINS, STRIDES[:4], "pool"),
+}
 HEAD = RoiHeadSpec(background="first", score=0.3, keep=300)
 PREPROCESS = {
     "size": [WIDTH, HEIGHT],
@@ -117,10 +120,10 @@ LINKS = {
 }
 
 
-def whole(first: onnx.ModelProto, second: onnx.ModelProto) -> onnx.ModelProto:
+def whole(first: onnx.ModelProto, second: onnx.ModelProto, how: Pooling) -> onnx.ModelProto:
     """Both networks and all that lies between and behind them, in the zoo's layout."""
     maps = [(HEIGHT // stride, WIDTH // stride) for stride in STRIDES]
-    between = proposals(PROPOSALS, maps, WIDTH, HEIGHT), pooling(POOLING, CHANNELS)
+    between = proposals(PROPOSALS, maps, WIDTH, HEIGHT), pooling(how, CHANNELS)
     behind = roi_objects(HEAD, len(LABELS), WIDTH, HEIGHT)
     rpn, pool, objects = (onnx.load_from_string(k.onnx()) for k in (*between, behind))
     parts = {"first": first, "rpn": rpn, "pool": pool, "second": second, "objects": objects}
@@ -159,22 +162,22 @@ def spec(name: str, *shape: int) -> TensorSpec:
     return TensorSpec(name, shape, np.dtype(np.float32), "nchw" if len(shape) == 4 else "")
 
 
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=POOLINGS)
+def packages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the packages ``first``, ``second`` and ``whole``."""
     folder = tmp_path_factory.mktemp("models")
-    first, second = backbone(), head()
+    first, second, how = backbone(), head(), POOLINGS[request.param]
     level = {"ratios": [0.5, 1.0, 2.0], "offset": 0.0}
     levels = [
         level
         | {"objectness": f"objectness{i}", "deltas": f"deltas{i}"}
         | {"stride": STRIDES[i], "sizes": [8.0 * STRIDES[i]]}
-        | ({"features": f"p{i}"} if i < len(POOLING.strides) else {})
+        | ({"features": f"p{i}"} if i < len(how.strides) else {})
         for i in LEVELS
     ]
     rpn = {"levels": levels, "candidates": PROPOSALS.candidates, "keep": PROPOSALS.keep}
     package(folder, "first", first, "nchw", {"task": "rpn", "preprocess": PREPROCESS, "rpn": rpn})
-    reading = {"pooling": {"sampling": POOLING.sampling}, "background": "first"}
+    reading = {"pooling": {"method": how.method, "sampling": how.sampling}, "background": "first"}
     package(
         folder,
         "second",
@@ -192,7 +195,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     package(
         folder,
         "whole",
-        whole(first, second),
+        whole(first, second, how),
         "chw",
         {"task": "detect", "labels": LABELS, "preprocess": PREPROCESS, "head": boxes},
     )
@@ -244,11 +247,14 @@ outputs: []
         return list(islice(run, 2))
 
 
-def test_in_stages_it_finds_what_it_finds_as_a_whole(packages: Path) -> None:
+@pytest.mark.parametrize("engine", ["", ", engine: cpu0"], ids=["on the host", "as kernels"])
+def test_in_stages_it_finds_what_it_finds_as_a_whole(packages: Path, engine: str) -> None:
     in_stages = steps(f"""
   backbone: {{model: {packages}/first, engine: cpu0}}
+  proposals: {{keep: {PROPOSALS.keep}{engine}}}
+  roi_align: {{workers: 1{engine}}}
   roi_head: {{model: {packages}/second, engine: cpu0}}
-  boxes: {{score: {HEAD.score}, max_detections: {HEAD.keep}}}
+  boxes: {{score: {HEAD.score}, max_detections: {HEAD.keep}{engine}}}
 """)
     at_once = steps(f"""
   detect: {{model: {packages}/whole, engine: cpu0}}
@@ -256,7 +262,7 @@ def test_in_stages_it_finds_what_it_finds_as_a_whole(packages: Path) -> None:
 """)
     for split, one in zip(in_stages, at_once, strict=True):
         (proposed,), (found,) = split["proposals"], split["boxes"]
-        used = POOLING.levels(proposed.payload.proposals.boxes_xyxy)
+        used = POOLINGS["align"].levels(proposed.payload.proposals.boxes_xyxy)
         assert np.unique(used).tolist() == [0, 1, 2, 3], "every level is pooled from"
         ours, wanted = found.payload.detections, one["postprocess"][0].payload.detections
         assert len(ours) == len(wanted) > 50
