@@ -75,9 +75,9 @@ class Parity:
     Attributes:
         stages: in the order of the graph.
         ap50: of the second one's detections where the first one's are the truth, 0..1; None
-            where no stage gives detections or there are none.
+            where no stage gives detections or there are none, or each stage ran alone.
         tracks: scores of the second one's tracks where the first one's are the truth, ratios in
-            percent; empty where no stage gives tracks or there are none.
+            percent; empty where no stage gives tracks or there are none, or each stage ran alone.
     """
 
     stages: tuple[StageParity, ...]
@@ -111,7 +111,7 @@ def compare(one: Graph, other: Graph, frames: int | None = None, *, alone: bool 
         frames: how many at most, over all cameras; None for all.
         alone: each stage of the other gets what the reference's stages gave before it, tracks that
             come back included, and so shows its own error only; else its own side's results, so
-            that an error goes on to the stages behind it.
+            that an error goes on to the stages behind it, up to the scores.
 
     Raises:
         GraphError: a camera is live.
@@ -129,7 +129,10 @@ def compare(one: Graph, other: Graph, frames: int | None = None, *, alone: bool 
                     stages[name].add(difference(a, b))
             for side, step in zip(results, pair, strict=True):
                 side.add(step)
-    return Parity(tuple(stages.values()), agreement(*results), _scores(*results))
+    compared = tuple(stages.values())
+    if alone:
+        return Parity(compared, None, {})
+    return Parity(compared, agreement(*results), _scores(*results))
 
 
 @contextmanager

@@ -43,6 +43,8 @@ def command(
     Names the first stage that differs and by how much, up to detections (AP50 of the second with
     the first as truth) and tracks. The configuration's outputs are not written.
     """
+    if alone and min_ap50:
+        raise typer.BadParameter("there is no AP50 of stages that run alone", param_hint="--alone")
     chosen = [name.strip() for name in stages.split(",") if name.strip()]
     left, right = (
         pipeline.build(bound(config, set_ or [], engine, stages=chosen)) for engine in (one, other)
