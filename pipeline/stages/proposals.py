@@ -12,7 +12,7 @@ from pipeline.detection.postprocess import single
 from pipeline.detection.proposals import Proposals, ProposalSpec, propose
 from pipeline.errors import StageError
 from pipeline.kernels.proposals import proposals as proposals_kernel
-from pipeline.models.halves import RpnEntry
+from pipeline.models.halves import LevelEntry, RpnEntry
 from pipeline.network import BoundNetwork, BoundStage
 from pipeline.packet import Packet, Status
 from pipeline.payloads import ModelOutput, Proposed
@@ -81,7 +81,17 @@ def plan(planner: Planner, name: str, config: ProposalsConfig) -> Plan:
         return Plan(ProposalsStage, lambda run: ProposalsStage(rpn, spec))
     maker, preprocess = planner.ahead(name, PreprocessConfig)
     width, height = planner.preprocessor(maker, package, preprocess.size).size
-    maps = [(ceil(height / level.stride), ceil(width / level.stride)) for level in rpn.levels]
+    shapes = {entry.name: entry.shape for entry in package.manifest.outputs}
+    maps = [_map_of(level, shapes[level.objectness], width, height) for level in rpn.levels]
     kernel = proposals_kernel(spec, maps, width, height)
     bind, binding = planner.kernels(name, config, kernel)
     return Plan(ProposalsStage, lambda run: ProposalsStage(rpn, spec, bind(kernel)), binding)
+
+
+def _map_of(level: LevelEntry, shape: tuple[int, ...], width: int, height: int) -> tuple[int, int]:
+    """Rows and columns of a level's maps: as declared, else those that cover the input."""
+    _, _, rows, columns = shape
+    return (
+        ceil(height / level.stride) if rows < 1 else rows,
+        ceil(width / level.stride) if columns < 1 else columns,
+    )
