@@ -6,55 +6,21 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from engines.measure import together
 from pipeline.errors import StageError
-from pipeline.graph import Graph, Node
-from pipeline.packet import Packet, Status
-from pipeline.serial import Step as Given
-from pipeline.serial import results
-from pipeline.stage import Run
+from pipeline.graph import Node
+from pipeline.placing.solo import Frame, Solo, span_ns
 
 #: Passes over the frames that count, and frames before them that do not.
 ROUNDS, WARM_UP = 3, 5
-
 #: So long each processor is kept busy to see how much of it there is, seconds.
 _BUSY_S = 0.3
-
-_Packets = Sequence[Packet[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame as a stage meets it.
-
-    Attributes:
-        taken: what each predecessor gave.
-        back: what the stage gave that gives back to this one, for the camera's next frame.
-    """
-
-    taken: Sequence[_Packets]
-    back: _Packets = ()
-
-    @property
-    def packets(self) -> list[Packet[Any]]:
-        """All that was taken."""
-        return [packet for packets in self.taken for packet in packets]
-
-    @property
-    def camera(self) -> str:
-        """Of which it is; empty where nothing was given."""
-        return next((packet.frame.camera for packet in self.packets), "")
-
-    def later(self, by_ns: int) -> Frame:
-        """The same at a later time."""
-        return replace(self, taken=[[_later(p, by_ns) for p in packets] for packets in self.taken])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +40,6 @@ class Measured:
     thread_ms: float
     precision: str
     moved_bytes: float
-
-
-def frames_of(graph: Graph, name: str, given: Sequence[Given]) -> list[Frame]:
-    """What a stage met.
-
-    Args:
-        graph: it is in.
-        name: of the stage.
-        given: what every stage gave for each frame.
-    """
-    after = graph.node(name).after
-    giver = next((node.name for node in graph.nodes if node.returns_to == name), None)
-    return [Frame([step[ahead] for ahead in after], step[giver] if giver else ()) for step in given]
 
 
 def measure(
@@ -153,8 +106,8 @@ class _Trial:
         self._node = node
         self._counts = counts
         self._frames = frames
-        self._copies: list[_Copy] = []
-        self._span_ns = _span_ns(frames)
+        self._copies: list[Solo] = []
+        self._span_ns = span_ns(frames)
         self._stays = bool(node.binding.engine)
         self._passes = self._fed = 0
         self._wall_ms: dict[int, list[float]] = {count: [] for count in counts}
@@ -207,7 +160,7 @@ class _Trial:
     def _make(self) -> None:
         self.close()
         for _ in range(max(self._counts)):
-            self._copies.append(_Copy(self._node))
+            self._copies.append(Solo(self._node))
             self._copies[-1].stage.open()
 
     def _next(self, count: int) -> list[list[Frame]]:
@@ -226,48 +179,6 @@ class _Trial:
         """Processor time so far, of this process and of isolated engines."""
         reports = [report for copy in self._copies for report in copy.stage.engine_reports()]
         return time.process_time() + sum(_spent_s(r["process"]) for r in reports if "process" in r)
-
-
-class _Copy:
-    """One copy of a stage, with what is given back to it."""
-
-    def __init__(self, node: Node) -> None:
-        run = Run(0)
-        self.stage = node.make(run)
-        self._batch = node.batch.most
-        self._way_back = run.feedback(node.name)
-        self._way_back.close()  # so that nobody waits for what was not given
-
-    def work(self, frames: Sequence[Frame]) -> None:
-        """Every frame through the stage, so many at once.
-
-        Raises:
-            StageError: one comes out worse than it went in.
-        """
-        for start in range(0, len(frames), self._batch):
-            several = frames[start : start + self._batch]
-            given = [packet for frame in several for packet in frame.packets]
-            worst = max((packet.status for packet in given), default=Status.OK)
-            for packet in self._made(several, given):
-                if packet.status > max(worst, Status.COASTING):
-                    raise StageError(packet.reason)
-            for packet in (packet for frame in several for packet in frame.back):
-                self._way_back.give(packet.frame.camera, packet.payload.state)
-
-    def _made(self, frames: Sequence[Frame], given: _Packets) -> _Packets:
-        if self._batch == 1:
-            return results(self.stage, frames[0].taken)
-        return [packet for packets in self.stage.process_batch(given) for packet in packets]
-
-
-def _span_ns(frames: Sequence[Frame]) -> int:
-    """From the first frame to one after the last."""
-    times = sorted({packet.frame.pts_ns for frame in frames for packet in frame.packets})
-    return times[-1] - times[0] + (times[-1] - times[0]) // max(1, len(times) - 1) + 1
-
-
-def _later(packet: Packet[Any], by_ns: int) -> Packet[Any]:
-    return replace(packet, frame=replace(packet.frame, pts_ns=packet.frame.pts_ns + by_ns))
 
 
 def _spent_s(process: int | None) -> float:

@@ -91,13 +91,13 @@ class Prediction:
         period_ms: between two frames that come out.
         latency_ms: from a frame's entrance to its end, where no other frame is under way.
         limit: what the period is due to, for people.
-        slack_ms: of the slowest stage: the smaller, the more a short hold-up is made up for.
+        slowest_ms: of the slowest stage; the smaller, the sooner a hold-up is made up for.
     """
 
     period_ms: float
     latency_ms: float
     limit: str = field(compare=False)
-    slack_ms: float
+    slowest_ms: float
 
     @property
     def fps(self) -> float:
@@ -123,8 +123,8 @@ def predict(steps: Sequence[Step], placement: Placement, processors: float) -> P
         if step.loop:
             limits[f"loop of {step.loop}"] += use.ms[1] / step.loops
     limit = max(limits, key=lambda name: limits[name])
-    slack_ms = max(step.ms(placement[step.name]) for step in steps)
-    return Prediction(limits[limit], _latency_ms(steps, placement), limit, slack_ms)
+    slowest_ms = max(step.ms(placement[step.name]) for step in steps)
+    return Prediction(limits[limit], _latency_ms(steps, placement), limit, slowest_ms)
 
 
 def _latency_ms(steps: Iterable[Step], placement: Placement) -> float:

@@ -77,7 +77,7 @@ class Search:
         return (
             first,
             second,
-            expected.slack_ms,
+            expected.slowest_ms,
             sum(placement[step.name] != self._written[step.name] for step in self._steps),
             sum(option.workers for _, option in options),
             tuple(allowed.index(option) for allowed, option in options),

@@ -12,8 +12,9 @@ from pipeline.graph import SOURCES, Graph, Node
 from pipeline.packet import Status
 from pipeline.placing.candidates import HOST, Candidates
 from pipeline.placing.footage import Footage, played
-from pipeline.placing.measuring import Measured, frames_of, measure, processors
+from pipeline.placing.measuring import Measured, measure, processors
 from pipeline.placing.model import Option, Step, Use
+from pipeline.placing.solo import frames_of
 from pipeline.serial import Step as Given
 from pipeline.serial import run_serially
 
