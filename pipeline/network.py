@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from engines.errors import EngineError
 from engines.failover import Candidate, Failover
 from engines.traffic import Traffic, total_by_engine
 from pipeline.errors import StageError
+from pipeline.packet import Packet, Status
 from pipeline.stage import In, Out, Stage
 
 
@@ -179,3 +181,38 @@ class BoundStage(Stage[In, Out]):
     def close(self) -> None:
         for network in self._networks:
             network.close()
+
+
+class KernelStage(BoundStage[In, Out]):
+    """A stage of plain work on one packet, which an engine may do as a kernel.
+
+    A blind frame goes through as one in which nothing is known, and where the engine fails, the
+    frame is blind.
+
+    Args:
+        network: runs the kernel, owned by this copy; None: plain code does it.
+    """
+
+    #: The stage's kind, for messages.
+    kind: ClassVar[str]
+
+    def __init__(self, network: BoundNetwork | None = None) -> None:
+        super().__init__(*([network] if network else []))
+        self._network = network
+
+    def process(self, packet: Packet[In]) -> Iterable[Packet[Out]]:
+        if packet.status is Status.BLIND:
+            return (packet.carrying(self._nothing(packet.payload)),)
+        try:
+            return (packet.carrying(self._result(packet.payload)),)
+        except EngineError as error:
+            blind = packet.marked(Status.BLIND, f"{self.kind}: {error}")
+            return (blind.carrying(self._nothing(packet.payload)),)
+
+    @abstractmethod
+    def _nothing(self, payload: In) -> Out:
+        """What a blind frame goes on with."""
+
+    @abstractmethod
+    def _result(self, payload: In) -> Out:
+        """What the work makes of a payload. Raises `EngineError` where an engine fails."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
-from engines.errors import EngineError
 from pipeline.config import BackboneConfig, BoxesConfig, PreprocessConfig, RoiHeadConfig
 from pipeline.detection.detections import Detections
 from pipeline.detection.postprocess import single, to_source, wanted_labels
@@ -15,44 +13,38 @@ from pipeline.errors import StageError
 from pipeline.kernels.roi_objects import roi_objects
 from pipeline.media.geometry import Placement
 from pipeline.models.halves import RoiHeadEntry
-from pipeline.network import BoundNetwork, BoundStage
-from pipeline.packet import Packet, Status
+from pipeline.network import BoundNetwork, KernelStage
 from pipeline.payloads import Detected, RoiOutput
 from pipeline.planning import Plan, Planner
 
 
-class BoxesStage(BoundStage[RoiOutput, Detected]):
+class BoxesStage(KernelStage[RoiOutput, Detected]):
     """Decodes each class's boxes, suppresses doubles, keeps the wanted classes.
 
     Args:
         head: how the network's outputs are named.
         spec: how they are read.
-        network: runs it as a kernel, owned by this copy; None runs it as it is. Where it fails, the
-            frame is blind.
+        network: as of every `KernelStage`.
     """
 
+    kind = "boxes"
     consumes = RoiOutput
     produces = Detected
 
     def __init__(
         self, head: RoiHeadEntry, spec: RoiHeadSpec, network: BoundNetwork | None = None
     ) -> None:
-        super().__init__(*([network] if network else []))
+        super().__init__(network)
         self._head = head
         self._spec = spec
-        self._network = network
 
-    def process(self, packet: Packet[RoiOutput]) -> Iterable[Packet[Detected]]:
-        payload = packet.payload
+    def _nothing(self, payload: RoiOutput) -> Detected:
         proposals = _to_source(payload.proposals, payload.placement)
-        found = Detected(payload.picture, Detections.empty(), proposals=proposals)
-        if packet.status is Status.BLIND:
-            return (packet.carrying(found),)
-        try:
-            detections = to_source(self._detections(payload), payload.placement)
-        except EngineError as error:
-            return (packet.carrying(found).marked(Status.BLIND, f"boxes: {error}"),)
-        return (packet.carrying(replace(found, detections=detections)),)
+        return Detected(payload.picture, Detections.empty(), proposals=proposals)
+
+    def _result(self, payload: RoiOutput) -> Detected:
+        found = to_source(self._detections(payload), payload.placement)
+        return replace(self._nothing(payload), detections=found)
 
     def _detections(self, payload: RoiOutput) -> Detections:
         """The objects, in input pixels."""

@@ -2,53 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from engines.errors import EngineError
 from pipeline.config import PostprocessConfig
 from pipeline.detection.detections import Detections
 from pipeline.detection.postprocess import Postprocessor, single, to_source
 from pipeline.kernels.head_decode import head_decode
-from pipeline.network import BoundNetwork, BoundStage
-from pipeline.packet import Packet, Status
+from pipeline.network import BoundNetwork, KernelStage
 from pipeline.payloads import Detected, ModelOutput
 from pipeline.planning import Plan, Planner
 
 
-class PostprocessStage(BoundStage[ModelOutput, Detected]):
+class PostprocessStage(KernelStage[ModelOutput, Detected]):
     """Decodes the head's tensors, suppresses doubles, keeps the wanted classes.
 
     Args:
         postprocessor: stateless; may be shared between copies.
-        network: runs it as a kernel, owned by this copy; None runs it as it is. Where it fails, the
-            frame is blind.
+        network: as of every `KernelStage`.
     """
 
+    kind = "postprocess"
     consumes = ModelOutput
     produces = Detected
 
     def __init__(self, postprocessor: Postprocessor, network: BoundNetwork | None = None) -> None:
-        super().__init__(*([network] if network else []))
+        super().__init__(network)
         self._postprocessor = postprocessor
-        self._network = network
 
-    def process(self, packet: Packet[ModelOutput]) -> Iterable[Packet[Detected]]:
-        picture = packet.payload.picture
-        if packet.status is Status.BLIND:
-            return (packet.carrying(Detected(picture, Detections.empty())),)
-        try:
-            detections = self._detections(packet.payload)
-        except EngineError as error:
-            nothing = Detected(picture, Detections.empty())
-            return (packet.carrying(nothing).marked(Status.BLIND, f"postprocess: {error}"),)
-        return (packet.carrying(Detected(picture, detections)),)
+    def _nothing(self, payload: ModelOutput) -> Detected:
+        return Detected(payload.picture, Detections.empty())
 
-    def _detections(self, payload: ModelOutput) -> Detections:
+    def _result(self, payload: ModelOutput) -> Detected:
         if self._network is None:
-            return self._postprocessor(payload.tensors, payload.placement)
-        found = self._network.run(single(payload.tensors))
-        detections = Detections(found["boxes"], found["scores"], found["labels"])
-        return to_source(detections, payload.placement)
+            found = self._postprocessor(payload.tensors, payload.placement)
+            return Detected(payload.picture, found)
+        outputs = self._network.run(single(payload.tensors))
+        found = Detections(outputs["boxes"], outputs["scores"], outputs["labels"])
+        return Detected(payload.picture, to_source(found, payload.placement))
 
 
 def plan(planner: Planner, name: str, config: PostprocessConfig) -> Plan:

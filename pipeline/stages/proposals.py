@@ -2,59 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from math import ceil
 
-from engines.errors import EngineError
 from pipeline.config import BackboneConfig, PreprocessConfig, ProposalsConfig
+from pipeline.detection.heads.base import Outputs
 from pipeline.detection.postprocess import single
 from pipeline.detection.proposals import Proposals, ProposalSpec, propose
 from pipeline.errors import StageError
 from pipeline.kernels.proposals import proposals as proposals_kernel
+from pipeline.media.geometry import Placement
 from pipeline.models.halves import LevelEntry, RpnEntry
-from pipeline.network import BoundNetwork, BoundStage
-from pipeline.packet import Packet, Status
+from pipeline.network import BoundNetwork, KernelStage
 from pipeline.payloads import ModelOutput, Proposed
 from pipeline.planning import Plan, Planner
 
 
-class ProposalsStage(BoundStage[ModelOutput, Proposed]):
+class ProposalsStage(KernelStage[ModelOutput, Proposed]):
     """Decodes the anchors' deltas, clips, suppresses, and keeps the best.
 
     Args:
         rpn: how the network's outputs are named.
         spec: how proposals are chosen.
-        network: runs it as a kernel, owned by this copy; None runs it as it is. Where it fails, the
-            frame is blind.
+        network: as of every `KernelStage`.
     """
 
+    kind = "proposals"
     consumes = ModelOutput
     produces = Proposed
 
     def __init__(
         self, rpn: RpnEntry, spec: ProposalSpec, network: BoundNetwork | None = None
     ) -> None:
-        super().__init__(*([network] if network else []))
+        super().__init__(network)
         self._rpn = rpn
         self._spec = spec
-        self._network = network
 
-    def process(self, packet: Packet[ModelOutput]) -> Iterable[Packet[Proposed]]:
-        payload = packet.payload
-        nothing = Proposed(payload.picture, payload.placement, {}, Proposals.empty())
-        if packet.status is Status.BLIND:
-            return (packet.carrying(nothing),)
-        try:
-            found = self._proposals(payload)
-        except EngineError as error:
-            return (packet.carrying(nothing).marked(Status.BLIND, f"proposals: {error}"),)
+    def _nothing(self, payload: ModelOutput) -> Proposed:
+        return Proposed(payload.picture, payload.placement, {}, Proposals.empty())
+
+    def _result(self, payload: ModelOutput) -> Proposed:
         tensors = single(payload.tensors)
         features = {name: tensors[name] for name in self._rpn.pooled_names}
-        return (packet.carrying(replace(nothing, features=features, proposals=found)),)
+        found = self._proposals(tensors, payload.placement)
+        return Proposed(payload.picture, payload.placement, features, found)
 
-    def _proposals(self, payload: ModelOutput) -> Proposals:
-        tensors = single(payload.tensors)
+    def _proposals(self, tensors: Outputs, placement: Placement) -> Proposals:
         objectness = [tensors[level.objectness] for level in self._rpn.levels]
         deltas = [tensors[level.deltas] for level in self._rpn.levels]
         if self._network is not None:
@@ -62,7 +54,7 @@ class ProposalsStage(BoundStage[ModelOutput, Proposed]):
             inputs |= {f"deltas{i}": tensor for i, tensor in enumerate(deltas)}
             found = self._network.run(inputs)
             return Proposals(found["boxes"], found["scores"], found["anchors"])
-        width, height = payload.placement.input_width, payload.placement.input_height
+        width, height = placement.input_width, placement.input_height
         try:
             return propose(self._spec, objectness, deltas, width, height)
         except ValueError as error:

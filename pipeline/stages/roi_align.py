@@ -2,57 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
-from engines.errors import EngineError
 from pipeline.config import BackboneConfig, RoiAlignConfig, RoiHeadConfig
 from pipeline.detection.pyramid import Pooling, pooled
 from pipeline.errors import ModelError
 from pipeline.kernels.pooling import pooling
 from pipeline.models.halves import RpnEntry
 from pipeline.models.manifest import Manifest
-from pipeline.network import BoundNetwork, BoundStage
-from pipeline.packet import Packet, Status
+from pipeline.network import BoundNetwork, KernelStage
 from pipeline.payloads import Pooled, Proposed
 from pipeline.planning import Plan, Planner
 
 
-class RoiAlignStage(BoundStage[Proposed, Pooled]):
+class RoiAlignStage(KernelStage[Proposed, Pooled]):
     """Pools from the feature maps.
 
     Args:
         how: many bins, and how they are filled.
         tensor: name of the second network's input.
-        network: runs it as a kernel, owned by this copy; None runs it as it is. Where it fails, the
-            frame is blind.
+        network: as of every `KernelStage`.
     """
 
+    kind = "roi_align"
     consumes = Proposed
     produces = Pooled
 
     def __init__(self, how: Pooling, tensor: str, network: BoundNetwork | None = None) -> None:
-        super().__init__(*([network] if network else []))
+        super().__init__(network)
         self._how = how
         self._tensor = tensor
-        self._network = network
 
-    def process(self, packet: Packet[Proposed]) -> Iterable[Packet[Pooled]]:
-        payload = packet.payload
-        nothing = Pooled(payload.picture, payload.placement, payload.proposals, {})
-        if packet.status is Status.BLIND:
-            return (packet.carrying(nothing),)
-        boxes = payload.proposals.boxes_xyxy
-        features = list(payload.features.values())
-        try:
-            if self._network is None or not len(boxes):  # not every engine takes an empty list
-                rois = pooled(self._how, features, boxes)
-            else:
-                inputs = {f"features{i}": level for i, level in enumerate(features)}
-                (rois,) = self._network.run({**inputs, "boxes": boxes}).values()
-        except EngineError as error:
-            return (packet.carrying(nothing).marked(Status.BLIND, f"roi_align: {error}"),)
-        return (packet.carrying(replace(nothing, tensors={self._tensor: rois})),)
+    def _nothing(self, payload: Proposed) -> Pooled:
+        return Pooled(payload.picture, payload.placement, payload.proposals, {})
+
+    def _result(self, payload: Proposed) -> Pooled:
+        features, boxes = list(payload.features.values()), payload.proposals.boxes_xyxy
+        if self._network is None or not len(boxes):  # not every engine takes an empty list
+            rois = pooled(self._how, features, boxes)
+        else:
+            inputs = {f"features{i}": level for i, level in enumerate(features)}
+            (rois,) = self._network.run({**inputs, "boxes": boxes}).values()
+        return replace(self._nothing(payload), tensors={self._tensor: rois})
 
 
 def plan(planner: Planner, name: str, config: RoiAlignConfig) -> Plan:
