@@ -19,7 +19,7 @@ from pipeline.placing.solo import Frame, Solo, span_ns
 
 #: Passes over the frames that count, and frames before them that do not.
 ROUNDS, WARM_UP = 3, 5
-#: So long each processor is kept busy to see how much of it there is, seconds.
+#: So long the processors are kept busy to see how many there are, seconds.
 _BUSY_S = 0.3
 
 
@@ -77,15 +77,11 @@ def measure(
     return {engine: found[engine] for engine in nodes}
 
 
-def processors(cores: int) -> float:
-    """How many processors there are for this process, beside whatever else the machine does.
-
-    Args:
-        cores: that this process may use.
-    """
+def processors(threads: int) -> float:
+    """How many processors so many threads get, beside whatever else the machine does."""
     cpu_s = time.process_time()
-    _, wall_s = together([_keep_busy] * cores)
-    return min(float(cores), (time.process_time() - cpu_s) / wall_s)
+    _, wall_s = together([_keep_busy] * threads)
+    return (time.process_time() - cpu_s) / wall_s
 
 
 def _keep_busy() -> None:

@@ -111,7 +111,7 @@ def predict(steps: Sequence[Step], placement: Placement, processors: float) -> P
     Args:
         steps: each after its predecessors.
         placement: an option of every step.
-        processors: there are, as many as are really free.
+        processors: there are for the graph.
     """
     limits: defaultdict[str, float] = defaultdict(float)
     for step in steps:

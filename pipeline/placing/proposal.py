@@ -62,7 +62,7 @@ class Proposal:
         rows: every stage on every engine.
         contenders: the written placement first, then the best on paper; empty where there is
             nothing to choose.
-        processors: that were free, of those this process may use; 0 where nothing was measured.
+        processors: that the graph's threads got; 0 where nothing was measured.
     """
 
     goal: Goal

@@ -88,12 +88,12 @@ def propose(config: PipelineConfig, wishes: Wishes, tell: Tell = lambda text: No
     if all(set(own.nodes) == {own.written} for own in engines.values()):
         return Proposal(wishes.goal, tuple(row for rows in refused.values() for row in rows))
     devices = {name: device_of(new_engine(config, name)) for name in config.engines}
-    cores = len(os.sched_getaffinity(0))
-    rules = Rules(engines, devices, wishes.precision_change, wishes.workers or cores)
+    workers = wishes.workers or len(os.sched_getaffinity(0))
+    rules = Rules(engines, devices, wishes.precision_change, workers)
     each = -(-wishes.frames // len(graph.cameras))
     with _kept_running(config):
         footage = [shoot(camera, each) for camera in graph.cameras]
-        found = survey(graph, footage, rules, cores, tell)
+        found = survey(graph, footage, rules, tell)
         fixed = {step.name: step.options[0] for step in found.steps}
         search = Search(found.steps, fixed | written, found.processors, wishes.goal)
         others = [one for one in search.best(BEST) if one.placement != fixed | written]

@@ -35,7 +35,7 @@ class Search:
     Args:
         steps: each after its predecessors.
         written: the hand-written placement.
-        processors: there are, as many as are really free.
+        processors: there are for the graph.
         goal: what counts first.
     """
 

@@ -56,7 +56,7 @@ class Survey:
     Attributes:
         rows: in the order of the graph, of each stage in the order of the engines.
         steps: the same for the search.
-        processors: that were free meanwhile, median.
+        processors: that as many threads as the graph has got meanwhile, median.
     """
 
     rows: tuple[Row, ...]
@@ -82,7 +82,7 @@ class Rules:
 
 
 def survey(
-    graph: Graph, footage: Sequence[Footage], rules: Rules, cores: int, tell: Tell
+    graph: Graph, footage: Sequence[Footage], rules: Rules, tell: Tell = lambda text: None
 ) -> Survey:
     """Measures every stage but the outputs, one after another.
 
@@ -95,6 +95,7 @@ def survey(
     given = _given(inner, footage)
     rows, steps, free = [_decoding(footage)], [_entrance(footage)], list[float]()
     loops = _loops(inner)
+    threads = len(footage) + sum(node.workers for node in inner.nodes)
     for node in inner.nodes:
         engines = rules.engines.get(node.name)
         own = Candidates("", {"": node}) if engines is None else engines
@@ -105,7 +106,7 @@ def survey(
         rows += told
         step = _step(node, told, counts, rules)
         steps.append(replace(step, loop=loops.get(node.name, ""), loops=len(footage)))
-        free.append(processors(cores))
+        free.append(processors(threads))
     return Survey(tuple(rows), tuple(steps), median(free))
 
 
