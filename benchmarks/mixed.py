@@ -29,11 +29,12 @@ def rows(options: Options) -> list[Row]:
     """For each placement: frames a second in threads and in a loop."""
     path = clip(options.folder, options.take(30, 100))
     return [
-        _row(options, _graph(options, path, *engines), what) for engines, what in PLACEMENTS.items()
+        row(options, _graph(options, path, *engines), what) for engines, what in PLACEMENTS.items()
     ]
 
 
-def _row(options: Options, graph: Graph, what: str) -> Row:
+def row(options: Options, graph: Graph, what: str) -> Row:
+    """Frames a second of a graph in threads, and of its stages in a plain loop."""
     designs = {"threads": lambda: pipeline.run(graph).fps, "loop": lambda: _serial(graph)}
     speeds = interleaved(designs, options.take(1, 5))
     goal = Goal("ratio", "at least", 1.5)
