@@ -25,7 +25,16 @@ from pipeline.media.uri import scheme_of
 DECODE = "decode"
 _OF_FILES = ("pace", "start_s", "end_s", "loop")
 _NETWORKS = ("detect", "backbone", "roi_head", "embed", "classify")
-_KERNELS = ("preprocess", "postprocess", "proposals", "roi_align", "boxes", "track", "matching")
+_KERNELS = (
+    "preprocess",
+    "postprocess",
+    "proposals",
+    "roi_align",
+    "boxes",
+    "track",
+    "kalman",
+    "matching",
+)
 #: Those of the chain for which there is no default.
 _WITH_MODEL = ("detect", "backbone", "roi_head")
 _OF_EVERY_ENGINE = tuple(EngineConfig.model_fields)

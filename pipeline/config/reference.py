@@ -50,7 +50,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("stages: camera_motion", CameraMotionConfig),
     ("stages: embed", EmbedConfig),
     ("stages: merge", MergeConfig),
-    ("stages: track, or without engine kalman", TrackConfig),
+    ("stages: track or kalman", TrackConfig),
     ("stages: track: rounds: one entry", RoundSpec),
     ("stages: track: screening", ScreeningSpec),
     ("stages: track: screening: zones: one entry", Zone),

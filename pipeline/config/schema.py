@@ -361,7 +361,7 @@ class TrackConfig(KernelConfig, TrackerConfig):
     kind: Literal["track"] = "track"
 
 
-class KalmanConfig(StageConfig, TrackerConfig):
+class KalmanConfig(KernelConfig, TrackerConfig):
     """The tracker in parts, the first: predicts the tracks. Its keys are those of all parts."""
 
     kind: Literal["kalman"] = "kalman"

@@ -28,6 +28,9 @@ from numpy.typing import NDArray
 from pipeline.tracking.forms import XYWH, Form
 from pipeline.tracking.motion import VIRTUAL, Floats, Four, Noise
 
+#: Of the state, see there.
+ROWS = 8
+
 
 class Kalman:
     """`Motion` by a batched constant-velocity Kalman filter, float64.
@@ -50,13 +53,13 @@ class Kalman:
         #: u is scaled as r is, so their ratio is enough; None for no walk.
         self._u_of_r = _column(noise.walk) / self._r if any(noise.walk) else None
         #: Rows p, v, z (last observation), P00, P01, P11, r, q; of each component of each track.
-        self._state: Floats = np.empty((8, 4, 0))
+        self._state: Floats = np.empty((ROWS, 4, 0))
 
     def __len__(self) -> int:
         return len(self._state[0, 0])
 
     def predict(self, dt: float) -> None:
-        self._predict(self._state, dt)
+        self.advance(self._state, dt)
 
     def update(
         self, indices: NDArray[np.intp], boxes_xyxy: NDArray[Any], doubt: Floats | float = 1.0
@@ -70,9 +73,9 @@ class Kalman:
     ) -> None:
         state = self._state.take(indices, axis=2)
         first, last = state[2].copy(), self._form.to_components(boxes_xyxy)
-        self._predict(state, -gaps_s)
+        self.advance(state, -gaps_s)
         for share in np.arange(1, VIRTUAL + 1) / VIRTUAL:
-            self._predict(state, gaps_s / VIRTUAL)
+            self.advance(state, gaps_s / VIRTUAL)
             self._correct(state, (1 - share) * first + share * last)
         self._state[..., indices] = state
 
@@ -120,8 +123,8 @@ class Kalman:
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._state = np.array(arrays["state"], np.float64)
 
-    def _predict(self, state: Floats, dt: float | Floats) -> None:
-        """Moves the tracks of `state` (8, 4, M) ahead, all by `dt` or each by its own (M,)."""
+    def advance(self, state: Floats, dt: float | Floats) -> None:
+        """Moves a `state` (8, 4, M) ahead in place, all tracks by `dt` or each by its own (M,)."""
         p, v, _, p00, p01, p11, r, q = state
         for row in self._form.shrinks:
             v[row] *= p[row] + dt * v[row] > 0

@@ -20,7 +20,7 @@ detections. A frame that is missing only makes the next step longer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from pipeline.tracking.camera_motion import CameraMotion
 from pipeline.tracking.common_motion import CommonMotion
 from pipeline.tracking.cost import Indices, Similarity
 from pipeline.tracking.extrapolation import Region, extrapolated
-from pipeline.tracking.forms import FORMS, Form
+from pipeline.tracking.forms import FORMS
 from pipeline.tracking.gallery import Embeddings, Gallery
 from pipeline.tracking.kalman import Kalman
 from pipeline.tracking.known import Found, Known, Mask
@@ -57,18 +57,24 @@ class Tracker:
     Args:
         spec: the configuration's `track` section.
         similarity: what compares boxes and embeddings; plain numpy by default.
+        motion: the motion filter, without tracks; by default as `spec` says.
 
     Attributes:
         next_id: of the next new track; may be raised.
     """
 
-    def __init__(self, spec: TrackSpec | None = None, similarity: Similarity | None = None) -> None:
+    def __init__(
+        self,
+        spec: TrackSpec | None = None,
+        similarity: Similarity | None = None,
+        motion: Motion | None = None,
+    ) -> None:
         self._spec = spec = spec or TrackSpec()
         self._similarity = similarity or Similarity()
         self._rounds = [spec.rounds[name] for name in spec.association]
         self._known = Known(
             book=Book(),
-            motion=_motion(spec.motion, FORMS[spec.motion_model]),
+            motion=_motion(spec) if motion is None else motion,
             gallery=Gallery(spec.gallery_momentum, spec.gallery, self._similarity),
             path=Path() if any(round_.momentum for round_ in self._rounds) else None,
             common=CommonMotion(),
@@ -397,9 +403,10 @@ class Tracker:
         return boxes.astype(np.float32)
 
 
-def _motion(name: Literal["kalman", "filterpy"], form: Form) -> Motion:
-    """The motion filter of that name."""
-    if name == "filterpy":
+def _motion(spec: TrackSpec) -> Motion:
+    """The motion filter as configured."""
+    form = FORMS[spec.motion_model]
+    if spec.motion == "filterpy":
         # Not at the top: it takes longer to import than the whole of this program.
         from pipeline.tracking.filterpy_motion import FilterpyMotion
 

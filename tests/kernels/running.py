@@ -11,7 +11,11 @@ from engines.program import Tensors
 #: Backends that read ONNX and run here; which of them reads which kernel is in docs/kernels.md.
 READERS = [info.name for info in engines.describe() if info.devices and "onnx" in info.formats]
 #: What OpenCV's importer does not take: results of unknown length, shapes known at run time only.
-UNREADABLE = {"opencv": ("head-decode", "proposals", "roi-align", "roi-pool", "roi-objects")}
+UNREADABLE = {
+    "opencv": (
+        "head-decode", "proposals", "roi-align", "roi-pool", "roi-objects", "kalman-predict",
+    )
+}  # fmt: skip
 
 
 def run(backend: str, kernel: Kernel, tensors: Tensors) -> Tensors:

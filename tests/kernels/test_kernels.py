@@ -28,12 +28,14 @@ from pipeline.detection.roi_head import RoiHeadSpec
 from pipeline.kernels.cosine import cosine
 from pipeline.kernels.head_decode import head_decode
 from pipeline.kernels.iou import iou
+from pipeline.kernels.kalman_predict import kalman_predict
 from pipeline.kernels.letterbox import letterbox
 from pipeline.kernels.pooling import pooling
 from pipeline.kernels.proposals import proposals
 from pipeline.kernels.roi_objects import roi_objects
 from pipeline.media.preprocess import Preprocessor
 from pipeline.models.manifest import PreprocessSpec
+from pipeline.tracking.forms import FORMS, Form
 from tests.kernels.running import READERS, UNREADABLE, by_score, readers, run
 
 LABELS = ("person", "bicycle", "car")
@@ -364,6 +366,25 @@ def test_cosine(reader: str, n: int, m: int) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+# kalman-predict
+
+
+@pytest.mark.parametrize("reader", readers("kalman-predict"))
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("count", [1, 40])
+def test_kalman_predict(reader: str, form: Form, count: int) -> None:
+    kernel, rng = kalman_predict(form), random()
+    state = rng.uniform(0, 1, (8, 4, count))
+    state[[0, 2]] *= 1000
+    state[1] = rng.normal(0, 300, (4, count))  # some shrink through zero
+    tensors = {"state": state.astype(np.float32), "dt": np.array([0.5], np.float32)}
+    expected = run("host", kernel, tensors)["predicted"]
+    found = run(reader, kernel, tensors)["predicted"]
+    assert found.shape == (8, 4, count)
+    largest = np.abs(expected).max(axis=(1, 2), keepdims=True)
+    assert (np.abs(found - expected) / largest).max() < 1e-6
+
+
 @pytest.mark.parametrize("kernel", [iou(), cosine()], ids=str)
 @pytest.mark.parametrize(("n", "m"), [(0, 3), (3, 0), (0, 0)])
 def test_no_rows(kernel: Kernel, n: int, m: int) -> None:
@@ -384,6 +405,7 @@ def test_what_an_engine_cannot_read_it_says_before_the_first_frame(backend: str,
         roi_objects(RoiHeadSpec(), 5, 112, 80),
         pooling(POOLINGS["align"], 3),
         pooling(POOLINGS["pool"], 3),
+        kalman_predict(FORMS["xywh"]),
     ]
     (kernel,) = (kernel for kernel in kernels if kernel.name == name)
     with engines.create("e", backend) as engine:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import engines
 import pipeline
 from engines.errors import EngineError
+from engines.failover import Candidate
 from pipeline.clock import ManualClock
 from pipeline.detection.detections import Detections
 from pipeline.errors import ConfigError, GraphError, PacketError
 from pipeline.feedback import Feedback
 from pipeline.graph import Graph, Node
+from pipeline.kernels.kalman_predict import kalman_predict
 from pipeline.ledger import Ticket
+from pipeline.network import BoundNetwork
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Decoded, Detected, Matched, Predicted, Tracked, TrackerState
 from pipeline.queues import OnFull
@@ -33,6 +38,7 @@ from pipeline.stages.track import TrackStage
 from pipeline.supervisor import Supervisor
 from pipeline.tracking.camera_motion import CameraMotion
 from pipeline.tracking.cost import Similarity
+from pipeline.tracking.forms import FORMS
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.steps import Step
 from pipeline.tracking.track import Tracks
@@ -124,6 +130,7 @@ def in_parts(
     workers: Sequence[int] = (1, 1, 1),
     acts: Mapping[str, Act] | None = None,
     similarity: Similarity | None = None,
+    kalman_on: BoundNetwork | None = None,
     keeping: Keeping | None = None,
     frames: int = FRAMES,
     on_full: Mapping[str, OnFull] | None = None,
@@ -132,7 +139,7 @@ def in_parts(
     acts, on_full = acts or {}, on_full or {}
 
     def kalman(run: Run) -> Stage[Any, Any]:
-        stage = KalmanStage(spec, run.feedback("kalman"), keeping, ManualClock())
+        stage = KalmanStage(spec, run.feedback("kalman"), kalman_on, keeping, ManualClock())
         return acting(stage, acts.get("kalman"))
 
     def matching(run: Run) -> Stage[Any, Any]:
@@ -322,6 +329,42 @@ def test_a_reader_may_leave_early() -> None:
     packets.close()
 
 
+class FromMemory(BoundNetwork):
+    """The kernel on the host; does not work the `fails`-th time."""
+
+    def __init__(self, fails: int = -1) -> None:
+        host = partial(engines.create, "host0", "host")
+        super().__init__([Candidate("host0", host, kalman_predict(FORMS[SPEC.motion_model]))])
+        self._runs, self._fails = 0, fails
+
+    def run(self, inputs: Any) -> Any:
+        self._runs += 1
+        if self._runs == self._fails:
+            raise EngineError("the chip is gone")
+        return super().run(inputs)
+
+
+def test_the_filter_may_predict_on_an_engine() -> None:
+    graph, sink = in_parts("a", kalman_on=FromMemory())
+    finish(graph)
+    expected = whole("a")
+    for frame, (ids, boxes, *_) in expected.given.items():
+        assert sink.given[frame][0] == ids
+        one, other = (np.frombuffer(b, np.float32) for b in (boxes, sink.given[frame][1]))
+        np.testing.assert_allclose(other, one, atol=1e-3)
+    assert sink.given != expected.given  # in float32
+
+
+def test_where_that_engine_fails_the_frame_is_blind() -> None:
+    graph, sink = in_parts("a", kalman_on=FromMemory(fails=12))
+    finish(graph)
+    blind = [k for (_, k), status in sink.statuses.items() if status is Status.BLIND]
+    assert blind == sorted({*range(7, FRAMES, 10), 12})
+    ids = [np.frombuffer(sink.given["a", k][0], np.int64) for k in (11, 12, 13)]
+    assert set(ids[1]) <= set(ids[0])
+    assert len(set(ids[0]) & set(ids[2])) > 6
+
+
 def failing(at: int) -> Similarity:
     """Compares as ever, but not the `at`-th time."""
     calls = iter(range(10**6))
@@ -420,6 +463,8 @@ def test_a_chain_has_the_tracker_whole_or_in_parts() -> None:
         ("  matching: {on_full: drop_oldest}\n", r"stages\.matching\.on_full: .*block"),
         ("  screening: {on_full: drop_newest}\n", r"stages\.screening\.on_full: .*block"),
         ("  matching: {engine: npu7}\n", "no engine is called 'npu7'"),
+        ("  kalman: {engine: npu7}\n", "no engine is called 'npu7'"),
+        ("  kalman: {engine: cpu0, motion: filterpy}\n", r"kalman\.engine: .*motion: kalman only"),
         ("  kalman: {screening: {classes: [dog]}}\n", "there is no label 'dog'"),
         (
             "  kalman: {preset: sort, rounds: {iou: {similarity: giou}}}\n"
