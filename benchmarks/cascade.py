@@ -1,4 +1,4 @@
-"""Two networks on engines of two kinds in one graph: frames a second of threads and of a plain loop.
+"""Two networks on engines of two kinds in one graph: frames a second, and those of a plain loop.
 
 The detector runs on ONNX Runtime, the network that looks at each of its objects on OpenVINO; one
 thread, one worker each. Decoding, the tracker and a file of results are in it.

@@ -32,6 +32,7 @@ def commands(work: Path) -> list[list[str]]:
         _trained("attribute", work),
         _exported("attribute", work / "attribute.pt", "colour-pico"),
         ["evaluate"],
+        ["evaluate_colours"],
     ]
 
 
