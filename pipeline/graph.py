@@ -333,6 +333,8 @@ def _facts(node: Node) -> str:
         facts.append(f"×{node.workers} workers" + (", by camera" * node.stage.per_camera))
     if node.batch.most > 1:
         facts.append(f"batch ≤{node.batch.most} in {node.batch.wait_s * 1e3:g} ms")
+    if node.returns_to:
+        facts.append(f"gives back to {node.returns_to}")
     return f"[{'; '.join(facts)}]" if facts else ""
 
 

@@ -18,6 +18,7 @@ from pipeline.detection.detections import Detections
 from pipeline.detection.heads import BoxesHead
 from pipeline.detection.postprocess import Postprocessor
 from pipeline.errors import PacketError, StageError
+from pipeline.feedback import Feedback
 from pipeline.ledger import Ticket
 from pipeline.media.geometry import place
 from pipeline.media.picture import BgrPicture
@@ -25,14 +26,17 @@ from pipeline.media.preprocess import Preprocessor
 from pipeline.models.package import load_model
 from pipeline.network import BoundNetwork
 from pipeline.packet import FrameInfo, Packet, Status
-from pipeline.payloads import Decoded, Detected, ModelInput, ModelOutput
+from pipeline.payloads import Decoded, Detected, ModelInput, ModelOutput, TrackerState
 from pipeline.stage import Stage, drive
 from pipeline.stages.camera_motion import CameraMotionStage
 from pipeline.stages.detect import DetectStage
 from pipeline.stages.embed import EmbedStage
+from pipeline.stages.kalman import KalmanStage
+from pipeline.stages.matching import MatchingStage
 from pipeline.stages.merge import MergeStage
 from pipeline.stages.postprocess import PostprocessStage
 from pipeline.stages.preprocess import PreprocessStage
+from pipeline.stages.screening import ScreeningStage
 from pipeline.stages.track import TrackStage
 from pipeline.tracking.camera_motion import CameraMotion
 from pipeline.tracking.spec import TrackSpec
@@ -99,13 +103,24 @@ def make(light_meter: Path, mean_color: Path) -> Callable[[str], tuple[Stage[Any
                 return EmbedStage(bound(mean_color), preprocessor, 3), detected()
             case "merge":
                 return MergeStage([np.zeros(1, np.int32)], 0.5), detected()
+            case "matching" | "screening":
+                spec, feedback = TrackSpec(min_hits=1), Feedback[TrackerState]()
+                (predicted,) = KalmanStage(spec, feedback).process(packet(detected()))
+                matching = MatchingStage(spec, feedback)
+                if kind == "matching":
+                    return matching, predicted.payload
+                (matched,) = matching.process(predicted)
+                return ScreeningStage(spec, feedback), matched.payload
             case _:
                 return TrackStage(TrackSpec(min_hits=1)), detected()
 
     return make
 
 
-KINDS = ("preprocess", "detect", "postprocess", "camera_motion", "embed", "merge", "track")
+KINDS = (
+    "preprocess", "detect", "postprocess", "camera_motion", "embed", "merge", "track", "matching",
+    "screening",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -451,6 +451,7 @@ def test_a_chain_has_the_tracker_whole_or_in_parts() -> None:
     graph = pipeline.build(pipeline.loads(CONFIG + "  kalman: {preset: sort}\n"))
     assert [n.name for n in graph.nodes][-3:] == list(PARTS)
     assert graph.node("screening").returns_to == "kalman"
+    assert "gives back to kalman" in graph.text()
     assert graph.node("matching").stage.consumes is Predicted
     assert graph.node("matching").stage.produces is Matched
     with pytest.raises(ConfigError, match="a chain has no place beside"):
