@@ -14,6 +14,7 @@ from pipeline.errors import PacketError
 from pipeline.tracking import presets
 from pipeline.tracking.camera_motion import CameraMotion
 from pipeline.tracking.gallery import normalised
+from pipeline.tracking.known import Found
 from pipeline.tracking.screening import ScreeningSpec
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.track import Tracks, TrackState
@@ -420,6 +421,31 @@ def test_a_restored_tracker_goes_on_to_the_last_bit(name: str) -> None:
     assert given_out
     for key, array in frozen.items():
         np.testing.assert_array_equal(saved[key], array, err_msg=key)
+
+
+@pytest.mark.parametrize("name", presets.NAMES)
+def test_the_steps_apart_give_what_they_give_together(name: str) -> None:
+    spec, shifts = TrackSpec(preset=name, common_motion=True, far_s=1.0), 0
+    whole, state = Tracker(spec), Tracker(spec).saved()
+    for k, pts_ns in enumerate(frames(25, 2)):
+        seen = Scene().detections(pts_ns).take(np.arange(12) != k % 12)
+        shake = np.tile(np.random.default_rng(k).normal(0, 9, 2), 2).astype(np.float32)
+        seen = replace(seen, boxes_xyxy=seen.boxes_xyxy + shake)
+        predicting, matching, applying = (Tracker(spec) for _ in range(3))
+        predicting.restore(state)
+        step = predicting.predict(pts_ns)
+        state = predicting.saved()
+        matching.restore(state)
+        match = matching.match(step, Found(seen, None))
+        for key, array in matching.saved().items():
+            np.testing.assert_array_equal(array, state[key], err_msg=key)
+        applying.restore(state)
+        assert_same(applying.apply(Found(seen, None), match), whole.update(seen, pts_ns))
+        state = applying.saved()
+        shifts += match.shift.any()
+    assert shifts > 3
+    for key, array in whole.saved().items():
+        np.testing.assert_array_equal(array, state[key], err_msg=key)
 
 
 def test_a_tracker_that_saw_nothing_can_be_saved() -> None:
