@@ -132,7 +132,7 @@ def _told(
         wishes.goal,
         wishes.rounds,
         wishes.seconds,
-        lambda number: tell(f"running {len(contenders)} placements, round {number}"),
+        lambda number: tell(f"running what was found, round {number} of {wishes.rounds}"),
     )
     if why := proofs[0].error:
         raise StageError(f"as it is written, the graph does not run: {why}")
