@@ -32,5 +32,6 @@ class Attribute(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         """Returns the logits, (N, classes)."""
         features = self.trunk(crops * INPUT_SCALE)
-        pooled = torch.cat((self.average(features), self.largest(features)), 1)
-        return self.classes(pooled.flatten(1))
+        # Flat before they are joined: so the network converts to ncnn as well.
+        pooled = [pool(features).flatten(1) for pool in (self.average, self.largest)]
+        return self.classes(torch.cat(pooled, 1))
