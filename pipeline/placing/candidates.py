@@ -9,6 +9,7 @@ from typing import NamedTuple
 import engines.registry
 import pipeline.builder
 from engines.base import Engine
+from engines.errors import EngineError
 from pipeline.config import PipelineConfig
 from pipeline.config.problem import suggest
 from pipeline.config.schema import AUTO, KernelConfig, NetworkConfig
@@ -133,13 +134,13 @@ def candidates(
     barred = frozenset({written}) - frozenset(allowed)
     workers = config.stages[stage].workers
     for engine in (*barred, *allowed):
-        if twin := _twin(config, engine, (written, *nodes)):
-            refused[engine] = f"is the same as {twin}"
-            continue
         alone = _with_stage(config, stage, (engine,) if engine else (), workers)
         try:
-            nodes[engine] = graph_of(alone).node(stage)
-        except ConfigError as error:
+            if twin := _twin(config, engine, (written, *nodes)):
+                refused[engine] = f"is the same as {twin}"
+            else:
+                nodes[engine] = graph_of(alone).node(stage)
+        except (ConfigError, EngineError) as error:
             refused[engine] = str(error.__cause__ or error)
     return Candidates(written, nodes, barred, refused)
 

@@ -20,7 +20,7 @@ from pipeline.placing.solo import Frame, Solo, span_ns
 #: Passes over the frames that count, and frames before them that do not.
 ROUNDS, WARM_UP = 3, 5
 #: So long the processors are kept busy to see how many there are, seconds.
-_BUSY_S = 0.3
+_BUSY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)

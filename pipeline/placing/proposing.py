@@ -87,17 +87,18 @@ def propose(config: PipelineConfig, wishes: Wishes, tell: Tell = lambda text: No
             raise none_allowed(name, refused[name])
     if all(set(own.nodes) == {own.written} for own in engines.values()):
         return Proposal(wishes.goal, tuple(row for rows in refused.values() for row in rows))
-    devices = {name: device_of(new_engine(config, name)) for name in config.engines}
+    used = sorted({name for own in engines.values() for name in own.nodes if name})
+    devices = {name: device_of(new_engine(config, name)) for name in used}
     workers = wishes.workers or len(os.sched_getaffinity(0))
     rules = Rules(engines, devices, wishes.precision_change, workers)
     each = -(-wishes.frames // len(graph.cameras))
-    with _kept_running(config):
+    with _kept_running(config, used):
         footage = [shoot(camera, each) for camera in graph.cameras]
         found = survey(graph, footage, rules, tell)
         fixed = {step.name: step.options[0] for step in found.steps}
         search = Search(found.steps, fixed | written, found.processors, wishes.goal)
-        others = [one for one in search.best(BEST) if one.placement != fixed | written]
-        placements = [fixed | written, *(one.placement for one in others)]
+        others = [one for one in search.best(BEST) if one != fixed | written]
+        placements = [fixed | written, *others]
         contenders = [_contender(config, search, one, engines, found.rows) for one in placements]
         told = tuple(_told(contenders, footage, wishes, tell))
     return Proposal(wishes.goal, found.rows, told, found.processors)
@@ -145,10 +146,11 @@ def _told(
 
 
 @contextmanager
-def _kept_running(config: PipelineConfig) -> Iterator[None]:
-    """Keeps the devices of all engines, so that none has to start anew for every measurement."""
+def _kept_running(config: PipelineConfig, names: Iterable[str]) -> Iterator[None]:
+    """Keeps the devices of these engines, so that none starts anew for every measurement."""
     with ExitStack() as stack:
-        for name, one in config.engines.items():
+        for name in names:
+            one = config.engines[name]
             if one.isolate or one.timeout_s is not None:
                 continue  # its device is of its process
             engine = new_engine(config, name)

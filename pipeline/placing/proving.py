@@ -103,19 +103,20 @@ def _run(graph: Graph, footage: Sequence[Footage], goal: Goal, times: int) -> fl
         supervisor.abort()
         supervisor.wait()
         raise
-    _require_as_placed(report)
+    _require_as_placed(inner, report)
+    if not finish.ages_ms:
+        raise _RunError("no frame came out")
     return finish.period_ms if goal == "throughput" else mean(finish.ages_ms)
 
 
-def _require_as_placed(report: RunReport) -> None:
-    """Raises `_RunError` where a stage failed, left its engine or lost frames."""
+def _require_as_placed(graph: Graph, report: RunReport) -> None:
+    """Raises `_RunError` where a stage failed or left its engine."""
     if report.failures:
         raise _RunError(f"{report.failures[0].where}: {report.failures[0].error}")
-    for stage in report.stages:
-        if why := "; ".join(stage.reasons.values()):
-            raise _RunError(f"stage {stage.name} left its engine: {why}")
-    if not report.emitted:
-        raise _RunError("no frame came out")
+    reasons = {stage.name: stage.reasons for stage in report.stages}
+    for node in graph.nodes:
+        if why := reasons[node.name].get(node.binding.engine):
+            raise _RunError(f"stage {node.name} left its engine: {why}")
 
 
 class Finish:

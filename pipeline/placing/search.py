@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Literal
@@ -15,14 +14,6 @@ Goal = Literal["throughput", "latency"]
 MOST = 4096
 
 _Key = tuple[float, float, float, int, int, tuple[int, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A placement with what it is expected to give."""
-
-    placement: Placement
-    expected: Prediction
 
 
 class Search:
@@ -51,7 +42,7 @@ class Search:
         self._processors = processors
         self._goal = goal
 
-    def best(self, keep: int, most: int = MOST) -> list[Ranked]:
+    def best(self, keep: int, most: int = MOST) -> list[Placement]:
         """The best placements that differ in an engine, the best first; at most `keep`."""
         every = prod(len(step.options) for step in self._steps) <= most
         found: dict[tuple[str, ...], Placement] = {}
@@ -60,8 +51,7 @@ class Search:
             known = found.get(engines)
             if known is None or self.key(placement) < self.key(known):
                 found[engines] = placement
-        chosen = sorted(found.values(), key=self.key)[:keep]
-        return [Ranked(placement, self.expected(placement)) for placement in chosen]
+        return sorted(found.values(), key=self.key)[:keep]
 
     def expected(self, placement: Placement) -> Prediction:
         """What a placement is expected to give."""

@@ -63,6 +63,22 @@ def test_a_run_that_left_its_engine_does_not_count(light_meter: Path, tmp_path: 
     assert "not finite" in proof.error
 
 
+def test_an_engine_that_stands_by_need_not_be_there(light_meter: Path, tmp_path: Path) -> None:
+    text = f"""
+cameras: [{{id: a, uri: "rendered:day"}}]
+engines: {{cpu0: {{backend: onnxruntime}}, far: {{backend: kserve, device: "http://127.0.0.1:1"}}}}
+stages: {{detect: {{model: {light_meter}, engine: ENGINES, workers: 1}}}}
+"""
+    graphs = [
+        pipeline.build(pipeline.loads(text.replace("ENGINES", engines)))
+        for engines in ("[cpu0, far]", "[far, cpu0]")
+    ]
+    footage = [shoot(camera, 2) for camera in graphs[0].cameras]
+    first, second = prove(graphs, [1.0, 1.0], footage, "throughput", 1, 0.0)
+    assert first.error == ""
+    assert second.error.startswith("stage detect left its engine: ")
+
+
 def test_a_frame_is_out_when_its_last_branch_is() -> None:
     finish = Finish(2)
     one, other = (Packet(FrameInfo("a", n, n, n, 4, 4), None, Ticket("a")) for n in (0, 1))
