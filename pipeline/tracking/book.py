@@ -89,7 +89,7 @@ class Book:
         self, rows: Indices, labels: NDArray[np.int32], scores: NDArray[np.float32]
     ) -> NDArray[np.intp]:
         """Counts a vote for each of `rows` (M,); returns the winners (M,)."""
-        missing = int(labels.max(initial=0)) + 1 - self.votes.shape[1]
+        missing = int(np.maximum.reduce(labels, initial=0)) + 1 - self.votes.shape[1]
         if missing > 0:
             self.votes = np.pad(self.votes, ((0, 0), (0, missing)))
         self.votes[rows, labels] += scores

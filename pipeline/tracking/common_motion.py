@@ -88,9 +88,10 @@ def _robust_mean(innovations: Floats, size2: Floats) -> tuple[Floats, Floats]:
     deviation = np.abs(innovations - _median(innovations)) / np.sqrt(size2)
     typical = np.maximum(_median(deviation), 1e-6)
     weights = 1 / (size2 * np.maximum(1, deviation / (2 * typical)))
-    total = weights.sum(axis=1)
-    mean = (weights * innovations).sum(axis=1) / total
-    spread = (weights * (innovations - mean[:, None]) ** 2).sum(axis=1) / total
+    # Not `sum`: that method is Python, and takes twice as long.
+    total = np.add.reduce(weights, axis=1)
+    mean = np.add.reduce(weights * innovations, axis=1) / total
+    spread = np.add.reduce(weights * (innovations - mean[:, None]) ** 2, axis=1) / total
     return mean, spread / (innovations.shape[1] - 1) + 1e-9
 
 

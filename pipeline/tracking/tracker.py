@@ -210,16 +210,20 @@ class Tracker:
             self._known = self._known.shifted(match.shift)
         known, pts_ns = self._known, self._pts_ns or 0
         known.common.evidence = match.evidence
-        ids = known.book["id"].take(match.tracks)
-        missed, free = np.ones(len(known.book), np.bool_), np.ones(len(found.detections), np.bool_)
-        missed[match.tracks] = free[match.detections] = False
-        self._update(match.tracks, found.take(match.detections), match.doubt, pts_ns)
+        rows, count = match.tracks, len(known.book)
+        ids = known.book["id"].take(rows)
+        missed, free = np.ones(count, np.bool_), np.ones(len(found.detections), np.bool_)
+        missed[rows] = free[match.detections] = False
+        self._update(rows, found.take(match.detections), match.doubt, pts_ns)
         self._miss(missed.nonzero()[0], pts_ns)
+        if len(known.book) < count:
+            rows = known.book["id"].searchsorted(ids)
         born = self._initiate(found, free, pts_ns)
-        known.region.widen(found.detections.boxes_xyxy)
+        if self._spec.extrapolate_s:
+            known.region.widen(found.detections.boxes_xyxy)
         boxes_xyxy = known.motion.boxes_xyxy()
         mask = self._seen_or_extrapolated(boxes_xyxy, pts_ns)
-        return self._visible(boxes_xyxy, pts_ns, mask, self._sources(ids, match.detections, born))
+        return self._visible(boxes_xyxy, pts_ns, mask, self._sources(rows, match.detections, born))
 
     def predicted(self) -> Tracks:
         """In place of `apply` where nothing is known of the frame: what `coast` gives."""
@@ -334,20 +338,18 @@ class Tracker:
         kept[late] = False
         self._known.keep(kept)
 
-    def _sources(
-        self, ids: NDArray[np.int64], partners: Indices, born: Indices
-    ) -> NDArray[np.int32]:
+    def _sources(self, tracks: Indices, partners: Indices, born: Indices) -> NDArray[np.int32]:
         """Of each track (N,) the detection it has in this frame, -1 where it has none.
 
         Args:
-            ids: (K,) of the tracks that were matched, rising.
+            tracks: (K,) that were matched.
             partners: (K,) their detections.
-            born: the detections of the tracks that are new.
+            born: the detections of the tracks that are new, which are the last ones.
         """
-        known = self._known.book["id"]
-        sources = np.full(len(known), -1, np.int32)
-        sources[known.searchsorted(ids)] = partners
-        sources[len(known) - len(born) :] = born
+        count = len(self._known.book)
+        sources = np.full(count, -1, np.int32)
+        sources[tracks] = partners
+        sources[count - len(born) :] = born
         return sources
 
     def _seen_or_extrapolated(self, boxes_xyxy: Floats, pts_ns: int) -> Mask:
