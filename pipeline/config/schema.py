@@ -261,12 +261,9 @@ class PreprocessConfig(KernelConfig):
     )
 
 
-class PostprocessConfig(KernelConfig):
-    """Makes detections in source pixels of the network's outputs."""
+class ObjectsConfig(KernelConfig):
+    """What a stage may say that makes detections of a network's outputs."""
 
-    kind: Literal["postprocess"] = "postprocess"
-    model: str = Field(default="", description="By default that of the detector before it.")
-    weights: str | None = Field(default=None, description="Goes with the model.")
     score: Share = Field(default=0.1, description="Detections with less are left out, 0 to 1.")
     nms_iou: Share = Field(
         default=0.5,
@@ -276,6 +273,14 @@ class PostprocessConfig(KernelConfig):
         default=None, min_length=1, description="Labels to keep; all by default."
     )
     max_detections: int = Field(default=300, ge=1, le=10_000, description="The best of one frame.")
+
+
+class PostprocessConfig(ObjectsConfig):
+    """Makes detections in source pixels of the network's outputs."""
+
+    kind: Literal["postprocess"] = "postprocess"
+    model: str = Field(default="", description="By default that of the detector before it.")
+    weights: str | None = Field(default=None, description="Goes with the model.")
 
 
 class ProposalsConfig(KernelConfig):
@@ -303,19 +308,10 @@ class RoiAlignConfig(KernelConfig):
     kind: Literal["roi_align"] = "roi_align"
 
 
-class BoxesConfig(KernelConfig):
+class BoxesConfig(ObjectsConfig):
     """Makes detections in source pixels of the second network's outputs."""
 
     kind: Literal["boxes"] = "boxes"
-    score: Share = Field(default=0.1, description="Detections with less are left out, 0 to 1.")
-    nms_iou: Share = Field(
-        default=0.5,
-        description="Of two boxes of a class that overlap more the better stays, IoU 0 to 1.",
-    )
-    classes: tuple[str, ...] | None = Field(
-        default=None, min_length=1, description="Labels to keep; all by default."
-    )
-    max_detections: int = Field(default=100, ge=1, le=10_000, description="The best of one frame.")
 
 
 class CameraMotionConfig(StageConfig):

@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.activations import softmax
 from pipeline.detection.boxes import area, clip
 from pipeline.detection.deltas import Weights, decode
 from pipeline.detection.detections import Detections
-from pipeline.detection.heads.base import softmax
 from pipeline.detection.nms import nms
 
 Floats = NDArray[np.float32]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.activations import sigmoid, softmax
 from pipeline.recognition.looks import Looks
 
 Floats = NDArray[np.float32]
@@ -33,25 +34,11 @@ def each_of(scores: Floats, classes: Sequence[str], *, logits: bool = True) -> M
         classes: names of the attributes.
         logits: whether the probabilities are the scores' sigmoid, or the scores.
     """
-    yes = _sigmoid(scores) if logits else scores
+    yes = sigmoid(scores) if logits else scores
     return {
         name: _looks(NO_YES, np.stack((1 - yes[:, column], yes[:, column]), axis=1))
         for column, name in enumerate(classes)
     }
-
-
-def softmax(logits: Floats) -> Floats:
-    """Probabilities along the last axis."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
-    shares: Floats = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    # Of -|x|, whose power cannot overflow.
-    small = np.exp(-np.abs(logits))
-    yes: Floats = np.where(logits >= 0, 1, small) / (1 + small)
-    return yes
 
 
 def _looks(values: NDArray[np.str_], probabilities: Floats) -> Looks:

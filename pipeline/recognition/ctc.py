@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.recognition.classes import Floats, softmax
+from pipeline.activations import softmax
+from pipeline.recognition.classes import Floats
 from pipeline.recognition.looks import Looks
 
 Blank = Literal["first", "last"]

@@ -116,16 +116,3 @@ def best_class(scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArra
     labels = scores.argmax(axis=1)
     best: NDArray[np.float32] = np.take_along_axis(scores, labels[:, None], axis=1)[:, 0]
     return best, labels.astype(np.int32)
-
-
-def sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """1 / (1 + exp(-x)), without overflow at either end."""
-    result: NDArray[np.float32] = 0.5 * (1 + np.tanh(0.5 * x))
-    return result
-
-
-def softmax(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Over the last axis, without overflow."""
-    e: NDArray[np.float32] = np.exp(x - x.max(axis=-1, keepdims=True))
-    e /= e.sum(axis=-1, keepdims=True)
-    return e

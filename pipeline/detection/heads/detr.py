@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from pipeline.activations import sigmoid, softmax
 from pipeline.detection.boxes import cxcywh_to_xyxy
 from pipeline.detection.detections import Detections
 from pipeline.detection.heads.base import (
@@ -19,8 +20,6 @@ from pipeline.detection.heads.base import (
     best_class,
     expect_axis,
     named,
-    sigmoid,
-    softmax,
 )
 
 

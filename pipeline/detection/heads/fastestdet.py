@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from pipeline.activations import sigmoid
 from pipeline.detection.boxes import cxcywh_to_xyxy
 from pipeline.detection.detections import Detections
 from pipeline.detection.heads.base import (
@@ -15,7 +16,6 @@ from pipeline.detection.heads.base import (
     best_class,
     corners,
     expect_axis,
-    sigmoid,
 )
 from pipeline.detection.heads.grid import cells_of
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.activations import softmax
 from pipeline.detection.detections import Detections
 from pipeline.detection.heads.base import (
     OnnxHead,
@@ -18,7 +19,6 @@ from pipeline.detection.heads.base import (
     best_class,
     expect_axis,
     named,
-    softmax,
 )
 from pipeline.detection.heads.grid import cell_count, cells
 

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from pipeline.activations import sigmoid
 from pipeline.detection.detections import Detections
-from pipeline.detection.heads.base import Head, Outputs, Shapes, expect_axis, named, sigmoid
+from pipeline.detection.heads.base import Head, Outputs, Shapes, expect_axis, named
 
 Margin = Annotated[float, Field(ge=0, lt=0.5)]
 
