@@ -109,7 +109,7 @@ def _print(found: Proposal) -> None:
         typer.echo("nothing to choose: no stage has another engine that can run it")
         return
     console().print(_placements(found))
-    typer.echo(f"expected with {found.processors:.2g} processors, as many as there were")
+    typer.echo(f"expected with {found.processors:.2g} processors, as many as there were meanwhile")
     if fastest is not chosen:
         typer.echo(f"not surely faster than what is written: {_named(fastest)}")
     if chosen.against is None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Goal = Literal["throughput", "latency"]
 
 
 class Option(NamedTuple):
@@ -98,6 +100,10 @@ class Prediction:
     latency_ms: float
     limit: str = field(compare=False)
     slowest_ms: float
+
+    def of(self, goal: Goal) -> float:
+        """What counts for a goal, milliseconds."""
+        return self.period_ms if goal == "throughput" else self.latency_ms
 
     @property
     def fps(self) -> float:

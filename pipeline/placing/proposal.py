@@ -9,8 +9,7 @@ from typing import Any
 from engines.paired import Pair
 from pipeline.config import PipelineConfig
 from pipeline.placing.candidates import Change
-from pipeline.placing.model import Placement, Prediction
-from pipeline.placing.search import Goal
+from pipeline.placing.model import Goal, Placement, Prediction
 from pipeline.placing.survey import Row
 
 

@@ -24,11 +24,12 @@ from pipeline.placing.candidates import (
     written_placement,
 )
 from pipeline.placing.footage import Footage, shoot
-from pipeline.placing.model import Placement
+from pipeline.placing.measuring import processors
+from pipeline.placing.model import Goal, Placement, predict
 from pipeline.placing.proposal import Contender, Proposal
-from pipeline.placing.proving import prove
-from pipeline.placing.search import Goal, Search
-from pipeline.placing.survey import Row, Rules, Tell, none_allowed, refusals, survey
+from pipeline.placing.proving import Proof, prove
+from pipeline.placing.search import Search
+from pipeline.placing.survey import Rules, Survey, Tell, none_allowed, refusals, survey
 
 #: Placements that are run beside the hand-written one.
 BEST = 3
@@ -95,54 +96,73 @@ def propose(config: PipelineConfig, wishes: Wishes, tell: Tell = lambda text: No
     with _kept_running(config, used):
         footage = [shoot(camera, each) for camera in graph.cameras]
         found = survey(graph, footage, rules, tell)
-        fixed = {step.name: step.options[0] for step in found.steps}
-        search = Search(found.steps, fixed | written, found.processors, wishes.goal)
-        others = [one for one in search.best(BEST) if one != fixed | written]
-        placements = [fixed | written, *others]
-        contenders = [_contender(config, search, one, engines, found.rows) for one in placements]
-        told = tuple(_told(contenders, footage, wishes, tell))
-    return Proposal(wishes.goal, found.rows, told, found.processors)
+        now = {step.name: step.options[0] for step in found.steps} | written
+        best = Search(found.steps, now, found.processors, wishes.goal).best(BEST)
+        placements = [now, *(placement for placement in best if placement != now)]
+        bound = [_bound(config, placement, engines, found) for placement in placements]
+        contenders, free = _run(bound, found, footage, wishes, tell)
+    return Proposal(wishes.goal, found.rows, tuple(contenders), free)
 
 
-def _contender(
-    config: PipelineConfig,
-    search: Search,
-    whole: Placement,
-    engines: Mapping[str, Candidates],
-    rows: Iterable[Row],
+def _bound(
+    config: PipelineConfig, whole: Placement, engines: Mapping[str, Candidates], found: Survey
 ) -> Contender:
+    """A placement, not run yet."""
     placement = {name: whole[name] for name in engines}
     changed, changes = rebound(config, placement, engines)
     precisions = {
         row.stage: row.precision_change
-        for row in rows
+        for row in found.rows
         if row.precision_change and row.engine == whole[row.stage].engine
     }
-    return Contender(placement, search.expected(whole), changed, tuple(changes), precisions)
+    expected = predict(found.steps, whole, found.processors)
+    return Contender(placement, expected, changed, tuple(changes), precisions)
 
 
-def _told(
-    contenders: Sequence[Contender], footage: Sequence[Footage], wishes: Wishes, tell: Tell
-) -> Iterator[Contender]:
-    """The contenders with what was measured."""
-    throughput = wishes.goal == "throughput"
+def _run(
+    bound: Sequence[Contender],
+    found: Survey,
+    footage: Sequence[Footage],
+    wishes: Wishes,
+    tell: Tell,
+) -> tuple[list[Contender], float]:
+    """The placements with what they gave, and how many processors there were meanwhile."""
+    free: list[float] = []
+
+    def begin(number: int) -> None:
+        tell(f"running what was found, round {number} of {wishes.rounds}")
+        free.append(processors(found.threads))
+
     proofs = prove(
-        [graph_of(one.config) for one in contenders],
-        [c.expected.period_ms if throughput else c.expected.latency_ms for c in contenders],
+        [graph_of(one.config) for one in bound],
+        [one.expected.of(wishes.goal) for one in bound],
         footage,
         wishes.goal,
         wishes.rounds,
         wishes.seconds,
-        lambda number: tell(f"running what was found, round {number} of {wishes.rounds}"),
+        begin,
     )
     if why := proofs[0].error:
         raise StageError(f"as it is written, the graph does not run: {why}")
-    for index, (one, proof) in enumerate(zip(contenders, proofs, strict=True)):
-        if proof.error:
-            yield replace(one, error=proof.error)
-            continue
-        turns = [(a / 1e3, b / 1e3) for a, b in zip(proofs[0].ms, proof.ms, strict=True)]
-        yield replace(one, ms=median(proof.ms), against=summed(turns) if index else None)
+    fixed = {step.name: step.options[0] for step in found.steps}
+    there = median(free)
+    told = [
+        replace(
+            _measured(one, proof, proofs[0]),
+            expected=predict(found.steps, fixed | dict(one.placement), there),
+        )
+        for one, proof in zip(bound, proofs, strict=True)
+    ]
+    return told, there
+
+
+def _measured(one: Contender, proof: Proof, written: Proof) -> Contender:
+    """A placement with what it gave, beside what the written one gave."""
+    if proof.error:
+        return replace(one, error=proof.error)
+    turns = [(a / 1e3, b / 1e3) for a, b in zip(written.ms, proof.ms, strict=True)]
+    against = None if proof is written else summed(turns)
+    return replace(one, ms=median(proof.ms), against=against)
 
 
 @contextmanager

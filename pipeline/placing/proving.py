@@ -13,7 +13,7 @@ from statistics import mean
 from pipeline.graph import Graph, Node
 from pipeline.packet import Packet
 from pipeline.placing.footage import Footage, played
-from pipeline.placing.search import Goal
+from pipeline.placing.model import Goal
 from pipeline.report import RunReport
 from pipeline.stage import Sink
 from pipeline.supervisor import Supervisor

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import Literal
 
-from pipeline.placing.model import Placement, Prediction, Step, predict
+from pipeline.placing.model import Goal, Placement, Prediction, Step, predict
 
-Goal = Literal["throughput", "latency"]
 #: More placements than this are not looked at one by one.
 MOST = 4096
 

@@ -56,11 +56,13 @@ class Survey:
     Attributes:
         rows: in the order of the graph, of each stage in the order of the engines.
         steps: the same for the search.
-        processors: that as many threads as the graph has got meanwhile, median.
+        threads: of the graph.
+        processors: that as many threads got meanwhile, median.
     """
 
     rows: tuple[Row, ...]
     steps: tuple[Step, ...]
+    threads: int
     processors: float
 
 
@@ -107,7 +109,7 @@ def survey(
         step = _step(node, told, counts, rules)
         steps.append(replace(step, loop=loops.get(node.name, ""), loops=len(footage)))
         free.append(processors(threads))
-    return Survey(tuple(rows), tuple(steps), median(free))
+    return Survey(tuple(rows), tuple(steps), threads, median(free))
 
 
 def none_allowed(stage: str, rows: Iterable[Row]) -> StageError:

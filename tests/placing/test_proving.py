@@ -13,8 +13,8 @@ from pipeline.graph import Graph
 from pipeline.ledger import Ticket
 from pipeline.packet import FrameInfo, Packet
 from pipeline.placing.footage import shoot
+from pipeline.placing.model import Goal
 from pipeline.placing.proving import Finish, prove
-from pipeline.placing.search import Goal
 
 CONFIG = """
 cameras: [{id: a, uri: PICTURES}, {id: b, uri: PICTURES, max_fps: 10}]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.placing.model import Option, Placement, Step, Use, predict
-from pipeline.placing.search import Goal, Search
+from pipeline.placing.model import Goal, Option, Placement, Step, Use, predict
+from pipeline.placing.search import Search
 
 CORES = 2
 ms = st.integers(1, 40).map(float)
