@@ -255,7 +255,7 @@ def test_outputs_that_do_not_fit_the_anchors_end_the_run_with_a_remedy() -> None
 
 
 def test_the_halves_cannot_change_places() -> None:
-    with pytest.raises(ConfigError, match="model street-duo-head is for roi_head, not detect or rpn"):
+    with pytest.raises(ConfigError, match="street-duo-head is for roi_head, not detect or rpn"):
         pipeline.build(pipeline.loads(CONFIG, overrides=["stages.backbone.model=street-duo-head"]))
     with pytest.raises(ConfigError, match="model street-duo-rpn is for rpn, not roi_head"):
         pipeline.build(pipeline.loads(CONFIG, overrides=["stages.roi_head.model=street-duo-rpn"]))
