@@ -132,6 +132,9 @@ def test_the_command_takes_backends_and_fails_below_a_floor(tmp_path: Path) -> N
     assert json.loads(found.output)["ap50"] > 0.99
     some = ["--stages", "detect", "--frames", "2"]
     assert run.invoke(app, ["parity", "cpu0", "opencv", str(config), *some]).exit_code == 0
+    state = ["--set", f"stages.track.state={tmp_path / 'state'}", "--frames", "2"]
+    assert run.invoke(app, ["parity", "cpu0", "opencv", str(config), *state]).exit_code == 0
+    assert not (tmp_path / "state").exists(), "what is compared leaves nothing for a later run"
     none = run.invoke(app, ["parity", "cpu0", "opencv", str(config), "--stages", "detct"])
     assert "no stage is called 'detct'; did you mean 'detect'?" in str(none.exception)
     wrong = run.invoke(app, ["parity", "cpu0", "opncv", str(config)])

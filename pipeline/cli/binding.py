@@ -20,6 +20,8 @@ def bound(
 ) -> PipelineConfig:
     """The configuration with these stages, or all that have an engine, on this one.
 
+    For comparing: no tracker's state is kept for a later run, nor taken from an earlier one.
+
     Args:
         path: of the configuration.
         changes: as `--set` takes them.
@@ -41,4 +43,7 @@ def bound(
             raise OptionError(f"no stage is called {name!r}; {suggest(name, written.stages)}")
         with_engine = [n for n, stage in written.stages.items() if getattr(stage, "engine", ())]
         binding += [f"stages.{name}.engine={engine}" for name in stages or with_engine]
-    return pipeline.load(path, [*changes, *binding, *further])
+    kept = [name for name, stage in written.stages.items() if getattr(stage, "state", None)]
+    return pipeline.load(
+        path, [*changes, *(f"stages.{name}.state=null" for name in kept), *binding, *further]
+    )
