@@ -12,7 +12,6 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,9 +202,10 @@ class StageWorker(Worker):
         Args:
             reason: why the worker ends early; empty where its inbox was drained.
         """
+        # Their turn never comes: what other workers made of later frames is held back, and given up
+        # by the last one to leave, so that a run that failed leaves no gap.
         for taken in self._in_hand:
             self._drop(taken.packet, reason)
-            self._pass_turn(taken)
         self._in_hand.clear()
         if self._meeting is not None:
             self._drop_all(self._meeting.abandon(), "incomplete")
@@ -217,10 +217,6 @@ class StageWorker(Worker):
             self._on_failure(Failure(self._stage_name, error, fatal=True))
         self._drop_all(self._crew.leave(), "shutdown")
         self.opened.set()
-
-    def _pass_turn(self, taken: Taken) -> None:
-        with suppress(Closed):
-            self._crew.hand_on(taken, ())
 
     def _drop_all(self, packets: Sequence[AnyPacket], reason: str) -> None:
         for packet in packets:

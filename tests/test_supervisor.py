@@ -285,6 +285,25 @@ def test_a_failing_stage_ends_the_run_with_its_error_first(workers: int) -> None
     assert "weights" in str(caught.value.exceptions[0])
 
 
+def test_nothing_comes_out_behind_the_frame_at_which_a_worker_failed() -> None:
+    later = threading.Semaphore(0)
+
+    class Broken(Pass):
+        def process(self, packet: Packet[Decoded]) -> Iterable[Packet[Decoded]]:
+            if packet.frame.sequence == 5:
+                assert all(later.acquire(timeout=10) for _ in range(2))
+                raise RuntimeError("the weights are gone")
+            if packet.frame.sequence > 5:
+                later.release()
+            return (packet,)
+
+    graph, sink = chain(Broken, camera("cam", Frames(1000)), workers=3)
+    report = Supervisor(graph).run()
+    assert report.exit_code == 1
+    assert report.balanced
+    assert sink.seen["cam"] == list(range(5))
+
+
 def test_a_stage_that_cannot_open_leaves_outputs_and_sources_alone() -> None:
     class NoModel(Pass):
         def open(self) -> None:
