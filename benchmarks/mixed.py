@@ -94,7 +94,7 @@ def _detectors(options: Options) -> Iterator[_Detector]:
         halves.append({kind: f'model: {model}, weights: "{at}"' for kind, at in paths.items()})
     yield _Detector(
         "D2Go",
-        f'uri: "{options.assets}/videos/TUD-Stadtmitte.mp4", end_s: {options.take(1, 7)}',
+        f'uri: "{options.assets}/videos/TUD-Stadtmitte.mp4", end_s: {options.take(1, 3)}',
         *halves,
         f"  preprocess: {{size: [{d2go.WIDTH}, {d2go.HEIGHT}]}}\n"
         "  boxes: {score: 0.9, classes: [person]}\n",
