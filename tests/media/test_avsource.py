@@ -77,7 +77,8 @@ FORMATS = [
 def test_pixel_formats_show_the_same_picture(
     make_clip, scene, codec, pix_fmt, container, size
 ) -> None:
-    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    # With B-frames x265 gives the first of two pictures a decoding time out of thin air.
+    options = {"x265-params": "log-level=none:bframes=0"} if codec == "libx265" else {}
     path = make_clip(
         f"clip.{container}", codec=codec, pix_fmt=pix_fmt, size=size, pts=[0, 40], options=options
     )
