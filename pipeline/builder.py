@@ -47,6 +47,9 @@ def _camera(config: CameraConfig) -> Camera:
         transport=config.transport,
         open_timeout_s=config.open_timeout_s,
         read_timeout_s=config.read_timeout_s,
+        stall_s=config.stall_s,
+        freeze_s=config.freeze_s,
+        retry_s=config.retry_s,
     )
     live = is_live(config.uri)
     return Camera(

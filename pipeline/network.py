@@ -201,7 +201,7 @@ class KernelStage(BoundStage[In, Out]):
         self._network = network
 
     def process(self, packet: Packet[In]) -> Iterable[Packet[Out]]:
-        if packet.status is Status.BLIND:
+        if not packet.seen:
             return (packet.carrying(self._nothing(packet.payload)),)
         try:
             return (packet.carrying(self._result(packet.payload)),)

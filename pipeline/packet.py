@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Generic, TypeVar
 
@@ -20,6 +20,10 @@ class Status(IntEnum):
     DAMAGED = 2  # the picture, or what was made of it, is suspect
     STALLED = 3  # no new picture came
     BLIND = 4  # the engine failed: nothing is known about this frame
+
+
+#: No detector sees such a frame; a damaged one may be seen all the same.
+_UNSEEN = (Status.COASTING, Status.STALLED, Status.BLIND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class Packet(Generic[P]):
         status: worst thing known so far.
         reason: why `status` is not OK, in a few words; empty when it is.
         engine: id of the engine that ran the last network, as in the configuration.
+        seen: False where no detector saw the frame, for whatever reason: nothing was found because
+            nobody looked, and tracks coast.
     """
 
     frame: FrameInfo
@@ -70,6 +76,7 @@ class Packet(Generic[P]):
     status: Status = Status.OK
     reason: str = ""
     engine: str = ""
+    seen: bool = True
 
     def carrying(self, payload: Q, *, engine: str | None = None) -> Packet[Q]:
         """This frame with the next payload."""
@@ -80,10 +87,16 @@ class Packet(Generic[P]):
             self.status,
             self.reason,
             self.engine if engine is None else engine,
+            self.seen,
         )
 
     def marked(self, status: Status, reason: str) -> Packet[P]:
         """This frame with a worse status; a status never gets better on the way."""
-        if status <= self.status:
-            return self
-        return Packet(self.frame, self.payload, self.ticket, status, reason, self.engine)
+        seen = self.seen and status not in _UNSEEN
+        if status > self.status:
+            return replace(self, status=status, reason=reason, seen=seen)
+        return self if seen == self.seen else replace(self, seen=seen)
+
+    def unseen(self, status: Status, reason: str) -> Packet[P]:
+        """This frame with a worse status, and not to be looked at by any detector."""
+        return replace(self.marked(status, reason), seen=False)

@@ -15,8 +15,8 @@ from pipeline.ledger import Ledger
 from pipeline.media.sampling import FrameSampler
 from pipeline.media.source import Source, SourceFrame
 from pipeline.packet import FrameInfo, Packet
-from pipeline.payloads import Decoded
 from pipeline.stage import Join, Run, Stage
+from pipeline.worker import entering
 
 #: What each stage gave for one frame, by the stage's name; under `SOURCES` the frame itself.
 Step = Mapping[str, list[Packet[Any]]]
@@ -111,7 +111,7 @@ def _steps(frames: dict[str, Iterator[SourceFrame]], stages: _Stages) -> Iterato
             header = FrameInfo(
                 camera, sequence, frame.index, frame.pts_ns, picture.width, picture.height
             )
-            packet = Packet(header, Decoded(picture), ledger.enter(camera))
+            packet = entering(header, frame, ledger.enter(camera))
             yield _step({SOURCES: [packet]}, stages)
         sequence += 1
     for number, (node, stage) in enumerate(stages, 1):

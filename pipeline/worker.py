@@ -8,6 +8,7 @@ its outlet, so that downstream drains; nothing else is needed to stop a graph.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -18,7 +19,7 @@ from typing import Any
 from pipeline.clock import Clock
 from pipeline.crew import Crew, Taken
 from pipeline.errors import PacketError, SightlineError, SourceError
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, Ticket
 from pipeline.media.sampling import FrameSampler
 from pipeline.media.source import Source, SourceFrame, SourceInfo
 from pipeline.metrics import StageMetrics
@@ -29,6 +30,8 @@ from pipeline.payloads import Decoded
 from pipeline.queues import Closed
 from pipeline.sizes import size_of
 from pipeline.stage import Join, Stage
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,39 @@ class Worker(ABC):
     @abstractmethod
     def _run(self) -> None:
         """The thread's body; never raises."""
+
+
+class Background:
+    """A thread beside the graph: a server, a watcher, a courier.
+
+    Args:
+        name: of the thread.
+        body: runs until the event it is given is set, or for good; what it raises is kept.
+    """
+
+    def __init__(self, name: str, body: Callable[[threading.Event], None]) -> None:
+        self.error: Exception | None = None
+        self._body = body
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """Asks the body to end and waits for that; says whether it did."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._body(self._stop)
+        except Exception as error:
+            self.error = error
+            _log.exception("%s ended", self._thread.name)
 
 
 class StageWorker(Worker):
@@ -274,6 +310,14 @@ class Feed:
     realtime: bool = False
 
 
+def entering(header: FrameInfo, frame: SourceFrame, ticket: Ticket) -> Packet[Decoded]:
+    """A source's frame as it enters the graph: no detector sees what may not be trusted."""
+    packet = Packet(header, Decoded(frame.picture), ticket)
+    if frame.damaged:
+        packet = packet.unseen(Status.DAMAGED, frame.damaged)
+    return packet.marked(Status.STALLED, frame.stalled) if frame.stalled else packet
+
+
 class SourceWorker(Worker):
     """Drives one camera: opens it, takes its frames in, and ends with it.
 
@@ -353,9 +397,7 @@ class SourceWorker(Worker):
                 if started_ns < 0:
                     started_ns = self._clock.now_ns() - frame.pts_ns
                 self._wait_until(started_ns + frame.pts_ns)
-            packet = Packet(self._header(frame), Decoded(frame.picture), ticket)
-            if frame.damaged:
-                packet = packet.marked(Status.DAMAGED, frame.damaged)
+            packet = entering(self._header(frame), frame, ticket)
             self.metrics.hand_on(*size_of(packet.payload))
             self._outlet.put([packet])
 

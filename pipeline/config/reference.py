@@ -18,6 +18,7 @@ from pipeline.config.schema import (
     DetectConfig,
     EmbedConfig,
     EngineConfig,
+    HttpConfig,
     MatchingConfig,
     MergeConfig,
     OutputConfig,
@@ -62,6 +63,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("outputs: file", FileSpec),
     ("outputs: annotate", AnnotateSpec),
     ("run", RunConfig),
+    ("http", HttpConfig),
 )
 
 

@@ -92,6 +92,25 @@ class CameraConfig(Strict):
     read_timeout_s: PositiveSeconds = Field(
         default=5.0, description="How long a network source may be silent, seconds."
     )
+    stall_s: PositiveSeconds = Field(
+        default=2.0, description="A camera that is silent for so long is told as stalled, seconds."
+    )
+    freeze_s: Seconds = Field(
+        default=10.0,
+        description="A camera that sends the same picture for so long is told as frozen, seconds; "
+        "0: never.",
+    )
+    retry_s: PositiveSeconds = Field(
+        default=2.0,
+        description="A lost camera is tried again after so long at most, for ever, seconds.",
+    )
+    priority: Literal["high", "normal", "low"] = Field(
+        default="normal", description="Whose frames go first, and last, under overload."
+    )
+    isolate: bool = Field(
+        default=False, description="Decodes in a process of its own, which may hang or die alone."
+    )
+    paused: bool = Field(default=False, description="Known, but not connected to.")
 
 
 class EngineConfig(BaseModel):
@@ -431,6 +450,34 @@ class RunConfig(Strict):
     drain_s: Seconds = Field(
         default=5.0, description="A stopped run finishes what is under way for so long, seconds."
     )
+    max_age_ms: float = Field(
+        default=500.0,
+        gt=0,
+        description="Of cameras: results are not older than this when they go out, milliseconds; "
+        "see overload.md.",
+    )
+    shards: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+        default=1,
+        description="Processes that share the cameras, or auto: one a core; see shards.md.",
+    )
+    watch: bool = Field(
+        default=False, description="Daemon: reads the file again whenever it changes."
+    )
+
+
+class HttpConfig(Strict):
+    """The daemon's page for operators and programs; see daemon.md."""
+
+    bind: str = Field(
+        default="127.0.0.1:8080", min_length=1, description="Address and port to listen at."
+    )
+    token: str | None = Field(
+        default=None,
+        min_length=16,
+        repr=False,
+        description="What a client must show as `Authorization: Bearer …`; needed where bind is "
+        "not loopback.",
+    )
 
 
 class PipelineConfig(Strict):
@@ -449,6 +496,9 @@ class PipelineConfig(Strict):
     stages: dict[Name, AnyStage] = Field(description="What is done with the frames, by name.")
     outputs: tuple[OutputConfig, ...] = Field(default=(), description="Where the results go.")
     run: RunConfig = Field(default=RunConfig(), description="The run as a whole.")
+    http: HttpConfig | None = Field(
+        default=None, description="Metrics, health, control and pictures over HTTP."
+    )
 
     _document: Document = PrivateAttr(default_factory=lambda: Document("configuration"))
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
 
@@ -37,6 +38,36 @@ class SourceInfo:
     decoder: str
 
 
+class SourceState(StrEnum):
+    """How a source is doing."""
+
+    CONNECTING = "connecting"  # for the first time
+    LIVE = "live"
+    STALLED = "stalled"  # connected, but nothing comes
+    FROZEN = "frozen"  # the same picture comes again and again
+    RETRYING = "retrying"  # the connection was lost, or never was there
+    ENDED = "ended"  # as a file does
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How a source is doing, and why.
+
+    Attributes:
+        state: now.
+        reason: why it is not `LIVE`, in a few words, without secrets.
+        since_ns: monotonic clock when it came into this state.
+        sessions: connections that gave a picture, so far.
+        last_error: why the last connection ended; kept when the next one is there.
+    """
+
+    state: SourceState
+    reason: str = ""
+    since_ns: int = 0
+    sessions: int = 0
+    last_error: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceFrame:
     """One decoded frame.
@@ -49,6 +80,8 @@ class SourceFrame:
         damaged: why the picture is suspect, in a few words; empty where it is not.
         utc_ns: wall-clock time of capture in nanoseconds since 1970; None where unknown.
         utc_source: where `utc_ns` comes from.
+        stalled: why no new picture came, in a few words: this is the last one again, now; empty
+            where it is new.
     """
 
     index: int
@@ -58,6 +91,7 @@ class SourceFrame:
     damaged: str = ""
     utc_ns: int | None = None
     utc_source: Literal["none", "host", "rtcp"] = "none"
+    stalled: str = ""
 
 
 class Source(ABC):
@@ -73,6 +107,7 @@ class Source(ABC):
 
     def __init__(self) -> None:
         self._faults: Counter[str] = Counter()
+        self._condition = Condition(SourceState.CONNECTING)
 
     @abstractmethod
     def open(self) -> SourceInfo:
@@ -98,6 +133,11 @@ class Source(ABC):
     @abstractmethod
     def interrupt(self) -> None:
         """Makes `frames` end soon, also where it is waiting for a camera."""
+
+    @property
+    def condition(self) -> Condition:
+        """How it is doing now; from any thread."""
+        return self._condition
 
     @property
     def faults(self) -> Mapping[str, int]:

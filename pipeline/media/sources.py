@@ -36,6 +36,9 @@ class SourceOptions:
         transport: of RTSP; UDP loses packets where TCP waits.
         open_timeout_s: how long a network source may take to answer.
         read_timeout_s: how long it may be silent.
+        stall_s: a camera that is silent for so long is stalled.
+        freeze_s: a camera that sends the same picture for so long is frozen; 0: never.
+        retry_s: a lost camera is tried again after so long at most.
     """
 
     threads: int = 1
@@ -47,6 +50,9 @@ class SourceOptions:
     transport: Literal["tcp", "udp"] = "tcp"
     open_timeout_s: float = 10.0
     read_timeout_s: float = 5.0
+    stall_s: float = 2.0
+    freeze_s: float = 10.0
+    retry_s: float = 2.0
 
 
 def open_source(uri: str, options: SourceOptions | None = None) -> Source:

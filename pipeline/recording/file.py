@@ -64,6 +64,7 @@ class RecordingWriter:
             "frame": asdict(replace(packet.frame, entered_ns=0)),
             "status": packet.status.name,
             "reason": packet.reason,
+            "seen": packet.seen,
             "engine": packet.engine,
             "payload": to_plain(packet.payload, "payload", arrays),
         }
@@ -156,6 +157,7 @@ class Recording:
             Status[plain["status"]],
             plain["reason"],
             plain["engine"],
+            plain["seen"],
         )
 
     def _array(self, name: str) -> Any:

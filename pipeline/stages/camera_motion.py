@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pipeline.config import CameraMotionConfig
-from pipeline.packet import FrameInfo, Packet, Status
+from pipeline.packet import FrameInfo, Packet
 from pipeline.payloads import Detected
 from pipeline.planning import Plan, Planner
 from pipeline.stage import Stage
@@ -36,11 +36,10 @@ class CameraMotionStage(Stage[Detected, Detected]):
 
     def process(self, packet: Packet[Detected]) -> Iterable[Packet[Detected]]:
         payload = packet.payload
-        looked = packet.status not in (Status.BLIND, Status.COASTING)
         motion = self._estimator(packet.frame).estimate(
             payload.picture.gray(),
             packet.frame.pts_ns,
-            payload.detections.boxes_xyxy if looked else None,
+            payload.detections.boxes_xyxy if packet.seen else None,
         )
         return (packet.carrying(replace(payload, camera_motion=motion)),)
 

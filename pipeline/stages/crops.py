@@ -25,7 +25,6 @@ Outputs = Mapping[str, NDArray[Any]]
 CROPS = 32
 
 #: Nothing is known of the objects in such a frame.
-UNDETECTED = (Status.BLIND, Status.COASTING)
 NOTHING = np.empty(0, np.intp)
 
 
@@ -70,9 +69,7 @@ class CropStage(BoundStage[Seen, Seen]):
         return self.process_batch([packet])[0]
 
     def process_batch(self, packets: Sequence[Packet[Seen]]) -> list[list[Packet[Seen]]]:
-        rows = [
-            NOTHING if packet.status in UNDETECTED else self._wanted(packet) for packet in packets
-        ]
+        rows = [self._wanted(packet) if packet.seen else NOTHING for packet in packets]
         return [[packet] for packet in self._looked_at(packets, rows)]
 
     def _looked_at(
@@ -88,7 +85,7 @@ class CropStage(BoundStage[Seen, Seen]):
             alone = (self._looked_at([p], [own]) for p, own in zip(packets, rows, strict=True))
             return [packet for packets in alone for packet in packets]
         return [
-            self._untold(packet) if packet.status in UNDETECTED else self._told(packet, own, found)
+            self._told(packet, own, found) if packet.seen else self._untold(packet)
             for packet, own, found in zip(packets, rows, outputs, strict=True)
         ]
 

@@ -32,7 +32,7 @@ class DetectStage(BoundStage[ModelInput, ModelOutput]):
         self._network = network
 
     def process(self, packet: Packet[ModelInput]) -> Iterable[Packet[ModelOutput]]:
-        if packet.status is Status.BLIND:
+        if not packet.seen:
             payload = packet.payload
             return (packet.carrying(ModelOutput(payload.picture, {}, payload.placement)),)
         tensor = packet.payload.tensor
@@ -47,7 +47,7 @@ class DetectStage(BoundStage[ModelInput, ModelOutput]):
     def process_batch(
         self, packets: Sequence[Packet[ModelInput]]
     ) -> list[list[Packet[ModelOutput]]]:
-        if not self._network.batches or any(p.status is Status.BLIND for p in packets):
+        if not self._network.batches or not all(p.seen for p in packets):
             return super().process_batch(packets)
         try:
             tensors = self._network.run(np.concatenate([p.payload.tensor for p in packets]))

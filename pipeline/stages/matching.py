@@ -45,7 +45,7 @@ class MatchingStage(BoundStage[Predicted, Matched]):
 
     def process(self, packet: Packet[Predicted]) -> Iterable[Packet[Matched]]:
         payload, match = packet.payload, None
-        if packet.status not in (Status.BLIND, Status.COASTING):
+        if packet.seen:
             detected = payload.detected
             self._tracker.restore(payload.state)
             with self._feedback.kept(packet.frame.camera, payload.state):

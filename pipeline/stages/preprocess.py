@@ -11,7 +11,7 @@ from engines.program import Kernel
 from pipeline.config import PreprocessConfig
 from pipeline.errors import StageError
 from pipeline.kernels.letterbox import letterbox
-from pipeline.media.picture import BgrPicture
+from pipeline.media.picture import BgrPicture, Picture
 from pipeline.media.preprocess import Preprocessor
 from pipeline.network import BoundNetwork, BoundStage
 from pipeline.packet import Packet, Status
@@ -40,6 +40,8 @@ class PreprocessStage(Stage[Decoded, ModelInput]):
 
     def process(self, packet: Packet[Decoded]) -> Iterable[Packet[ModelInput]]:
         picture = packet.payload.picture
+        if not packet.seen:
+            return (packet.carrying(_nothing(picture, self._preprocessor)),)
         pixels = picture if self._fast else BgrPicture(picture.bgr())
         tensor, placement = self._preprocessor(pixels)
         return (packet.carrying(ModelInput(picture, tensor, placement)),)
@@ -70,13 +72,15 @@ class BoundPreprocessStage(BoundStage[Decoded, ModelInput]):
 
     def process(self, packet: Packet[Decoded]) -> Iterable[Packet[ModelInput]]:
         picture = packet.payload.picture
+        if not packet.seen:
+            return (packet.carrying(_nothing(picture, self._preprocessor)),)
         placement = self._preprocessor.placement(picture.width, picture.height)
         try:
             network = self._network(picture.width, picture.height)
             tensor = network.run(picture.bgr()[None])[self._preprocessor.output.name]
         except (EngineError, StageError) as error:
-            nothing = ModelInput(picture, np.empty(0, np.float32), placement)
-            return (packet.carrying(nothing).marked(Status.BLIND, f"preprocess: {error}"),)
+            blind = packet.marked(Status.BLIND, f"preprocess: {error}")
+            return (blind.carrying(_nothing(picture, self._preprocessor)),)
         return (packet.carrying(ModelInput(picture, tensor, placement)),)
 
     def _network(self, width: int, height: int) -> BoundNetwork:
@@ -89,6 +93,12 @@ class BoundPreprocessStage(BoundStage[Decoded, ModelInput]):
             self._by_size[width, height] = network
             self._networks.append(network)
         return network
+
+
+def _nothing(picture: Picture, preprocessor: Preprocessor) -> ModelInput:
+    """What a frame goes on with that no detector is to see."""
+    placement = preprocessor.placement(picture.width, picture.height)
+    return ModelInput(picture, np.empty(0, np.float32), placement)
 
 
 def plan(planner: Planner, name: str, config: PreprocessConfig) -> Plan:

@@ -36,7 +36,7 @@ class RoiHeadStage(BoundStage[Pooled, RoiOutput]):
         return self.process_batch([packet])[0]
 
     def process_batch(self, packets: Sequence[Packet[Pooled]]) -> list[list[Packet[RoiOutput]]]:
-        seeing = [packet for packet in packets if packet.status is not Status.BLIND]
+        seeing = [packet for packet in packets if packet.seen]
         try:
             outputs = iter(self._outputs([packet.payload for packet in seeing]))
         except EngineError as error:
@@ -44,10 +44,7 @@ class RoiHeadStage(BoundStage[Pooled, RoiOutput]):
                 return [[self._seen(packets[0], {}).marked(Status.BLIND, str(error))]]
             # One by one, so that one bad frame blinds only itself.
             return [self.process_batch([packet])[0] for packet in packets]
-        return [
-            [self._seen(packet, {} if packet.status is Status.BLIND else next(outputs))]
-            for packet in packets
-        ]
+        return [[self._seen(packet, next(outputs) if packet.seen else {})] for packet in packets]
 
     def _outputs(self, payloads: Sequence[Pooled]) -> list[Mapping[str, NDArray[Any]]]:
         """The network's outputs for the RoIs of each payload."""

@@ -56,7 +56,7 @@ class TrackStage(BoundStage[Detected, Tracked]):
     def process(self, packet: Packet[Detected]) -> Iterable[Packet[Tracked]]:
         tracker = self._tracker(packet.frame)
         payload, pts_ns = packet.payload, packet.frame.pts_ns
-        if packet.status in (Status.BLIND, Status.COASTING):
+        if not packet.seen:
             tracks = tracker.coast(pts_ns, payload.camera_motion)
         else:
             try:
