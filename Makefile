@@ -17,14 +17,16 @@ $(STAMP): pyproject.toml
 demo: install
 	$(BIN)/sightline demo
 
+# The promises measure seconds: they get the machine for themselves.
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --ignore=tests/promises
+	$(BIN)/python -m pytest tests/promises
 
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(MAKE) test
 
 format: install
 	$(BIN)/ruff check --fix .
