@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.errors import OutputError, PacketError
 from pipeline.output.listen import Listener
-from pipeline.output.sinks import build_sink, camera_paths, sink_class
+from pipeline.output.sinks import build_sink, sink_class
+from pipeline.output.sinks.paths import camera_paths
 from pipeline.output.spec import OutputSpec
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Tracked

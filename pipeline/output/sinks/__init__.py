@@ -1,0 +1,41 @@
+"""The outputs as stages at the end of the graph: packets to messages, and out.
+
+A sink is one copy in one worker: its files and sockets have one writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.output.sinks.annotate import AnnotateSink
+from pipeline.output.sinks.file import FileSink
+from pipeline.output.sinks.udp import UdpSink
+from pipeline.output.spec import OutputSpec
+from pipeline.payloads import Tracked
+from pipeline.stage import Run, Sink
+
+
+def sink_class(spec: OutputSpec) -> type[Sink[Tracked]]:
+    """The class of an output's sink."""
+    return UdpSink if spec.udp else FileSink if spec.file else AnnotateSink
+
+
+def build_sink(
+    spec: OutputSpec, cameras: Sequence[str], labels: Sequence[str], run: Run
+) -> Sink[Tracked]:
+    """Makes an output's sink; nothing is opened yet.
+
+    Args:
+        cameras: ids of all cameras of the run.
+        labels: class names by label index.
+        run: its session is told in every message.
+
+    Raises:
+        OutputError: the output does not fit the cameras.
+    """
+    if spec.udp is not None:
+        return UdpSink(spec.udp, labels, run.session)
+    if spec.file is not None:
+        return FileSink(spec.file, cameras, labels)
+    assert spec.annotate is not None  # an OutputSpec says exactly one
+    return AnnotateSink(spec.annotate, cameras, labels)
