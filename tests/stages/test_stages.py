@@ -149,6 +149,25 @@ def test_a_status_never_gets_better(kind: str, status: Status, make: Any) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_stage_hands_on_what_no_detector_saw(kind: str, make: Any) -> None:
+    stage, payload = make(kind)
+    (out,) = drive(stage, [packet(payload).unseen(Status.DAMAGED, "corrupt_frame")])
+    assert isinstance(out.payload, stage.produces)
+    assert (out.status, out.seen) == (Status.DAMAGED, False)
+
+
+def test_nobody_looks_at_a_damaged_picture_and_its_tracks_coast(light_meter: Path) -> None:
+    stage = DetectStage(bound(light_meter))
+    (out,) = drive(stage, [packet(model_input(200)).unseen(Status.DAMAGED, "corrupt_frame")])
+    assert not out.payload.tensors
+    tracker = TrackStage(TrackSpec(min_hits=1))
+    nothing = Detected(picture(0), Detections.empty())
+    packets = [packet(detected(), i) for i in range(3)]
+    *_, coasted = drive(tracker, [*packets, packet(nothing, 3).unseen(Status.DAMAGED, "lost")])
+    assert len(coasted.payload.tracks) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_stage_may_be_closed_without_having_been_opened(kind: str, make: Any) -> None:
     stage, _ = make(kind)
     stage.close()
