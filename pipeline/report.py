@@ -98,6 +98,7 @@ class EdgeReport:
         depth: packets waiting now.
         max_depth: most that ever waited, over all lanes.
         put: packets accepted.
+        taken: packets the stage took out; where it stands still with packets waiting, it hangs.
         dropped: packets that had to go because a lane was full.
         wait_p50_ms: median time in the queue.
         wait_p95_ms: 95th percentile of the time in the queue.
@@ -109,6 +110,7 @@ class EdgeReport:
     depth: int
     max_depth: int
     put: int
+    taken: int
     dropped: int
     wait_p50_ms: float
     wait_p95_ms: float
@@ -123,6 +125,7 @@ class EdgeReport:
             metrics.depth,
             metrics.max_depth,
             metrics.put,
+            metrics.got,
             metrics.dropped,
             metrics.wait.quantile_ns(0.5) / 1e6,
             metrics.wait.quantile_ns(0.95) / 1e6,
