@@ -1,5 +1,5 @@
 """An engine in a process of its own, which may hang or die alone.
 
-`isolated` is the engine as its worker sees it, `process` starts, asks and kills the process,
-`child` is what runs in it, and `shared` is the memory both see.
+`isolated` is the engine as its worker sees it, `process` asks its process, `child` is what runs in
+it, and `shared` is the memory both see. `spawn` starts, hears and kills any process of ours.
 """

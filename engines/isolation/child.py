@@ -7,13 +7,8 @@ has nothing else, and nothing is read from the terminal.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import pickle
-import signal
-import sys
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
 from time import perf_counter_ns
 from typing import Any
 
@@ -21,6 +16,7 @@ from engines import errors
 from engines.base import Engine
 from engines.errors import EngineError, EngineUnavailable, ForwardError, ProgramError
 from engines.isolation.shared import Placed, SharedTensors
+from engines.isolation.spawn import from_the_parent
 from engines.options import Options
 from engines.program import Program
 from engines.traffic import Work, size_of
@@ -99,25 +95,11 @@ class Servant:
         return self._engine
 
 
-def die_with_the_parent() -> None:
-    """Makes the kernel kill this process as soon as nobody holds the other end of its stdin.
-
-    So a process that hangs inside a library does not outlive its parent, however that ended. The
-    signal of PR_SET_PDEATHSIG would come at the end of the thread that started us instead.
-    Source: fcntl(2), O_ASYNC and F_SETSIG.
-    """
-    stdin = sys.stdin.fileno()
-    fcntl.fcntl(stdin, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(stdin, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(stdin, fcntl.F_SETFL, fcntl.fcntl(stdin, fcntl.F_GETFL) | os.O_ASYNC)
-
-
 def main() -> None:
     """Answers until nobody asks any more."""
-    die_with_the_parent()
-    socket, inputs, outputs = map(int, sys.argv[1:])
+    asked, (inputs, outputs) = from_the_parent()
     servant = Servant(SharedTensors(inputs), SharedTensors(outputs))
-    with Connection(socket) as asked:
+    with asked:
         while True:
             try:
                 request = asked.recv()
