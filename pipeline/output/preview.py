@@ -1,0 +1,76 @@
+"""The latest result of each camera, for whoever wants to see it now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+
+from pipeline.output.annotate import Annotator
+from pipeline.output.message import from_packet
+from pipeline.packet import Packet
+from pipeline.payloads import Tracked
+from pipeline.stage import Sink
+
+_QUALITY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A picture with what was found in it.
+
+    Attributes:
+        jpeg: the picture, drawn on.
+        frame: what is known of it, as JSON values.
+    """
+
+    jpeg: bytes
+    frame: Mapping[str, Any]
+
+
+class PreviewSink(Sink[Tracked]):
+    """Keeps each camera's last packet; nothing is drawn before somebody asks.
+
+    Args:
+        labels: class names by label index.
+    """
+
+    consumes = Tracked
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._labels = labels
+        self._latest: dict[str, Packet[Tracked]] = {}
+
+    def write(self, packet: Packet[Tracked]) -> None:
+        self._latest[packet.frame.camera] = packet
+
+    def snapshot(self, camera: str) -> Snapshot | None:
+        """Draws the camera's last packet; None where there is none. From any thread."""
+        packet = self._latest.get(camera)
+        return None if packet is None else draw(packet, self._labels)
+
+
+def draw(packet: Packet[Tracked], labels: Sequence[str]) -> Snapshot:
+    """The picture of a packet with its tracks, as JPEG."""
+    message = from_packet(packet, now_ns=time.monotonic_ns())
+    drawn = Annotator(labels, trails_s=0, latency=True).draw(packet.payload.picture.bgr(), message)
+    _, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    frame = packet.frame
+    return Snapshot(
+        jpeg.tobytes(),
+        {
+            "camera": frame.camera,
+            "frame": frame.index,
+            "epoch": frame.epoch,
+            "pts_ns": frame.pts_ns,
+            "width": frame.width,
+            "height": frame.height,
+            "status": packet.status.name.lower(),
+            "reason": packet.reason,
+            "age_ms": message.age_ms,
+            "tracks": len(message.tracks.ids),
+        },
+    )
