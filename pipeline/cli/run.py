@@ -11,6 +11,8 @@ import pipeline
 from pipeline.cli.options import Config, Json, Set
 from pipeline.cli.progress import Style, progress
 from pipeline.cli.summary import print_failures, print_summary
+from pipeline.daemon.logs import LogStyle
+from pipeline.daemon.service import serve
 from pipeline.supervisor import Supervisor
 
 
@@ -23,13 +25,23 @@ def command(
         Literal["auto", "rich", "plain"],
         typer.Option("--progress", help="auto: a table on a terminal, else lines."),
     ] = "auto",
+    daemon: Annotated[
+        bool, typer.Option("--daemon", help="As a service: see docs/daemon.md.")
+    ] = False,
+    log: Annotated[
+        LogStyle, typer.Option("--log", help="Of the daemon. auto: json, unless on a terminal.")
+    ] = LogStyle.AUTO,
 ) -> None:
     """Runs a configuration until its files end or it is stopped.
 
     The first Ctrl-C lets what is under way finish, the second one ends at once.
 
-    With --json there is a line a second, and the report is the last one.
+    With --json there is a line a second, and the report is the last one. With --daemon there is a
+    line an event, SIGHUP reads the configuration again, and --json, --quiet and --progress mean
+    nothing.
     """
+    if daemon:
+        raise typer.Exit(serve(config, set_ or (), log).exit_code)
     checked = pipeline.load(config, set_ or ())
     supervisor = Supervisor(pipeline.build(checked))
     shown = Style.JSON if json else Style.NONE if quiet else Style(style)

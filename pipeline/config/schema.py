@@ -507,6 +507,10 @@ class PipelineConfig(Strict):
         written = self._document.origins.get(path, path)
         return f"{self._document.place(written)}: {spell(written)}"
 
+    def hide(self, text: str) -> str:
+        """The text without the secrets of this configuration."""
+        return self._document.secrets.hide(text)
+
     def redacted(self) -> dict[str, Any]:
         """The whole configuration as plain values, without secrets."""
         plain: dict[str, Any] = self._document.secrets.hide_all(self.model_dump(mode="json"))
