@@ -84,6 +84,60 @@ def mean_color(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _package(folder, nodes, {}, ["crops"], ["embedding"], shapes, extra)
 
 
+@pytest.fixture(scope="session")
+def spotter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector of the bright thing in a dark picture: the box around all that is light.
+
+    Input images (N, 3, 96, 128), BGR 0..255; output boxes (N, 1, 4) and scores (N, 1), 0.9 where
+    there is such a thing, else 0. Light is a mean of the three channels above 160.
+    """
+    columns, rows = np.arange(1, 129, dtype=np.float32), np.arange(1, 97, dtype=np.float32)
+    nodes = [
+        helper.make_node("ReduceMean", ["images"], ["grey"], axes=[1], keepdims=0),
+        helper.make_node("Greater", ["grey", "threshold"], ["light"]),
+        helper.make_node("Cast", ["light"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["mask"], ["in_columns"], axes=[1], keepdims=0),
+        helper.make_node("ReduceMax", ["mask"], ["in_rows"], axes=[2], keepdims=0),
+        *_edges("in_columns", "x", "width"),
+        *_edges("in_rows", "y", "height"),
+        helper.make_node("Concat", ["x1", "y1", "x2", "y2"], ["box"], axis=1),
+        helper.make_node("Reshape", ["box", "as_boxes"], ["boxes"]),
+        helper.make_node("ReduceMax", ["in_columns"], ["there"], axes=[1], keepdims=1),
+        helper.make_node("Mul", ["there", "sure"], ["scores"]),
+    ]
+    constants = {
+        "threshold": np.float32(160),
+        "sure": np.float32(0.9),
+        "as_boxes": np.array([-1, 1, 4]),
+        "width": np.float32(128),
+        "height": np.float32(96),
+        "x_ends": columns,
+        "x_begins": columns[::-1].copy(),
+        "y_ends": rows,
+        "y_begins": rows[::-1].copy(),
+    }
+    shapes = {"images": [-1, 3, 96, 128], "boxes": [-1, 1, 4], "scores": [-1, 1]}
+    extra = {
+        "task": "detect",
+        "labels": ["spot"],
+        "preprocess": {"resize": "letterbox", "align": "top_left", "pad": 0, "color": "bgr"},
+        "head": {"family": "boxes"},
+    }
+    folder = tmp_path_factory.mktemp("models") / "spotter"
+    return _package(folder, nodes, constants, ["images"], ["boxes", "scores"], shapes, extra)
+
+
+def _edges(mask: str, axis: str, size: str) -> list[onnx.NodeProto]:
+    """The first and the last place of a mask (N, size) that is 1, as borders."""
+    return [
+        helper.make_node("Mul", [mask, f"{axis}_ends"], [f"{axis}_last"]),
+        helper.make_node("ReduceMax", [f"{axis}_last"], [f"{axis}2"], axes=[1], keepdims=1),
+        helper.make_node("Mul", [mask, f"{axis}_begins"], [f"{axis}_first"]),
+        helper.make_node("ReduceMax", [f"{axis}_first"], [f"{axis}_left"], axes=[1], keepdims=1),
+        helper.make_node("Sub", [size, f"{axis}_left"], [f"{axis}1"]),
+    ]
+
+
 def _package(
     folder: Path,
     nodes: list[onnx.NodeProto],

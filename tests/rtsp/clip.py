@@ -127,6 +127,7 @@ def _encoder(codec: Codec, width: int, height: int, fps: int, gop: int) -> av.Vi
         "mjpeg": ("mjpeg", {"huffman": "default"}),
     }[codec]
     context = av.CodecContext.create(name, "w")
+    assert isinstance(context, av.VideoCodecContext)
     context.width, context.height = width, height
     context.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     context.time_base, context.framerate = Fraction(1, fps), Fraction(fps)
@@ -136,7 +137,7 @@ def _encoder(codec: Codec, width: int, height: int, fps: int, gop: int) -> av.Vi
     return context
 
 
-def _unit(codec: Codec, packet: av.Packet) -> Unit:
+def _unit(codec: Codec, packet: av.Packet[av.VideoStream]) -> Unit:
     data = bytes(packet)
     nals = (data,) if codec == "mjpeg" else tuple(filter(None, _START_CODE.split(data)))
     return Unit(nals, packet.is_keyframe)

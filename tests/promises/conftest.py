@@ -1,0 +1,59 @@
+"""Cameras, a daemon and a detector for the tests of what is promised; see `harness`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.promises.harness import Messages, Running
+from tests.rtsp.camera import Camera
+from tests.rtsp.clip import Clip
+
+
+@pytest.fixture
+def rtsp() -> Iterator[Callable[..., Camera]]:
+    """Makes cameras that are there until the test ends: ``rtsp(clip, port=…)``, as `Camera`."""
+    with ExitStack() as cameras:
+
+        def make(clip: Clip | None = None, **options: Any) -> Camera:
+            return cameras.enter_context(Camera(clip, **options))
+
+        yield make
+
+
+@pytest.fixture
+def messages() -> Iterator[Messages]:
+    """What the daemon's output ``udp: {to: messages.address, format: json}`` sends."""
+    receiver = Messages()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Starts ``sightline run --daemon`` with a configuration's text and further arguments.
+
+    Behind the test it is ended with SIGTERM, unless it has ended, and checked: exit code (as
+    `Running.expected_code`), ledger, password. A test that wants its report calls `Running.stop`.
+    Each daemon has a folder of its own, `Running.config.parent`.
+    """
+    started: list[Running] = []
+
+    def start(text: str, *arguments: object, prefix: tuple[str, ...] = ()) -> Running:
+        folder = tmp_path / f"daemon-{len(started)}"
+        folder.mkdir()
+        started.append(Running(text, folder, [str(a) for a in arguments], prefix))
+        return started[-1]
+
+    try:
+        yield start
+        for daemon in started:
+            daemon.stop()
+    finally:
+        for daemon in started:
+            if daemon.process.poll() is None:
+                daemon.kill()
