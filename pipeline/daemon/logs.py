@@ -73,7 +73,7 @@ def _renderer(style: LogStyle, stream: TextIO) -> Processor:
 
 
 def _head_first(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    return {key: event[key] for key in ("timestamp", "level", "event")} | event
+    return {**{key: event[key] for key in ("timestamp", "level", "event")}, **event}
 
 
 class Redactor:
