@@ -4,6 +4,10 @@ A queue has lanes, each bounded by itself and served in turn, so that a flood on
 others nothing. The inbox behind the sources has a lane per camera, the inbox of a joining stage a
 lane per predecessor, every other inbox a single lane.
 
+Lanes of a higher priority are served first, but nobody starves: those of a lower one that wait are
+passed over `PATIENCE` times in a row, and once more if both lower ones are due, so that at least
+every ninth item is theirs.
+
 There are no sentinels. When every producer has called `close_put`, the consumer drains what is left
 and then meets `Closed`. When the consumer calls `close_get`, producers meet `Closed` at their next
 `put`.
@@ -17,6 +21,7 @@ from collections import deque
 from collections.abc import Mapping
 from enum import StrEnum
 from queue import Empty, SimpleQueue
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from pipeline.metrics import Histogram, QueueMetrics
@@ -36,19 +41,42 @@ class OnFull(StrEnum):
     DROP_NEWEST = "drop_newest"
 
 
+class Priority(StrEnum):
+    """Whose turn comes first; the highest is the first."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+#: How often lanes that wait are passed over for those of a higher priority.
+PATIENCE = 7
+
+
 class _Lane(Generic[T]):
     """One lane. Where it blocks, `room` holds a token for each free place."""
 
-    __slots__ = ("blocks", "items", "name", "on_full", "room")
+    __slots__ = ("blocks", "items", "name", "on_full", "room", "waiting")
 
-    def __init__(self, name: str, on_full: OnFull, capacity: int) -> None:
+    def __init__(self, name: str, on_full: OnFull, capacity: int, waiting: _Waiting[T]) -> None:
         self.name = name
+        self.waiting = waiting
         self.on_full = on_full
         self.blocks = on_full is OnFull.BLOCK
         self.items: deque[tuple[T, int]] = deque()
         self.room: SimpleQueue[None] = SimpleQueue()
         for _ in range(capacity):
             self.room.put(None)
+
+
+class _Waiting(Generic[T]):
+    """The lanes of one priority that hold something, next to serve first."""
+
+    __slots__ = ("lanes", "passed")
+
+    def __init__(self) -> None:
+        self.lanes: deque[_Lane[T]] = deque()
+        self.passed = 0  # times in a row that others were served
 
 
 class LaneQueue(Generic[T]):
@@ -62,19 +90,31 @@ class LaneQueue(Generic[T]):
         capacity: items a lane holds at most, ≥1.
         lanes: the lanes by name, each with its policy when full.
         producers: how many times `close_put` must be called before the queue ends.
+        priorities: of lanes that are not `Priority.NORMAL`, by name.
 
     Raises:
         ValueError: no lane, no producer or no capacity.
     """
 
-    def __init__(self, capacity: int, lanes: Mapping[str, OnFull], producers: int = 1) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        lanes: Mapping[str, OnFull],
+        producers: int = 1,
+        priorities: Mapping[str, Priority] = MappingProxyType({}),
+    ) -> None:
         if capacity < 1 or producers < 1 or not lanes:
             raise ValueError(f"{capacity=}, {producers=} and lanes={len(lanes)} must all be ≥1")
         self._capacity = capacity
         self._producers = producers
         self._lock = threading.Lock()
-        self._lanes = {name: _Lane[T](name, policy, capacity) for name, policy in lanes.items()}
-        self._waiting: deque[_Lane[T]] = deque()  # lanes that hold something, next to serve first
+        given = {priorities.get(name, Priority.NORMAL) for name in lanes}
+        by_priority = {one: _Waiting[T]() for one in Priority if one in given}
+        self._waiting = tuple(by_priority.values())
+        self._lanes = {
+            name: _Lane(name, policy, capacity, by_priority[priorities.get(name, Priority.NORMAL)])
+            for name, policy in lanes.items()
+        }
         self._items: SimpleQueue[None] = SimpleQueue()
         self._abandoned = False
         self._metrics = QueueMetrics(capacity)
@@ -131,14 +171,15 @@ class LaneQueue(Generic[T]):
     def _take(self) -> tuple[str, T]:
         """The next item, for the token that was just taken."""
         with self._lock:
-            if not self._waiting:
+            waiting = self._next()
+            if waiting is None:
                 self._items.put(None)
                 raise Closed
-            lane = self._waiting[0]
+            lane = waiting.lanes[0]
             item, put_ns = lane.items[0]
             self._pop(lane)
             if lane.items:
-                self._waiting.rotate(-1)
+                waiting.lanes.rotate(-1)
             metrics = self._metrics
             metrics.got += 1
             metrics.wait.add(time.monotonic_ns() - put_ns)
@@ -146,9 +187,26 @@ class LaneQueue(Generic[T]):
             lane.room.put(None)
         return lane.name, item
 
+    def _next(self) -> _Waiting[T] | None:
+        """The lanes whose turn it is: the highest that wait, unless others have waited enough."""
+        due: _Waiting[T] | None = None
+        for waiting in self._waiting:
+            if not waiting.lanes:
+                waiting.passed = 0
+            elif due is None:
+                due = waiting
+            elif waiting.passed >= PATIENCE:
+                due.passed += 1
+                due = waiting
+            else:
+                waiting.passed += 1
+        if due is not None:
+            due.passed = 0
+        return due
+
     def _append(self, lane: _Lane[T], item: T) -> None:
         if not lane.items:
-            self._waiting.append(lane)
+            lane.waiting.lanes.append(lane)
         lane.items.append((item, time.monotonic_ns()))
         metrics = self._metrics
         metrics.put += 1
@@ -159,7 +217,7 @@ class LaneQueue(Generic[T]):
         """The oldest item of a lane, which waits no more once it is empty."""
         item, _ = lane.items.popleft()
         if not lane.items:
-            self._waiting.remove(lane)
+            lane.waiting.lanes.remove(lane)
         self._metrics.depth -= 1
         return item
 
@@ -178,7 +236,8 @@ class LaneQueue(Generic[T]):
             for lane in self._lanes.values():
                 lane.items.clear()
                 lane.room.put(None)
-            self._waiting.clear()
+            for waiting in self._waiting:
+                waiting.lanes.clear()
             self._metrics.depth = 0
             self._items.put(None)
             return left

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.queues import Closed, LaneQueue, OnFull
+from pipeline.queues import PATIENCE, Closed, LaneQueue, OnFull, Priority
 
 
 def single(capacity: int = 2, on_full: OnFull = OnFull.BLOCK) -> LaneQueue[int]:
@@ -59,6 +60,30 @@ def test_lanes_are_served_in_turn_whatever_their_load() -> None:
     queue.put("b", 10)
     queue.put("c", 20)
     assert drain(queue) == [("a", 0), ("b", 10), ("c", 20), ("a", 1), ("a", 2), ("a", 3)]
+
+
+def test_a_higher_priority_is_served_first() -> None:
+    priorities = {"a": Priority.LOW, "c": Priority.HIGH}
+    queue: LaneQueue[int] = LaneQueue(2, dict.fromkeys("abcd", OnFull.BLOCK), 1, priorities)
+    for lane in "abcd":
+        queue.put(lane, 0)
+        queue.put(lane, 1)
+    assert [lane for lane, _ in drain(queue)] == list("ccbdbdaa")
+
+
+@pytest.mark.parametrize(("low", "every"), [("b", PATIENCE + 1), ("bc", PATIENCE + 2)])
+def test_no_priority_starves(low: str, every: int) -> None:
+    priorities = {"a": Priority.HIGH, "c": Priority.LOW}
+    queue: LaneQueue[int] = LaneQueue(1, dict.fromkeys("abc", OnFull.DROP_OLDEST), 1, priorities)
+    served = []
+    for item in range(10 * every):
+        for lane in f"a{low}":
+            queue.put(lane, item)
+        served.append(queue.get()[0])
+    turns = {lane: [turn for turn, one in enumerate(served) if one == lane] for lane in low}
+    for lane in low:
+        assert max(b - a for a, b in itertools.pairwise(turns[lane])) <= every
+    assert served.count("a") == 10 * every - sum(map(len, turns.values()))
 
 
 def test_a_flooded_lane_drops_only_its_own() -> None:
