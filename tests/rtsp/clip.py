@@ -115,7 +115,7 @@ def encode(
 
 def _encoder(codec: Codec, width: int, height: int, fps: int, gop: int) -> av.VideoCodecContext:
     name, options = {
-        "h264": ("libx264", {"x264-params": "repeat-headers=1:scenecut=0:threads=1"}),
+        "h264": ("libx264", {"x264-params": "repeat-headers=1:scenecut=0"}),
         "h265": (
             "libx265",
             {
@@ -132,6 +132,7 @@ def _encoder(codec: Codec, width: int, height: int, fps: int, gop: int) -> av.Vi
     context.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     context.time_base, context.framerate = Fraction(1, fps), Fraction(fps)
     context.gop_size = gop
+    context.thread_count = 1  # with more, a JPEG would have restart markers
     speed = {} if codec == "mjpeg" else {"preset": "ultrafast", "tune": "zerolatency"}
     context.options = options | speed
     return context
