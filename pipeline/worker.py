@@ -340,7 +340,7 @@ class SourceWorker(Worker):
     ) -> None:
         super().__init__(f"{self.STAGE}-{feed.camera}", ledger, on_failure)
         self.camera = feed.camera
-        self.info: SourceInfo | None = None
+        self._info: SourceInfo | None = None
         self._feed = feed
         self._source: Source | None = None
         self._outlet = outlet
@@ -353,10 +353,15 @@ class SourceWorker(Worker):
         """Opens the source, in the calling thread; a failure is reported and ends this camera."""
         try:
             self._source = self._feed.make()
-            self.info = self._source.open()
+            self._info = self._source.open()
         except Exception as error:
             self._fail(error)
-        return self.info is not None
+        return self._info is not None
+
+    @property
+    def info(self) -> SourceInfo | None:
+        """What is known of the source by now; None before it is open."""
+        return (self._source.info if self._source else None) or self._info
 
     @property
     def faults(self) -> Mapping[str, int]:
@@ -370,7 +375,7 @@ class SourceWorker(Worker):
 
     def _run(self) -> None:
         try:
-            if (self.info is not None or self.open()) and self._source is not None:
+            if (self._info is not None or self.open()) and self._source is not None:
                 self.opened.set()
                 self._read_until_end(self._source)
         except Closed:
@@ -390,7 +395,7 @@ class SourceWorker(Worker):
             if frame is None:
                 return
             ticket = self._ledger.enter(self.camera)
-            if not self._feed.sampler.take(frame.index, frame.pts_ns):
+            if not (frame.stalled or self._feed.sampler.take(frame.index, frame.pts_ns)):
                 self._ledger.drop(ticket, self.STAGE, "sampled")
                 continue
             if self._feed.realtime:

@@ -108,6 +108,7 @@ class Source(ABC):
     def __init__(self) -> None:
         self._faults: Counter[str] = Counter()
         self._condition = Condition(SourceState.CONNECTING)
+        self._known: SourceInfo | None = None
 
     @abstractmethod
     def open(self) -> SourceInfo:
@@ -133,6 +134,11 @@ class Source(ABC):
     @abstractmethod
     def interrupt(self) -> None:
         """Makes `frames` end soon, also where it is waiting for a camera."""
+
+    @property
+    def info(self) -> SourceInfo | None:
+        """What is known of a camera by now; None for a source whose `open` says all."""
+        return self._known
 
     @property
     def condition(self) -> Condition:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl
 
+from pipeline.clock import SystemClock
 from pipeline.errors import SourceError
 from pipeline.media.avsource import AvSource
 from pipeline.media.container import Address
 from pipeline.media.decoders import SOFTWARE
+from pipeline.media.device import device
 from pipeline.media.images import IMAGE_SUFFIXES, ImageSource, images_in, natural_key
+from pipeline.media.live import LiveSource
 from pipeline.media.playlist import Playlist
 from pipeline.media.source import Source
 from pipeline.media.uri import path_of, redact, scheme_of
@@ -146,12 +149,18 @@ def _webcam(uri: str, options: SourceOptions) -> Source:
 
 
 def _device(path: Path, options: SourceOptions) -> Source:
-    if not path.exists():
-        present = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "none"
-        raise SourceError(f"{path}: there is no such camera; present: {present}")
-    remedy = "check that no other program uses it and that you may read it (group 'video')"
-    address = Address(str(path), format="v4l2", live=True, remedy=remedy)
-    return AvSource(address, decoders=options.decoders)
+    remedy = "check that it is plugged in, that no other program uses it and that you may read it"
+    return _live(Address(str(path), format="v4l2", live=True, remedy=remedy), options)
+
+
+def _live(address: Address, options: SourceOptions) -> Source:
+    return LiveSource(
+        address.name,
+        device(address, options.decoders, SystemClock()),
+        stall_s=options.stall_s,
+        freeze_s=options.freeze_s,
+        retry_s=options.retry_s,
+    )
 
 
 def _rtsp(uri: str, options: SourceOptions) -> Source:
@@ -185,7 +194,7 @@ def _network(
         remedy=remedy,
     )
     if live:
-        return AvSource(address, threads=options.threads, decoders=options.decoders)
+        return _live(address, options)
     return AvSource(
         address,
         threads=options.threads,
