@@ -3,12 +3,14 @@
 SightlineError
 ├── ConfigError          a configuration is wrong: file, line, key and remedy are named
 ├── GraphError           the stages make no graph (cycle, misfit); before any thread
+├── ReloadError          a running graph cannot become another one; it runs on
 ├── ModelError           a model package is missing, damaged or does not fit its manifest
 ├── SourceError          a camera or file cannot be opened or read; ends that camera only
 ├── PacketError          this packet is dropped and counted, the stage goes on
 ├── StageError           the stage cannot go on; the run stops
 ├── OutputError          a sink cannot be opened or written
 ├── MessageError         bytes received are not a message of ours
+│   └── RefusedError     they may be one, but must not be believed
 ├── DataError            a table of boxes or a recording cannot be read, written or scored
 └── PipelineError        everything that failed in one run, first failure first (an ExceptionGroup)
 
@@ -36,6 +38,10 @@ class ConfigError(SightlineError):
 
 class GraphError(SightlineError):
     """The stages do not make a graph. Raised before any thread exists."""
+
+
+class ReloadError(SightlineError):
+    """A running graph cannot become another one. It runs on as it was."""
 
 
 class ModelError(SightlineError):
@@ -78,6 +84,10 @@ class MessageError(SightlineError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+
+
+class RefusedError(MessageError):
+    """A message that must not be believed: not authentic, or older than what was believed."""
 
 
 class DataError(SightlineError):

@@ -64,6 +64,8 @@ class Camera:
         every: 1 takes all frames, 2 every second one, ….
         realtime: True where a file is played at its own speed.
         decoder: what is asked to decode it; what really did is in the run's report.
+        signature: of two cameras of one id whose signatures are equal, one can go on as the other;
+            None equals nothing.
     """
 
     id: str
@@ -75,6 +77,11 @@ class Camera:
     every: int = 1
     realtime: bool = False
     decoder: str = ""
+    signature: object = field(default=None, repr=False)
+
+    def same(self, other: Camera) -> bool:
+        """Whether the running other one can go on as this one."""
+        return self.signature is not None and self.signature == other.signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,9 @@ class Node:
         about: what people should know beside that, such as where an output goes.
         returns_to: an earlier stage that waits, at a camera's next frame, for what this one gives
             back of its last one; empty where there is none.
+        signature: what it is made from: of two nodes of one name whose signatures are equal, the
+            copies of one can go on as those of the other, wherever they are in the graph; None
+            equals nothing.
     """
 
     name: str
@@ -107,6 +117,11 @@ class Node:
     binding: Binding = field(default_factory=Binding)
     about: str = ""
     returns_to: str = ""
+    signature: object = field(default=None, repr=False)
+
+    def same(self, other: Node) -> bool:
+        """Whether the running copies of the other one can go on as this one's."""
+        return self.signature is not None and self.signature == other.signature
 
     @property
     def is_sink(self) -> bool:

@@ -2,7 +2,7 @@
 
 A worker drives a stage through its life: ``open``, then ``process`` once per packet, ``flush`` when
 no more packets will come, and ``close`` always, also after a failure. A test drives it with a list
-(`drive`).
+(`drive`). Where cameras come and go meanwhile, it hears of it by ``expect`` and ``forget``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
+from engines.isolation.restarts import Restart
 from engines.traffic import Traffic
 from pipeline.feedback import Feedback
 from pipeline.packet import Packet
@@ -78,6 +79,20 @@ class Stage(ABC, Generic[In, Out]):
         """
         return ()
 
+    def expect(self, camera: str) -> None:
+        """A camera comes that was not there when the stage was made; no packet of it came yet.
+
+        Called while the stage is open, from a thread that is not its worker's, which may be at work
+        on another camera's packet: it touches nothing of theirs. What it raises keeps the camera
+        away, and then `forget` follows.
+        """
+
+    def forget(self, camera: str) -> None:
+        """The camera is gone: what is kept of it is finished, and given back.
+
+        Called between two packets, like `process`; it may come back as a new one.
+        """
+
     def counts(self) -> Mapping[str, int]:
         """What this copy counts beside its packets, by name; called from any thread."""
         return {}
@@ -85,6 +100,10 @@ class Stage(ABC, Generic[In, Out]):
     def reasons(self) -> Mapping[str, str]:
         """Why each engine that ever failed this copy last did, by its id; from any thread."""
         return {}
+
+    def restarts(self) -> Sequence[Restart]:
+        """What this copy had to start anew after a failure, such as an engine; from any thread."""
+        return ()
 
     def engine_reports(self) -> Sequence[Mapping[str, Any]]:
         """What each engine of this copy says of itself, while it is open; see `Engine.report`."""

@@ -8,23 +8,27 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import FrameType
 
+from engines.isolation.restarts import Restart, together
 from engines.traffic import total_by_engine
 from pipeline.boundary import Boundary
 from pipeline.clock import Clock, SystemClock
-from pipeline.errors import StageError
+from pipeline.errors import ReloadError, StageError
 from pipeline.graph import SOURCES, Graph
-from pipeline.ledger import Account, Ledger
+from pipeline.handover import Handover, Trial
+from pipeline.ledger import Account
 from pipeline.metrics import Histogram, StageMetrics
 from pipeline.report import CameraReport, EdgeReport, RunReport, StageReport
-from pipeline.wiring import Wiring
+from pipeline.wiring import Crewed, Hub, Wiring
 from pipeline.worker import Failure, SourceWorker, StageWorker
 
 #: How long a worker may take to notice that the run was aborted before it is given up.
 _ABORT_S = 2.0
 _POLL_S = 0.1
+_SETTLE_S = 0.002
 
 Observer = Callable[[RunReport], None]
 
@@ -42,21 +46,24 @@ class Supervisor:
 
     def __init__(self, graph: Graph, clock: Clock | None = None) -> None:
         graph.check_runnable()
-        self.graph = graph
-        self._clock = clock or SystemClock()
-        self._ledger = Ledger()
-        self._stop = threading.Event()
+        self._hub = Hub(clock or SystemClock())
+        self._ledger = self._hub.ledger
+        self._stop = self._hub.stop
+        self._broken = self._hub.broken
         self._abort = threading.Event()
-        self._broken = threading.Event()
+        self._replacing = threading.Lock()
         self._deadline_s = float("inf")
         self._asked = 0  # signals that came
         self._failures: list[Failure] = []
         self._started: tuple[float, float] | None = None
         self._ended: tuple[float, float] | None = None
-        wiring = Wiring(
-            graph, self._ledger, self._clock, self._stop, self._broken, self._on_failure
-        )
-        self._stages, self._sources = wiring.stages, wiring.sources
+        self._wiring = Wiring(graph, self._hub, self._on_failure)
+        self._leaving: list[SourceWorker | StageWorker] = []  # of graphs that were replaced
+
+    @property
+    def graph(self) -> Graph:
+        """What runs now."""
+        return self._wiring.graph
 
     def run(self, observer: Observer | None = None, interval_s: float = 1.0) -> RunReport:
         """Runs to the end; SIGINT and SIGTERM drain, a second one aborts.
@@ -95,14 +102,57 @@ class Supervisor:
         return bool(opened)
 
     def _open_stages(self, *, sinks: bool) -> bool:
-        workers = [w for s in self._stages if s.node.is_sink == sinks for w in s.workers]
+        self._open([w for s in self._stages if s.node.is_sink == sinks for w in s.workers])
+        return not self._fatal and not self._abort.is_set()
+
+    def _open(self, workers: Iterable[StageWorker]) -> None:
         for worker in workers:
             # One after the other: engines load libraries with threads of their own, and the dynamic
             # linker has ended this process where one was loaded while another thread was started.
             worker.start()
             while not worker.opened.wait(_POLL_S) and not self._abort.is_set():
                 self._heed_signals()
-        return not self._fatal and not self._abort.is_set()
+
+    def replace(self, graph: Graph) -> None:
+        """Goes over to another graph while frames flow, wholly or not at all.
+
+        Cameras and stages that are the same (`signature`) in both go on as they are and lose
+        nothing. A camera that is another one than before goes on in a new epoch. From any thread.
+
+        Args:
+            graph: as `pipeline.build` gives it.
+
+        Raises:
+            SightlineError: something of it cannot be opened, a stage hangs, or the run ends; the
+                old graph runs on.
+        """
+        graph.check_runnable()
+        with self._replacing:
+            self._settle(graph.drain_s)
+            trial = Trial(self._on_failure)
+            new = Wiring(graph, self._hub, trial, self._wiring)
+            handover = Handover(self._wiring, new, trial, self._open)
+            try:
+                handover.open()
+                handover.switch(graph.drain_s)
+            except BaseException:
+                handover.cancel()
+                raise
+            self._leaving = handover.leaving
+            self._wiring = new
+            for source in handover.arriving:
+                source.start()
+            with suppress(ReloadError):
+                self._settle(graph.drain_s)
+
+    def _settle(self, timeout_s: float) -> None:
+        """Waits until the last graph is through. Raises `ReloadError` where that takes longer."""
+        deadline_s = time.monotonic() + timeout_s
+        for worker in self._workers():
+            while isinstance(worker, StageWorker) and not worker.settled:
+                if time.monotonic() > deadline_s or self._broken.is_set():
+                    raise ReloadError(f"the last change is not through yet: {worker.name} is busy")
+                time.sleep(_SETTLE_S)
 
     @property
     def _fatal(self) -> bool:
@@ -111,15 +161,15 @@ class Supervisor:
     def wait(self, observer: Observer | None = None, interval_s: float = 1.0) -> RunReport:
         """Waits until every worker has ended; gives the final report."""
         next_s = time.monotonic() + interval_s
-        for worker in self._workers():
-            while not self._abort.is_set() and not worker.join(_POLL_S):
-                self._heed_signals()
-                now_s = time.monotonic()
-                if now_s > self._deadline_s:
-                    self.abort()
-                if observer is not None and now_s >= next_s:
-                    next_s = now_s + interval_s
-                    observer(self.report())
+        while not self._abort.is_set() and (worker := self._working()):
+            worker.join(_POLL_S)
+            self._heed_signals()
+            now_s = time.monotonic()
+            if now_s > self._deadline_s:
+                self.abort()
+            if observer is not None and now_s >= next_s:
+                next_s = now_s + interval_s
+                observer(self.report())
         self._give_up_the_stuck()
         self._ended = (time.monotonic(), time.process_time())
         return self.report()
@@ -137,10 +187,10 @@ class Supervisor:
         self.stop()
         self._abort.set()
         self._broken.set()
-        for stage in reversed(self._stages):
-            for crew in stage.crews:
-                for packet in crew.stop():
-                    self._ledger.drop(packet.ticket, stage.node.name, "aborted")
+        for worker in reversed(self._workers()):
+            if isinstance(worker, StageWorker):
+                for packet in worker.cancel():
+                    self._ledger.drop(packet.ticket, worker.stage_name, "aborted")
 
     def report(self) -> RunReport:
         """The run so far, or the finished run."""
@@ -163,6 +213,7 @@ class Supervisor:
             ),
             boundaries=tuple(self._boundaries()),
             failures=tuple(self._failures),
+            restarts=together(self._restarts()),
         )
 
     def _elapsed(self) -> tuple[float, float]:
@@ -176,7 +227,6 @@ class Supervisor:
     ) -> CameraReport:
         account = accounts.get(worker.camera)
         camera = next(camera for camera in self.graph.cameras if camera.id == worker.camera)
-        errors = [str(f.error) for f in self._failures if not f.fatal and f.where == worker.camera]
         return CameraReport(
             camera.id,
             camera.uri,
@@ -184,7 +234,7 @@ class Supervisor:
             worker.info.decoder if worker.info else "",
             account.emitted / wall_s if account and wall_s else 0.0,
             dict(worker.faults),
-            errors[0] if errors else "",
+            worker.error,
         )
 
     def _stage_reports(
@@ -207,6 +257,14 @@ class Supervisor:
                 {k: v for worker in stage.workers for k, v in worker.stage.reasons().items()},
             )
 
+    def _restarts(self) -> Iterator[Restart]:
+        for source in self._sources:
+            yield replace(source.restart, what=f"decoder of {source.camera}")
+        for stage in self._stages:
+            for worker in stage.workers:
+                for restart in worker.stage.restarts():
+                    yield replace(restart, what=f"{restart.what} of {stage.node.name}")
+
     def _boundaries(self) -> Iterator[Boundary]:
         for stage in self._stages:
             frames = sum(worker.metrics.processed for worker in stage.workers)
@@ -218,8 +276,21 @@ class Supervisor:
                 if counts.bytes_in:  # else it only stood by
                     yield Boundary.of(stage.node.name, engine, counts, frames, waits.mean_ns / 1e6)
 
+    @property
+    def _sources(self) -> list[SourceWorker]:
+        return self._wiring.sources
+
+    @property
+    def _stages(self) -> list[Crewed]:
+        return self._wiring.stages
+
     def _workers(self) -> list[SourceWorker | StageWorker]:
-        return [*self._sources, *(worker for stage in self._stages for worker in stage.workers)]
+        stages = (worker for stage in self._stages for worker in stage.workers)
+        return [*self._leaving, *self._sources, *stages]
+
+    def _working(self) -> SourceWorker | StageWorker | None:
+        """A worker that has not ended, if there is one; the first in the order in which they do."""
+        return next((worker for worker in self._workers() if not worker.ended), None)
 
     def _give_up_the_stuck(self) -> None:
         deadline_s = time.monotonic() + _ABORT_S

@@ -4,6 +4,9 @@ A `StageWorker` drives one copy of a stage: inbox → process → outlet. A `Sou
 camera. Both end by themselves: when their inbox is drained, when everything behind them is gone, or
 when they failed. A worker that ends closes its inbox, so that upstream stops at its next put, and
 its outlet, so that downstream drains; nothing else is needed to stop a graph.
+
+The same way a worker goes over to another graph: it has its next post before its present inbox is
+closed, drains that, and goes on there with the stage it has.
 """
 
 from __future__ import annotations
@@ -12,17 +15,21 @@ import logging
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engines.isolation.restarts import Restart
 from pipeline.clock import Clock
 from pipeline.crew import Crew, Taken
 from pipeline.errors import PacketError, SightlineError, SourceError
+from pipeline.gate import Gate
 from pipeline.ledger import Ledger, Ticket
 from pipeline.media.sampling import FrameSampler
-from pipeline.media.source import Source, SourceFrame, SourceInfo
+from pipeline.media.source import Condition, Source, SourceFrame, SourceInfo, SourceState
 from pipeline.metrics import StageMetrics
+from pipeline.numbering import Numbering
 from pipeline.ordering import Meeting
 from pipeline.outlet import AnyPacket, Outlet
 from pipeline.packet import FrameInfo, Packet, Status
@@ -32,6 +39,8 @@ from pipeline.sizes import size_of
 from pipeline.stage import Join, Stage
 
 _log = logging.getLogger(__name__)
+
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,11 @@ class Worker(ABC):
         """Waits for the thread's end; says whether it ended."""
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def ended(self) -> bool:
+        """Whether its thread is over, or was never started."""
         return not self._thread.is_alive()
 
     def give_up(self) -> None:
@@ -114,6 +128,21 @@ class Background:
             _log.exception("%s ended", self._thread.name)
 
 
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where a worker works.
+
+    Attributes:
+        crew: shared with the stage's other workers.
+        branches: names of the predecessors of a joining stage, else None.
+        gone: cameras that were there at the post before and are not any more.
+    """
+
+    crew: Crew
+    branches: Sequence[str] | None = None
+    gone: Sequence[str] = ()
+
+
 class StageWorker(Worker):
     """Drives one copy of a stage.
 
@@ -121,9 +150,9 @@ class StageWorker(Worker):
         stage_name: the stage's name, for the ledger and the failure report.
         index: which of the stage's workers this is, from 0.
         stage: the copy this worker owns.
-        crew: shared with the stage's other workers.
+        post: the first one.
         broken: set once the run failed or was aborted: nothing is to be finished any more.
-        branches: names of the predecessors of a joining stage, else None.
+        heirs_of: whose work this one goes on with: it takes no packet before they have ended.
     """
 
     def __init__(
@@ -131,37 +160,97 @@ class StageWorker(Worker):
         stage_name: str,
         index: int,
         stage: Stage[Any, Any],
-        crew: Crew,
+        post: Post,
         ledger: Ledger,
         on_failure: OnFailure,
         broken: threading.Event,
-        branches: Sequence[str] | None = None,
+        heirs_of: Sequence[StageWorker] = (),
     ) -> None:
         super().__init__(f"{stage_name}-{index}", ledger, on_failure)
-        self._stage_name = stage_name
+        self.stage_name = stage_name
         self.stage = stage
-        self._crew = crew
+        self._posts = deque([post])  # the present one, then those that follow
         self._broken = broken
+        self._dismissed = threading.Event()
+        self._before = heirs_of
         self._is_sink = stage.produces is None
-        self._meeting: Meeting[AnyPacket] | None = Meeting(branches) if branches else None
+        self._meeting = _meeting(post)
         self._in_hand: list[Taken] = []
+
+    @property
+    def _crew(self) -> Crew:
+        return self._posts[0].crew
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is at its last post."""
+        return len(self._posts) == 1
+
+    def follow(self, post: Post) -> None:
+        """Goes on at another post once the inbox of the present one is closed and drained.
+
+        That must not be closed yet.
+        """
+        self._posts.append(post)
+
+    def dismiss(self) -> None:
+        """Was never needed: the stage is closed without having finished anything."""
+        self._dismissed.set()
+        self.cancel()
+
+    def cancel(self) -> list[AnyPacket]:
+        """Takes no more; gives what waits in its inboxes."""
+        return [packet for post in list(self._posts) for packet in post.crew.stop()]
 
     def _run(self) -> None:
         end = "shutdown"  # everything behind this stage is gone
         try:
             self.stage.open()
             self.opened.set()
+            self._inherit()
             self._work_until_closed()
-            if not self._broken.is_set():
+            while self._move():
+                self._work_until_closed()
+            if not (self._broken.is_set() or self._dismissed.is_set()):
                 self._crew.outlet.put(list(self.stage.flush()))
             end = ""
         except Closed:
             pass
         except Exception as error:
             end = "stage_failed"
-            self._on_failure(Failure(self._stage_name, error, fatal=True))
+            self._on_failure(Failure(self.stage_name, error, fatal=True))
         finally:
             self._end(end)
+
+    def _inherit(self) -> None:
+        """Waits for those whose work this worker goes on with."""
+        for worker in self._before:
+            while not worker.join(_POLL_S) and not self._dismissed.is_set():
+                pass
+        self._before = ()
+
+    def _move(self) -> bool:
+        """Leaves a drained post for the next one; False: there is none."""
+        if self.settled:
+            return False
+        self._leave()
+        self._posts.popleft()
+        for camera in self._posts[0].gone:
+            self._forget(camera)
+        self._meeting = _meeting(self._posts[0])
+        return True
+
+    def _forget(self, camera: str) -> None:
+        try:
+            self.stage.forget(camera)
+        except SightlineError as error:  # the camera is gone all the same, and the others are not
+            self._on_failure(Failure(self.stage_name, error, fatal=False))
+
+    def _leave(self) -> None:
+        """Leaves the present post: what is still held back there is given up."""
+        if self._meeting is not None:
+            self._drop_all(self._meeting.abandon(), "incomplete")
+        self._drop_all(self._crew.leave(), "shutdown")
 
     def _work_until_closed(self) -> None:
         while True:
@@ -230,7 +319,7 @@ class StageWorker(Worker):
             self._ledger.emit(packet.ticket)
 
     def _drop(self, packet: AnyPacket, reason: str) -> None:
-        self._ledger.drop(packet.ticket, self._stage_name, reason)
+        self._ledger.drop(packet.ticket, self.stage_name, reason)
 
     def _end(self, reason: str) -> None:
         """Accounts for every packet this worker still answers for, then closes both sides.
@@ -243,15 +332,16 @@ class StageWorker(Worker):
         for taken in self._in_hand:
             self._drop(taken.packet, reason)
         self._in_hand.clear()
-        if self._meeting is not None:
-            self._drop_all(self._meeting.abandon(), "incomplete")
         if reason:
-            self._drop_all(self._crew.stop(), "shutdown")
+            self._drop_all(self.cancel(), "shutdown")
         try:
             self.stage.close()
         except Exception as error:
-            self._on_failure(Failure(self._stage_name, error, fatal=True))
-        self._drop_all(self._crew.leave(), "shutdown")
+            self._on_failure(Failure(self.stage_name, error, fatal=True))
+        self._leave()
+        while not self.settled:
+            self._posts.popleft()
+            self._leave()
         self.opened.set()
 
     def _drop_all(self, packets: Sequence[AnyPacket], reason: str) -> None:
@@ -261,6 +351,10 @@ class StageWorker(Worker):
     def give_up(self) -> None:
         for taken in self._in_hand:
             self._drop(taken.packet, "stuck")
+
+
+def _meeting(post: Post) -> Meeting[AnyPacket] | None:
+    return Meeting(post.branches) if post.branches else None
 
 
 class _Timed:
@@ -321,10 +415,18 @@ def entering(header: FrameInfo, frame: SourceFrame, ticket: Ticket) -> Packet[De
 class SourceWorker(Worker):
     """Drives one camera: opens it, takes its frames in, and ends with it.
 
+    Between two frames it can be turned to another graph (`redirect`) or sent away (`retire`); for
+    that its gate is held.
+
     Args:
         feed: the camera.
         outlet: to the first stages.
+        numbering: of the camera's frames; it goes on where a source is exchanged.
         stop: set when no more frames are wanted.
+        heir_of: the camera's last worker: this one opens nothing before that has ended.
+
+    Attributes:
+        error: why the camera ended early; empty where it did not.
     """
 
     STAGE = "decode"
@@ -333,20 +435,27 @@ class SourceWorker(Worker):
         self,
         feed: Feed,
         outlet: Outlet,
+        numbering: Numbering,
         ledger: Ledger,
         clock: Clock,
         stop: threading.Event,
         on_failure: OnFailure,
+        heir_of: SourceWorker | None = None,
     ) -> None:
         super().__init__(f"{self.STAGE}-{feed.camera}", ledger, on_failure)
         self.camera = feed.camera
         self._info: SourceInfo | None = None
+        self.error = ""
+        self.gate = Gate()
+        self.numbering = numbering
         self._feed = feed
         self._source: Source | None = None
         self._outlet = outlet
+        self._feeding = True  # the outlet is open
+        self._retired = False
         self._clock = clock
         self._stop = stop
-        self._taken = 0
+        self._before = heir_of
         self._waits = False  # a live source's reads are mostly waiting
 
     def open(self) -> bool:
@@ -368,29 +477,72 @@ class SourceWorker(Worker):
         """What went wrong with the source so far, by name."""
         return self._source.faults if self._source else {}
 
+    @property
+    def condition(self) -> Condition:
+        """How the source is doing, and why."""
+        if not self._feeding:
+            return Condition(SourceState.ENDED, self.error)
+        return self._source.condition if self._source else Condition(SourceState.CONNECTING)
+
+    @property
+    def feeding(self) -> bool:
+        """Whether more frames may come; while the gate is held, this does not change."""
+        return self._feeding
+
+    @property
+    def restart(self) -> Restart:
+        """How often the source's own process was started anew, where it has one."""
+        return self._source.restart if self._source else Restart("decoder")
+
     def interrupt(self) -> None:
         """Ends a read that blocks."""
         if self._source is not None:
             self._source.interrupt()
 
+    def redirect(self, outlet: Outlet) -> None:
+        """The next frame goes into another outlet; the gate is held."""
+        self._outlet.close()
+        self._outlet = outlet
+        if not self._feeding:
+            outlet.close()
+
+    def retire(self) -> None:
+        """The camera is not wanted any more: gives no frame from now on; the gate is held."""
+        self._retired = True
+        self._close_outlet()
+        self.interrupt()
+
     def _run(self) -> None:
         try:
+            self._inherit()
+            if self._unwanted:
+                return
             if (self._info is not None or self.open()) and self._source is not None:
                 self.opened.set()
                 self._read_until_end(self._source)
         except Closed:
             pass  # nobody takes frames any more
         except Exception as error:
-            if not self._stop.is_set():  # an interrupted read may fail in any way
+            if not self._unwanted:  # an interrupted read may fail in any way
                 self._fail(error)
         finally:
             self.close()
+
+    @property
+    def _unwanted(self) -> bool:
+        return self._retired or self._stop.is_set()
+
+    def _inherit(self) -> None:
+        """Waits for the camera's last worker: a camera has one connection at a time."""
+        while self._before is not None:
+            if self._before.join(_POLL_S) or self._unwanted:
+                self._before = None
 
     def _read_until_end(self, source: Source) -> None:
         frames = iter(source.frames())
         self._waits = source.live
         started_ns = -1
-        while not self._stop.is_set():
+        while not self._unwanted:
             frame = self._next(frames)
             if frame is None:
                 return
@@ -402,7 +554,15 @@ class SourceWorker(Worker):
                 if started_ns < 0:
                     started_ns = self._clock.now_ns() - frame.pts_ns
                 self._wait_until(started_ns + frame.pts_ns)
-            packet = entering(self._header(frame), frame, ticket)
+            self._hand_on(frame, ticket)
+
+    def _hand_on(self, frame: SourceFrame, ticket: Ticket) -> None:
+        with self.gate:
+            if self._retired:
+                self._ledger.drop(ticket, self.STAGE, "removed")
+                return
+            header = self.numbering.header(frame, self._clock.now_ns())
+            packet = entering(header, frame, ticket)
             self.metrics.hand_on(*size_of(packet.payload))
             self._outlet.put([packet])
 
@@ -417,25 +577,10 @@ class SourceWorker(Worker):
         if ahead_ns > 0:
             self._clock.wait(self._stop, ahead_ns / 1e9)
 
-    def _header(self, frame: SourceFrame) -> FrameInfo:
-        sequence = self._taken
-        self._taken += 1
-        return FrameInfo(
-            self.camera,
-            sequence,
-            frame.index,
-            frame.pts_ns,
-            frame.picture.width,
-            frame.picture.height,
-            frame.epoch,
-            self._clock.now_ns(),
-            frame.utc_ns,
-            frame.utc_source,
-        )
-
     def _fail(self, error: Exception) -> None:
         if not isinstance(error, SightlineError):
             error = SourceError(f"camera {self.camera!r}: {type(error).__name__}: {error}")
+        self.error = self.error or str(error)
         self._on_failure(Failure(self.camera, error, fatal=False))
 
     def close(self) -> None:
@@ -445,5 +590,11 @@ class SourceWorker(Worker):
                 self._source.close()
             except Exception as error:
                 self._fail(error)
-        self._outlet.close()
+        with self.gate:
+            self._close_outlet()
         self.opened.set()
+
+    def _close_outlet(self) -> None:
+        if self._feeding:
+            self._feeding = False
+            self._outlet.close()
