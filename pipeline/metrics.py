@@ -11,6 +11,28 @@ from dataclasses import dataclass, field
 
 _SUB_BITS = 4  # 16 buckets an octave: a quantile is right to 1/16
 
+#: The durations up to which a `Spread` counts, seconds.
+SPREAD_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How long things took, for what adds up and draws: a Prometheus histogram.
+
+    Attributes:
+        counts: how many took no longer than each of `SPREAD_S`; to 1/16 of it.
+        count: of all.
+        total_s: of all together, seconds.
+    """
+
+    counts: tuple[int, ...] = (0,) * len(SPREAD_S)
+    count: int = 0
+    total_s: float = 0.0
+
+    def __add__(self, other: Spread) -> Spread:
+        counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
+        return Spread(counts, self.count + other.count, self.total_s + other.total_s)
+
 
 class Histogram:
     """Durations in nanoseconds, in buckets whose width is 1/16 of their value.
@@ -41,6 +63,16 @@ class Histogram:
         self.count += other.count
         self.total_ns += other.total_ns
 
+    def spread(self) -> Spread:
+        """All durations in few numbers that can be added up."""
+        counts = list(self._counts.items())
+        tops = [(_top_ns(bucket) / 1e9, count) for bucket, count in counts]
+        return Spread(
+            tuple(sum(count for top_s, count in tops if top_s <= most_s) for most_s in SPREAD_S),
+            sum(count for _, count in counts),
+            self.total_ns / 1e9,
+        )
+
     @property
     def mean_ns(self) -> float:
         """Of all durations, exactly; 0 if none."""
@@ -53,11 +85,16 @@ class Histogram:
         upper = 0
         for bucket in sorted(self._counts):
             seen += self._counts[bucket]
-            shift, value = bucket >> (_SUB_BITS + 1), bucket & ((2 << _SUB_BITS) - 1)
-            upper = ((value + 1) << shift) - 1
+            upper = _top_ns(bucket)
             if seen >= rank:
                 break
         return upper
+
+
+def _top_ns(bucket: int) -> int:
+    """The longest duration of a bucket."""
+    shift, value = bucket >> (_SUB_BITS + 1), bucket & ((2 << _SUB_BITS) - 1)
+    return ((value + 1) << shift) - 1
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.boundary import Boundary
 from pipeline.errors import PipelineError
 from pipeline.ledger import Account
-from pipeline.metrics import QueueMetrics, StageMetrics
+from pipeline.metrics import QueueMetrics, Spread, StageMetrics
 from pipeline.worker import Failure
 
 #: Exit codes of a run.
@@ -37,6 +37,8 @@ class StageReport:
         age_p95_ms: 95th percentile of the time from a frame's entrance to the end of this stage.
         counts: what the stage counts by itself, such as datagrams sent and lost.
         reasons: why each engine that failed last did, by its id.
+        service: how long the calls took, all of them.
+        age: how old the frames were at the end of this stage, since they entered.
     """
 
     name: str
@@ -55,6 +57,8 @@ class StageReport:
     age_p95_ms: float
     counts: dict[str, int]
     reasons: dict[str, str]
+    service: Spread = Spread()
+    age: Spread = Spread()
 
     @staticmethod
     def of(
@@ -85,6 +89,8 @@ class StageReport:
             metrics.age.quantile_ns(0.95) / 1e6,
             counts or {},
             reasons or {},
+            metrics.service.spread(),
+            metrics.age.spread(),
         )
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.metrics import Histogram, StageMetrics
+from pipeline.metrics import SPREAD_S, Histogram, Spread, StageMetrics
 
 durations = st.lists(st.integers(0, 10**12), min_size=1, max_size=200)
 
@@ -32,6 +32,26 @@ def test_merging_equals_counting_together(left: list[int], right: list[int]) -> 
     assert [parts[0].quantile_ns(q) for q in (0.1, 0.5, 0.95)] == [
         whole.quantile_ns(q) for q in (0.1, 0.5, 0.95)
     ]
+
+
+@given(durations, durations)
+def test_a_spread_counts_what_is_no_longer_than_each_bound_and_adds_up(
+    left: list[int], right: list[int]
+) -> None:
+    spreads = []
+    for values in (left, right):
+        histogram = Histogram()
+        for value in values:
+            histogram.add(value)
+        spreads.append(histogram.spread())
+    together = spreads[0] + spreads[1]
+    values = [*left, *right]
+    for count, most_s in zip(together.counts, SPREAD_S, strict=True):
+        surely = sum(value * 17 / 16 + 1 <= most_s * 1e9 for value in values)
+        assert surely <= count <= sum(value <= most_s * 1e9 for value in values)
+    assert together.count == len(values)
+    assert together.total_s == pytest.approx(sum(values) / 1e9)
+    assert Histogram().spread() == Spread()
 
 
 def test_an_empty_histogram_has_no_duration() -> None:
