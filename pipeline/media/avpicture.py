@@ -50,9 +50,10 @@ class PictureMaker:
     def picture(self, frame: av.VideoFrame) -> Picture:
         """The picture in `frame`; the frame must not be used after this."""
         if frame.rotation != self._rotation:
-            # Once a change, not once a frame: PyAV's side data and its frame hold each other, and
-            # so keep the picture's memory until the garbage collector comes by.
-            self._rotation, self._orientation = frame.rotation, _orientation(frame)
+            # Once a change, and of a tiny copy: PyAV's side data and its frame hold each other,
+            # and so keep the picture's memory until the garbage collector comes by.
+            tiny = self._reformatter.reformat(frame, width=16, height=16, format="gray")
+            self._rotation, self._orientation = frame.rotation, _orientation(tiny)
         orientation = self._orientation
         if frame.format.name not in _PLANAR:
             target = _planar_like(frame.format)

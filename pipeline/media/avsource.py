@@ -87,7 +87,8 @@ class AvSource(Source):
         if first is None:
             self.close()
             raise SourceError(f"{self._address.name}: {self._nothing()}; {self._address.remedy}")
-        self._frames = chain((first,), frames)
+        # An iterator lets go of what it has given; a chain keeps its arguments to its end.
+        self._frames = chain(iter((first,)), frames)
         return self._info(self._container, stream, first, decoder)
 
     def _refuse(self, decoder: str, error: HardwareError) -> None:

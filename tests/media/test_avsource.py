@@ -243,6 +243,11 @@ def decoded_frames() -> int:
     return sum(issubclass(type(each), av.VideoFrame) for each in gc.get_objects())
 
 
+def decoded_bytes() -> int:
+    frames = [each for each in gc.get_objects() if issubclass(type(each), av.VideoFrame)]
+    return sum(plane.buffer_size for frame in frames for plane in frame.planes)
+
+
 def test_memory_does_not_grow_with_the_film(make_clip) -> None:
     """The decoder's memory goes with the picture, without help of the garbage collector."""
     source = open_source(str(make_clip("clip.mp4", pts=list(range(0, 2000, 40)))))
@@ -256,6 +261,20 @@ def test_memory_does_not_grow_with_the_film(make_clip) -> None:
     finally:
         gc.enable()
         source.close()
+
+
+def test_a_closed_source_leaves_no_picture_behind(make_clip) -> None:
+    """Nor does it wait for the garbage collector: a lost camera is opened again and again."""
+    clip = make_clip("clip.mp4", codec="libx264")  # whose first picture carries side data
+    gc.collect()
+    others = decoded_bytes()
+    gc.disable()
+    try:
+        for _ in range(3):
+            assert len(play(clip)[1]) > 1
+        assert decoded_bytes() - others < 3 * 1024  # less than a picture
+    finally:
+        gc.enable()
 
 
 UNREADABLE = {
