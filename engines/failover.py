@@ -21,6 +21,7 @@ from engines import border
 from engines.base import Engine
 from engines.breaker import Breaker
 from engines.errors import EngineError, EngineLost, EngineUnavailable, ForwardError, ProgramError
+from engines.isolation.restarts import Restart, together
 from engines.program import Program, Tensors
 from engines.tensor import TensorSpec
 from engines.traffic import Traffic
@@ -53,6 +54,7 @@ class _Member:
         self.breaker = candidate.breaker
         self.ready: Engine | None = None
         self.traffic = Traffic()  # of every engine it ever had
+        self.restart = Restart(f"engine {candidate.id}")
         self._coming: Engine | None = None
         self._raised = False  # so that it is loaded anew before it is trusted again
         self._on_trial = False
@@ -101,6 +103,7 @@ class _Member:
         if self._coming is None or not self._coming.loaded:
             return False
         self.take_over()
+        self.restart = self.restart.again(self.breaker.reason)
         return True
 
     def may_run(self, now_s: float) -> bool:
@@ -221,6 +224,10 @@ class Failover:
     def reasons(self) -> Mapping[str, str]:
         """Why each engine that ever failed last did, by its id."""
         return {m.candidate.id: m.breaker.reason for m in self._members if m.breaker.reason}
+
+    def restarts(self) -> Sequence[Restart]:
+        """How often each engine was loaded anew after a failure, and why the last time."""
+        return together(member.restart for member in self._members)
 
     def traffic(self) -> Mapping[str, Traffic]:
         """What went over each engine's border since `open`, by its id; goes on being counted."""

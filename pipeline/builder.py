@@ -50,6 +50,7 @@ def _camera(config: CameraConfig) -> Camera:
         stall_s=config.stall_s,
         freeze_s=config.freeze_s,
         retry_s=config.retry_s,
+        isolate=config.isolate,
     )
     live = is_live(config.uri)
     return Camera(
@@ -62,11 +63,12 @@ def _camera(config: CameraConfig) -> Camera:
         config.every,
         config.pace == "realtime" and not live,
         ", else ".join(config.decoder),
+        config,
     )
 
 
 def _node(planner: Planner, name: str, stage: AnyStage) -> Node:
-    plan = STAGES[stage.kind](planner, name, stage)
+    plan, signature = planner.signature(stage, lambda: STAGES[stage.kind](planner, name, stage))
     batch = getattr(stage, "batch", None)
     return Node(
         name,
@@ -79,7 +81,21 @@ def _node(planner: Planner, name: str, stage: AnyStage) -> Node:
         Batch(batch.max, batch.wait_ms / 1e3) if batch else Batch(),
         plan.binding,
         returns_to=plan.returns_to,
+        signature=signature,
     )
+
+
+def _tied(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes, where those of a way back stay the same together or not at all."""
+    tied = list(nodes)
+    for giver in (node for node in nodes if node.returns_to):
+        loop = {giver.name}
+        for node in reversed(nodes):
+            if node.name in loop and node.name != giver.returns_to:
+                loop.update(node.after)
+        together = [node.signature for node in nodes if node.name in loop]
+        tied = [replace(n, signature=together) if n.name in loop else n for n in tied]
+    return tied
 
 
 def _workers(config: PipelineConfig, stage: AnyStage, plan: Plan) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engines.errors import EngineError
 from engines.failover import Candidate, Failover
+from engines.isolation.restarts import Restart, together
 from engines.traffic import Traffic, total_by_engine
 from pipeline.errors import StageError
 from pipeline.packet import Packet, Status
@@ -126,6 +127,10 @@ class BoundNetwork:
         """Why each engine that ever failed last did, by its id."""
         return self._failover.reasons()
 
+    def restarts(self) -> Sequence[Restart]:
+        """Engines loaded anew, as `engines.failover.Failover.restarts` has them."""
+        return self._failover.restarts()
+
     def engine_reports(self) -> Sequence[Mapping[str, Any]]:
         """What each engine that is loaded says of itself, in the order of preference."""
         return [engine.report() for engine in self._failover.engines()]
@@ -149,6 +154,7 @@ class BoundStage(Stage[In, Out]):
     def __init__(self, *networks: BoundNetwork) -> None:
         self._networks = list(networks)
         self._moves = Counter[str]()  # of networks that were let go
+        self._restarts: Sequence[Restart] = ()  # of networks that were let go
         self._carried: Mapping[str, Traffic] = {}
 
     def open(self) -> None:
@@ -165,6 +171,10 @@ class BoundStage(Stage[In, Out]):
     def reasons(self) -> Mapping[str, str]:
         return {name: why for n in self._networks for name, why in n.reasons().items()}
 
+    def restarts(self) -> Sequence[Restart]:
+        now = (restart for network in self._networks for restart in network.restarts())
+        return together([*self._restarts, *now])
+
     def engine_reports(self) -> Sequence[Mapping[str, Any]]:
         return [report for network in self._networks for report in network.engine_reports()]
 
@@ -175,6 +185,7 @@ class BoundStage(Stage[In, Out]):
         """Closes a network that is needed no more; what it counted stays counted."""
         self._networks.remove(network)
         self._moves.update(network.counts())
+        self._restarts = together([*self._restarts, *network.restarts()])
         self._carried = total_by_engine([self._carried, network.traffic()])
         network.close()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from engines.isolation.restarts import Restart
 from pipeline.boundary import Boundary
 from pipeline.errors import PipelineError
 from pipeline.ledger import Account
@@ -178,6 +179,7 @@ class RunReport:
         edges: a line per inbox, in graph order.
         boundaries: a line for each stage and each of its engines that was given something.
         failures: what went wrong for good, first failure first.
+        restarts: engines, decoders and processes that were started anew.
     """
 
     finished: bool
@@ -191,6 +193,7 @@ class RunReport:
     edges: tuple[EdgeReport, ...]
     boundaries: tuple[Boundary, ...]
     failures: tuple[Failure, ...]
+    restarts: tuple[Restart, ...] = ()
 
     @property
     def entered(self) -> int:
@@ -262,6 +265,7 @@ class RunReport:
             "edges": [asdict(edge) for edge in self.edges],
             "boundaries": [asdict(boundary) for boundary in self.boundaries],
             "failures": [f"{failure.where}: {failure.error}" for failure in self.failures],
+            "restarts": [asdict(restart) for restart in self.restarts],
         }
 
 

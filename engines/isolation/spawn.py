@@ -155,6 +155,9 @@ def from_the_parent() -> tuple[Connection, tuple[int, ...]]:
     of PR_SET_PDEATHSIG would come at the end of the thread that started us instead.
     Source: fcntl(2), O_ASYNC and F_SETSIG.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Who asks a whole group of processes to end asks our parent too, which still needs us.
+        signal.signal(number, signal.SIG_IGN)
     stdin = sys.stdin.fileno()
     fcntl.fcntl(stdin, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(stdin, fcntl.F_SETSIG, signal.SIGKILL)

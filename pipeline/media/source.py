@@ -10,6 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
 
+from engines.isolation.restarts import Restart
 from pipeline.media.picture import Picture
 
 
@@ -146,10 +147,16 @@ class Source(ABC):
         return self._condition
 
     @property
+    def restart(self) -> Restart:
+        """How often its process was started anew, where it has one; from any thread."""
+        return Restart("decoder")
+
+    @property
     def faults(self) -> Mapping[str, int]:
         """What went wrong so far, by name; empty for a clean source.
 
         ===================  ===================================================================
+        decoder_restart      a process of its own that died, or hung and was killed
         decoder_fallback     a hardware decoder that is not there, or does not decode this video
         decode_error         a packet the decoder refused; its frame is missing
         corrupt_packet       a packet that came damaged or incomplete

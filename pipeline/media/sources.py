@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from pipeline.media.container import Address
 from pipeline.media.decoders import SOFTWARE
 from pipeline.media.device import device
 from pipeline.media.images import IMAGE_SUFFIXES, ImageSource, images_in, natural_key
+from pipeline.media.isolated import IsolatedCamera, IsolatedSource
 from pipeline.media.live import LiveSource
 from pipeline.media.playlist import Playlist
 from pipeline.media.source import Source
@@ -42,6 +43,7 @@ class SourceOptions:
         stall_s: a camera that is silent for so long is stalled.
         freeze_s: a camera that sends the same picture for so long is frozen; 0: never.
         retry_s: a lost camera is tried again after so long at most.
+        isolate: read and decode in a process of its own.
     """
 
     threads: int = 1
@@ -56,6 +58,7 @@ class SourceOptions:
     stall_s: float = 2.0
     freeze_s: float = 10.0
     retry_s: float = 2.0
+    isolate: bool = False
 
 
 def open_source(uri: str, options: SourceOptions | None = None) -> Source:
@@ -81,7 +84,15 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
             f"{redact(uri)}: unknown kind of source {scheme!r}; "
             f"there are {', '.join(sorted(filter(None, SCHEMES)))} and plain paths"
         )
+    if options.isolate and not is_live(uri):
+        return _isolated(uri, options)
     return SCHEMES[scheme](uri, options)
+
+
+def _isolated(uri: str, options: SourceOptions) -> Source:
+    """A recording in a process of its own; one that is looped in a new one each time."""
+    inside = partial(open_source, uri, replace(options, isolate=False, loop=False))
+    return _looped(partial(IsolatedSource, redact(uri), inside), options)
 
 
 def is_live(uri: str) -> bool:
@@ -154,13 +165,11 @@ def _device(path: Path, options: SourceOptions) -> Source:
 
 
 def _live(address: Address, options: SourceOptions) -> Source:
-    return LiveSource(
-        address.name,
-        device(address, options.decoders, SystemClock()),
-        stall_s=options.stall_s,
-        freeze_s=options.freeze_s,
-        retry_s=options.retry_s,
-    )
+    connection = partial(device, address, options.decoders, SystemClock())
+    session = {k: getattr(options, k) for k in ("stall_s", "freeze_s", "retry_s")}
+    if options.isolate:
+        return IsolatedCamera(address.name, connection, **session)
+    return LiveSource(address.name, connection(), **session)
 
 
 def _rtsp(uri: str, options: SourceOptions) -> Source:
