@@ -47,6 +47,7 @@ class Faults:
         no_reports: no RTCP.
         speed: so many times as many pictures a second as it should send.
         hangs_at: where it gives no answer any more; "accept": it connects and is silent.
+        slams: closes every connection as soon as it is there.
         max_clients: more are told that there is no bandwidth.
     """
 
@@ -59,6 +60,7 @@ class Faults:
     no_reports: bool = False
     speed: float = 1.0
     hangs_at: Literal["", "accept", "OPTIONS", "DESCRIBE", "SETUP", "PLAY"] = ""
+    slams: bool = False
     max_clients: int = 99
 
 
@@ -78,7 +80,7 @@ class Camera:
         faults: what is wrong with it now.
         login: as given; may be changed, as when somebody changes the password.
         stream: its RTP numbers and clock.
-        connections_ever: TCP connections it has accepted.
+        accepted_s: `time.monotonic` of each TCP connection that it accepted.
         most_connections: most that were there at once.
         last_packet_s: `time.monotonic` when it last sent a packet to somebody.
         pictures: how many it has sent to somebody.
@@ -100,7 +102,8 @@ class Camera:
         self.clip = clip or encode()
         self.host, self.login = host, login
         self.faults = Faults()
-        self.connections_ever = self.most_connections = self.pictures = 0
+        self.accepted_s: list[float] = []
+        self.most_connections = self.pictures = 0
         self.lost_packets = self.corrupted_packets = 0
         self.last_packet_s = 0.0
         self._wall_clock, self._report_every_s = wall_clock, report_every_s
@@ -128,6 +131,11 @@ class Camera:
         """TCP connections that neither side has closed."""
         with self._lock:
             return sum(session.connected for session in self._sessions)
+
+    @property
+    def connections_ever(self) -> int:
+        """TCP connections that it accepted so far."""
+        return len(self.accepted_s)
 
     @property
     def full(self) -> bool:
@@ -219,10 +227,12 @@ class Camera:
             session = Session(self, connection)
             with self._lock:
                 self._sessions.append(session)
-                self.connections_ever += 1
+                self.accepted_s.append(time.monotonic())
                 now = sum(session.connected for session in self._sessions)
                 self.most_connections = max(self.most_connections, now)
             session.start()
+            if self.faults.slams:
+                session.end()
 
     def _send_for_ever(self) -> None:
         due_s = time.monotonic()
