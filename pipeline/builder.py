@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from pipeline.config import AnyStage, CameraConfig, PipelineConfig
@@ -12,7 +13,9 @@ from pipeline.crew import Batch
 from pipeline.graph import Camera, Graph, Node
 from pipeline.media.sources import SourceOptions, is_live, open_source
 from pipeline.media.uri import redact
+from pipeline.output.preview import PREVIEW, PreviewSink
 from pipeline.output.sinks import build_sink, sink_class
+from pipeline.payloads import Tracked
 from pipeline.planning import Plan, Planner
 from pipeline.queues import OnFull
 from pipeline.registry import STAGES
@@ -33,7 +36,10 @@ def build(config: PipelineConfig) -> Graph:
     planner = Planner(config)
     cameras = tuple(_camera(camera) for camera in config.cameras)
     stages = [_node(planner, name, stage) for name, stage in config.stages.items()]
-    return Graph(cameras, (*stages, *_sinks(planner)), config.run.drain_s)
+    graph = Graph(cameras, (*stages, *_sinks(planner)), config.run.drain_s)
+    if config.http is not None:
+        graph = _with_preview(graph, planner)
+    return replace(graph, nodes=tuple(_tied(graph.nodes)))
 
 
 def _camera(config: CameraConfig) -> Camera:
@@ -85,6 +91,25 @@ def _node(planner: Planner, name: str, stage: AnyStage) -> Node:
     )
 
 
+def _with_preview(graph: Graph, planner: Planner) -> Graph:
+    """The graph with what keeps each camera's last result, behind its last tracker."""
+    stages = [n for n in graph.nodes if n.stage.produces and issubclass(n.stage.produces, Tracked)]
+    if not stages:
+        return graph
+    last = stages[-1].name
+    labels = planner.labels(last)
+    return graph.with_node(
+        Node(
+            PREVIEW,
+            PreviewSink,
+            lambda run: PreviewSink(labels),
+            (last,),
+            queue=planner.config.run.queue,
+            signature=labels,
+        )
+    )
+
+
 def _tied(nodes: Sequence[Node]) -> list[Node]:
     """The nodes, where those of a way back stay the same together or not at all."""
     tied = list(nodes)
@@ -128,4 +153,5 @@ def _sinks(planner: Planner) -> Iterator[Node]:
             (output.after,),
             queue=config.run.queue,
             about=output.about,
+            signature=(output.spec, labels),
         )

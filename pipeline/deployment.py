@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from pipeline.builder import build
 from pipeline.config import PipelineConfig
 from pipeline.errors import ConfigError
-from pipeline.output.preview import Snapshot
+from pipeline.output.preview import PREVIEW, PreviewSink, Snapshot
 from pipeline.report import RunReport
 from pipeline.supervisor import Observer, Supervisor
 
@@ -94,10 +94,13 @@ class LocalDeployment(Deployment):
 
     def apply(self, config: PipelineConfig) -> None:
         check_change(self.config, config)
-        if config.redacted() != self.config.redacted():
-            raise ConfigError("this cannot be changed while it runs; start it again")
+        self._supervisor.replace(build(config))
+        self.config = config
 
     def snapshot(self, camera: str) -> Snapshot | None:
+        for stage in self._supervisor.copies(PREVIEW):
+            if isinstance(stage, PreviewSink):
+                return stage.snapshot(camera)
         return None
 
 

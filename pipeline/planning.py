@@ -59,6 +59,22 @@ class Planner:
     def __init__(self, config: PipelineConfig) -> None:
         self.config = config
         self._models: dict[tuple[str, str | None], ModelPackage] = {}
+        self._noted: list[object] = []
+
+    def signature(self, stage: StageConfig, plan: Callable[[], Plan]) -> tuple[Plan, object]:
+        """A stage's plan, and what it was made from, to be compared with another's.
+
+        That is its configuration without its place in the graph, and all that the plan asked for:
+        models, engines, labels, other stages.
+        """
+        self._noted = []
+        made = plan()
+        own = stage.model_dump(exclude={"after", "queue", "on_full", "batch"})
+        return made, (own, made.stage, tuple(self._noted))
+
+    def note(self, fact: object) -> None:
+        """A stage depends on this, which it did not get from here."""
+        self._noted.append(fact)
 
     def model(
         self, stage: str, task: Task | tuple[Task, ...], name: str, weights: str | None = None
@@ -68,6 +84,13 @@ class Planner:
         Raises:
             ConfigError: no such model, damaged, for another task, or not licensed for this use.
         """
+        package = self._package(stage, task, name, weights)
+        self.note(package)
+        return package
+
+    def _package(
+        self, stage: str, task: Task | tuple[Task, ...], name: str, weights: str | None
+    ) -> ModelPackage:
         key = (name, weights)
         with self.located("stages", stage, "weights" if weights else "model"):
             if key not in self._models:
@@ -117,11 +140,23 @@ class Planner:
         while name in self.config.stages:
             config = self.config.stages[name]
             if isinstance(config, kind):
+                self.note(config)
                 return name, config
             name = config.after[0]
         wanted = kind.model_fields["kind"].default
         where = self.config.where("stages", stage)
         raise ConfigError(f"{where}: there is no {wanted} before it; put one there")
+
+    def all_ahead(self, stage: str, kind: type[AnyConfig]) -> dict[str, AnyConfig]:
+        """Every stage of a kind before `stage`, on any branch, by its name."""
+        found: dict[str, AnyConfig] = {}
+        for name in self.config.stages[stage].after:
+            config = self.config.stages.get(name)
+            if isinstance(config, kind):
+                found[name] = config
+            if config is not None:
+                found |= self.all_ahead(name, kind)
+        return found
 
     def behind(self, stage: str, kind: type[AnyConfig]) -> tuple[str, AnyConfig]:
         """The nearest stage of a kind that follows `stage`; with its name.
@@ -134,6 +169,7 @@ class Planner:
             found = [(name, self.config.stages[name]) for name in names]
             fitting = [(name, config) for name, config in found if isinstance(config, kind)]
             if len(fitting) == 1:
+                self.note(fitting[0][1])
                 return fitting[0]
             if fitting:
                 break
@@ -198,6 +234,7 @@ class Planner:
         self, names: Sequence[str], stored: Sequence[str], program: str, why: str = ""
     ) -> Binding:
         """The binding to these engines, which get the program in the precisions `stored`."""
+        self.note([self.config.engines[name] for name in names])
         first, *behind = (
             Binding(name, engine.backend, engine.device, engine.precision or precision)
             for name, precision in zip(names, stored, strict=True)
@@ -229,14 +266,19 @@ class Planner:
 
     def labels(self, stage: str) -> tuple[str, ...]:
         """The names of the classes in what a stage gives: of its model, or from before it."""
+        labels = self._labels(stage)
+        self.note(labels)
+        return labels
+
+    def _labels(self, stage: str) -> tuple[str, ...]:
         config = self.config.stages[stage]
         if config.kind == "postprocess":
-            package = self.model(stage, "detect", config.model, config.weights)
+            package = self._package(stage, "detect", config.model, config.weights)
             return package.manifest.class_names
         if config.kind == "roi_head":
-            package = self.model(stage, "roi_head", config.model, config.weights)
+            package = self._package(stage, "roi_head", config.model, config.weights)
             return package.manifest.class_names
-        joined = [self.labels(name) for name in config.after if name in self.config.stages]
+        joined = [self._labels(name) for name in config.after if name in self.config.stages]
         return tuple(dict.fromkeys(label for labels in joined for label in labels))
 
     def _engine(self, engine_id: str, config: EngineConfig) -> Engine:

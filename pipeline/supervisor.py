@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import FrameType
+from typing import Any
 
 from engines.isolation.restarts import Restart, together
 from engines.traffic import total_by_engine
@@ -22,6 +23,7 @@ from pipeline.handover import Handover, Trial
 from pipeline.ledger import Account
 from pipeline.metrics import Histogram, StageMetrics
 from pipeline.report import CameraReport, EdgeReport, RunReport, StageReport
+from pipeline.stage import Stage
 from pipeline.wiring import Crewed, Hub, Wiring
 from pipeline.worker import Failure, SourceWorker, StageWorker
 
@@ -191,6 +193,10 @@ class Supervisor:
             if isinstance(worker, StageWorker):
                 for packet in worker.cancel():
                     self._ledger.drop(packet.ticket, worker.stage_name, "aborted")
+
+    def copies(self, stage: str) -> list[Stage[Any, Any]]:
+        """The copies of a stage that are at work now; none where there is no such stage."""
+        return [w.stage for s in self._stages if s.node.name == stage for w in s.workers]
 
     def report(self) -> RunReport:
         """The run so far, or the finished run."""

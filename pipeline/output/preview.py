@@ -15,7 +15,10 @@ from pipeline.packet import Packet
 from pipeline.payloads import Tracked
 from pipeline.stage import Sink
 
-_QUALITY = 80
+#: The stage's name in a graph.
+PREVIEW = "preview"
+
+_QUALITY = 80  # of a JPEG, 0..100
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,9 @@ class PreviewSink(Sink[Tracked]):
 
     def write(self, packet: Packet[Tracked]) -> None:
         self._latest[packet.frame.camera] = packet
+
+    def forget(self, camera: str) -> None:
+        self._latest.pop(camera, None)
 
     def snapshot(self, camera: str) -> Snapshot | None:
         """Draws the camera's last packet; None where there is none. From any thread."""

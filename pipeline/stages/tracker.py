@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.schema import NetworkConfig, TrackerConfig
+from pipeline.config.schema import ClassifyConfig, EmbedConfig, NetworkConfig, TrackerConfig
 from pipeline.errors import ConfigError
 from pipeline.network import BoundNetwork
 from pipeline.packet import FrameInfo
@@ -72,6 +72,11 @@ def numbered(planner: Planner, name: str, config: AnyTracker) -> AnyTracker:
     """
     with planner.located("stages", name):
         screening = config.screening.numbered(planner.labels(name))
+    # What another network says of an object cannot be compared with what tracks remember.
+    for other, embed in planner.all_ahead(name, EmbedConfig).items():
+        planner.model(other, "embed", embed.model, embed.weights)
+    for other, classify in planner.all_ahead(name, ClassifyConfig).items():
+        planner.model(other, ("classify", "recognise"), classify.model, classify.weights)
     return config.model_copy(update={"screening": screening})
 
 
@@ -83,4 +88,5 @@ def keeping(planner: Planner, name: str, config: TrackerConfig) -> Keeping | Non
     stages = planner.config.stages.values()
     models = [(s.model, s.weights) for s in stages if isinstance(s, NetworkConfig)]
     made_by = json.dumps([tracker, models, planner.labels(name)], sort_keys=True)
+    planner.note(made_by)
     return Keeping(Path(config.state), config.state_every_s, config.resume_within_s, made_by)
