@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,16 +17,23 @@ import typer
 
 from pipeline.cli.options import Json
 from pipeline.errors import OutputError
+from pipeline.output.envelope import parse_key
 from pipeline.output.jsonmessage import encode_whole
 from pipeline.output.listen import Listener
 from pipeline.output.message import Message
 from pipeline.output.receiver import Statistics
 
+#: The environment variable that has the shared key.
+KEY_VARIABLE = "SIGHTLINE_UDP_KEY"
 _SHOWN_TRACKS = 8
 
 
 def command(
     bind: Annotated[str, typer.Option(help="Where to listen, host:port.")] = "127.0.0.1:9000",
+    key: Annotated[
+        Path | None,
+        typer.Option(help=f"A file with the shared key, else ${KEY_VARIABLE}; see telegram.md."),
+    ] = None,
     json: Json = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Writes JSON lines to this file instead.")
@@ -35,21 +43,23 @@ def command(
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Ends after so many messages.")] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exits with 1 if anything was lost or malformed.")
+        bool,
+        typer.Option("--strict", help="Exits with 1 if anything was lost, malformed or refused."),
     ] = False,
 ) -> None:
     """Receives telegrams and JSON messages until Ctrl-C; at the end says what was lost.
 
     It answers on loopback only unless --bind says otherwise, such as 0.0.0.0:9000.
     """
-    with Listener(bind) as listener, _file(out) as file, _stopped_by_signals(listener):
+    with Listener(bind, _key(key)) as listener, _file(out) as file, _stopped_by_signals(listener):
         print(f"listening at {listener.address}", file=sys.stderr, flush=True)
         for message in islice(listener.messages(timeout), count):
             text = encode_whole(message) if json or out else line(message)
             print(text, file=file, flush=True)
     statistics = listener.statistics
     print(_account(statistics, json), file=sys.stderr)
-    if strict and (statistics.lost or statistics.incomplete or statistics.malformed):
+    bad = statistics.malformed or statistics.refused
+    if strict and (statistics.lost or statistics.incomplete or bad):
         raise typer.Exit(1)
 
 
@@ -84,8 +94,28 @@ def _account(statistics: Statistics, json: bool) -> str:
         f"{statistics.reordered} reordered, {statistics.duplicates} duplicates, "
         f"{statistics.too_late} too late"
     )
-    malformed = [f"{reason} ×{count}" for reason, count in statistics.malformed.items()]
-    return f"{text}; malformed: {', '.join(malformed) or 'none'}"
+    return f"{text}; malformed: {_by_reason(statistics.malformed)}" + (
+        f"; refused: {_by_reason(statistics.refused)}" if statistics.refused else ""
+    )
+
+
+def _by_reason(counts: dict[str, int]) -> str:
+    return ", ".join(f"{reason} ×{count}" for reason, count in counts.items()) or "none"
+
+
+def _key(path: Path | None) -> bytes | None:
+    """The shared key; never an argument itself, which every user of the machine could read."""
+    name, text = f"${KEY_VARIABLE}", os.environ.get(KEY_VARIABLE)
+    if path is not None:
+        name = f"--key {path}"
+        try:
+            text = path.read_text(encoding="ascii", errors="replace")
+        except OSError as error:
+            raise OutputError(f"{name}: cannot be read: {error.strerror}") from None
+    try:
+        return None if text is None else parse_key(text)
+    except ValueError as error:
+        raise OutputError(f"{name}: {error}") from None
 
 
 def _file(path: Path | None) -> nullcontext[TextIO] | TextIO:

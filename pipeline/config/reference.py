@@ -31,7 +31,7 @@ from pipeline.config.schema import (
     StageConfig,
     TrackConfig,
 )
-from pipeline.output.spec import AnnotateSpec, FileSpec, UdpSpec
+from pipeline.output.spec import AnnotateSpec, FileSpec, SecureSpec, UdpSpec
 from pipeline.tracking.screening import ScreeningSpec
 from pipeline.tracking.spec import RoundSpec
 from pipeline.tracking.zones import Zone
@@ -60,6 +60,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("stages: networks: batch", BatchConfig),
     ("outputs: one entry", OutputConfig),
     ("outputs: udp", UdpSpec),
+    ("outputs: udp: secure", SecureSpec),
     ("outputs: file", FileSpec),
     ("outputs: annotate", AnnotateSpec),
     ("run", RunConfig),

@@ -79,6 +79,7 @@ def _envelope(message: Message, fragment: int, fragments: int) -> dict[str, Any]
         "fragment": fragment,
         "fragments": fragments,
         "age_ms": None if age_ms is None else round(age_ms, 1),
+        **({"last": True} if message.last else {}),
     }
 
 

@@ -62,6 +62,7 @@ def _message(fields: _Fields) -> Message:
         age_ms=None if age_ms is None else fields.numbers("age_ms", 1)[0],
         fragment=fields.integer("fragment", 0, fragments - 1, default=0),
         fragments=fragments,
+        last=fields.flag("last"),
     )
 
 
@@ -124,6 +125,11 @@ class _Fields:
         if type(value) is not int or not low <= value <= high:
             self.fail(key, f"an integer in {low}..{high}")
         return value
+
+    def flag(self, key: str) -> bool:
+        """True or false; false where it is missing."""
+        value = self.found.get(key, False)
+        return value if isinstance(value, bool) else self.fail(key, "true or false")
 
     def text(self, key: str) -> str:
         """A string that can be written as UTF-8."""

@@ -29,16 +29,18 @@ class Listener:
 
     Args:
         bind: ``host:port``; port 0 takes a free one.
+        key: as `Receiver`'s.
 
     Attributes:
         address: where it listens.
 
     Raises:
-        OutputError: the address is malformed, not one of this machine's, or in use.
+        OutputError: the address is malformed, not one of this machine's, or in use; or as
+            `Receiver`.
     """
 
-    def __init__(self, bind: str) -> None:
-        self._receiver = Receiver()
+    def __init__(self, bind: str, key: bytes | None = None) -> None:
+        self._receiver = Receiver(key)
         self._stopped = False
         try:
             self._socket = _bound(parse_address(bind))

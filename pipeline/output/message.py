@@ -32,12 +32,16 @@ class Message:
             `unseen_s` is 0 where the object was detected in this frame and NaN elsewhere.
         utc_ns: wall-clock time of capture in nanoseconds since 1970, or None where unknown.
         utc_source: one of `UTC_SOURCES`.
-        session: random 64-bit number of the sender's run.
+        session: random 64-bit number of this row of the camera's messages; a new one is a new
+            start of the sender, or of the camera in it.
+        began_ns: when the session began by the sender's clock, nanoseconds since 1970; 0 where not
+            told. Only authenticated telegrams tell it.
         sequence: counts this camera's messages in the session, modulo `SEQUENCE_MODULUS`, without
             gaps: a gap at the receiver is a loss on the way.
         age_ms: from the frame's entrance to the making of this message; None where not told.
         fragment: which part of the frame's message this is, from 0.
         fragments: into how many parts it was cut; each has whole tracks and the same header.
+        last: True of a session's last message, which follows its last frame's: all tracks ended.
     """
 
     camera: str
@@ -53,16 +57,16 @@ class Message:
     utc_ns: int | None = None
     utc_source: str = "none"
     session: int = 0
+    began_ns: int = 0
     sequence: int = 0
     age_ms: float | None = None
     fragment: int = 0
     fragments: int = 1
+    last: bool = False
 
 
-def from_packet(
-    packet: Packet[Tracked], session: int = 0, sequence: int = 0, now_ns: int | None = None
-) -> Message:
-    """The message of a packet; shares the packet's arrays.
+def from_packet(packet: Packet[Tracked], now_ns: int | None = None) -> Message:
+    """The message of a packet, without a number; shares the packet's arrays.
 
     Args:
         now_ns: monotonic time, to tell the frame's age; None leaves the age out, as in files,
@@ -82,7 +86,5 @@ def from_packet(
         tracks=packet.payload.tracks,
         utc_ns=frame.utc_ns,
         utc_source=frame.utc_source,
-        session=session,
-        sequence=sequence,
         age_ms=None if now_ns is None else (now_ns - frame.entered_ns) / 1e6,
     )

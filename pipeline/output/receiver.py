@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pipeline.errors import MessageError
+from pipeline.errors import MessageError, RefusedError
 from pipeline.output import jsonreader, telegram
+from pipeline.output.envelope import Opener
+from pipeline.output.freshness import EpochWatch, SessionWatch
 from pipeline.output.gaps import Arrival, SequenceCounter
 from pipeline.output.message import Message
 
@@ -23,11 +25,12 @@ class Statistics:
         messages: of which at least one datagram came.
         lost: messages that did not come, by the gaps in their sequence numbers.
         reordered: datagrams that came after a later message's.
-        duplicates: datagrams that had come before; not given out again.
+        duplicates: datagrams that had come before, as what is replayed has; not given out again.
         too_late: datagrams too far behind to be counted as either; not given out.
         incomplete: messages some of whose fragments did not come.
         streams: (session, camera) pairs.
         malformed: datagrams that are no message, by the `MessageError`'s reason.
+        refused: messages that must not be believed, by the `RefusedError`'s reason; not given out.
     """
 
     datagrams: int = 0
@@ -39,17 +42,31 @@ class Statistics:
     incomplete: int = 0
     streams: int = 0
     malformed: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
 
 
-def decode(datagram: bytes) -> Message:
+def decode(datagram: bytes, opener: Opener | None = None) -> Message:
     """Reads a telegram or a JSON message, whichever it is.
+
+    Args:
+        opener: believes what it opens, and nothing else; None where nothing is authenticated.
 
     Raises:
         MessageError: as the format's own `decode`.
     """
-    if datagram[:1] == b"{":
-        return jsonreader.decode(datagram)
-    return telegram.decode(datagram)
+    if datagram[:1] != b"{":
+        return telegram.decode(datagram, opener)
+    if opener is not None:
+        raise RefusedError("unauthenticated", "anybody can have sent it")
+    return jsonreader.decode(datagram)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One session of a camera."""
+
+    counter: SequenceCounter = field(default_factory=SequenceCounter)
+    epochs: EpochWatch = field(default_factory=EpochWatch)
 
 
 class Receiver:
@@ -57,43 +74,63 @@ class Receiver:
 
     The sequence numbers of a camera go on over its epochs, so that a loss at the border of two
     epochs is seen as well.
+
+    Args:
+        key: shared with the senders: what is not authentic is refused, and so are sessions that
+            began before the latest one of their camera. None: nothing is authenticated.
+
+    Raises:
+        OutputError: there is a key, and the package ``cryptography`` is missing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key: bytes | None = None) -> None:
+        self._opener = Opener(key) if key is not None else None
         self._datagrams = 0
         self._malformed: Counter[str] = Counter()
-        self._streams: dict[tuple[int, str], SequenceCounter] = {}
+        self._refused: Counter[str] = Counter()
+        self._sessions = SessionWatch()
+        self._streams: dict[tuple[int, str], _Stream] = {}
         self._closed: Counter[str] = Counter()
 
     def receive(self, datagram: bytes) -> Message | None:
-        """The datagram's message; None where it is malformed, a duplicate or too late."""
+        """The datagram's message; None where it is malformed, refused, a duplicate or too late."""
         self._datagrams += 1
         try:
-            message = decode(datagram)
+            message = decode(datagram, self._opener)
+            self._sessions.check(message)
+            stream = self._stream((message.session, message.camera))
+            stream.epochs.check(message.epoch, message.sequence)
+        except RefusedError as error:
+            self._refused[error.reason] += 1
+            return None
         except MessageError as error:
             self._malformed[error.reason] += 1
             return None
-        arrival = self._counter((message.session, message.camera)).add(
-            message.sequence, message.fragment, message.fragments
-        )
+        arrival = stream.counter.add(message.sequence, message.fragment, message.fragments)
         return message if arrival in (Arrival.IN_ORDER, Arrival.REORDERED) else None
 
-    def _counter(self, key: tuple[int, str]) -> SequenceCounter:
-        counter = self._streams.pop(key, None)
-        if counter is None:
-            counter = SequenceCounter()
+    def _stream(self, key: tuple[int, str]) -> _Stream:
+        stream = self._streams.pop(key, None)
+        if stream is None:
+            stream = _Stream()
             if len(self._streams) == MOST_STREAMS:
-                self._closed.update(_counts(self._streams.pop(next(iter(self._streams)))))
-        self._streams[key] = counter  # now the last: a dict keeps the order of insertion
-        return counter
+                oldest = self._streams.pop(next(iter(self._streams)))
+                self._closed.update(_counts(oldest.counter))
+        self._streams[key] = stream  # now the last: a dict keeps the order of insertion
+        return stream
 
     @property
     def statistics(self) -> Statistics:
         """The sums so far, over all streams."""
         sums = Counter(self._closed)
-        for counter in list(self._streams.values()):
-            sums.update(_counts(counter))
-        return Statistics(self._datagrams, **sums, malformed=dict(sorted(self._malformed.items())))
+        for stream in list(self._streams.values()):
+            sums.update(_counts(stream.counter))
+        return Statistics(
+            self._datagrams,
+            **sums,
+            malformed=dict(sorted(self._malformed.items())),
+            refused=dict(sorted(self._refused.items())),
+        )
 
 
 def _counts(counter: SequenceCounter) -> dict[str, int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from pipeline.output.address import parse_address
+from pipeline.output.envelope import parse_key
 
 FileFormat = Literal["jsonl", "csv", "mot"]
 
@@ -36,6 +37,28 @@ class _Spec(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
+def _checked_key(key: SecretStr) -> SecretStr:
+    parse_key(key.get_secret_value())
+    return key
+
+
+class SecureSpec(_Spec):
+    """A key that sender and receivers share, so that nobody else is believed."""
+
+    key: Annotated[SecretStr, AfterValidator(_checked_key)] = Field(
+        description="32 bytes as 64 hexadecimal digits or base64, such as ${UDP_KEY} or "
+        "${file:/run/keys/udp}; never shown."
+    )
+    encrypt: bool = Field(
+        True, description="Nobody else can read texts and records; false: only authenticated."
+    )
+
+    @property
+    def key_bytes(self) -> bytes:
+        """The key itself."""
+        return parse_key(self.key.get_secret_value())
+
+
 class UdpSpec(_Spec):
     """One message a frame, sent to one address."""
 
@@ -52,6 +75,17 @@ class UdpSpec(_Spec):
         le=65535,
         description="Largest IP packet of the way, bytes; longer messages are cut into fragments.",
     )
+    secure: SecureSpec | None = Field(
+        None, description="Authenticated and encrypted with a shared key; telegrams only."
+    )
+
+    @model_validator(mode="after")
+    def _only_telegrams_are_sealed(self) -> Self:
+        if self.secure is not None and self.format != "telegram":
+            raise ValueError(
+                f"format {self.format!r} cannot be authenticated; use telegram, or leave out secure"
+            )
+        return self
 
 
 class FileSpec(_Spec):

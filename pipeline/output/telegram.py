@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import MessageError
+from pipeline.errors import MessageError, RefusedError
+from pipeline.output.envelope import (
+    AUTHENTICATED,
+    BEGAN,
+    CHECKSUM,
+    ENCRYPTED,
+    TAG_BYTES,
+    Checksum,
+    Envelope,
+    Opener,
+)
 from pipeline.output.message import UTC_SOURCES, Message
 from pipeline.packet import Status
 from pipeline.tracking.track import Tracks, TrackState
@@ -18,7 +28,6 @@ from pipeline.tracking.track import Tracks, TrackState
 MAGIC = b"SLTG"
 VERSION = 1
 HEADER = struct.Struct("<4sBBBBQIIqqIHHBBHBBBBBBH")
-CHECKSUM = struct.Struct("<I")
 RECORD = np.dtype(
     [
         ("id", "<u4"),
@@ -35,6 +44,9 @@ MOST_LABELS = 1 << 13
 #: Longest texts, in bytes of UTF-8; a longer engine id or reason is cut.
 CAMERA_BYTES, ENGINE_BYTES, REASON_BYTES = 128, 128, 64
 
+#: A flag that may be ignored: the session ends with this message.
+LAST = 1
+
 _AGE_UNKNOWN = 0xFFFF
 _U32 = 0xFFFFFFFF
 # An array, which numpy takes as it is: it would convert a number on every call.
@@ -46,10 +58,12 @@ class Encoder:
 
     Args:
         payload: most bytes of one datagram, at least 500.
+        envelope: what closes a datagram.
     """
 
-    def __init__(self, payload: int = PAYLOAD) -> None:
+    def __init__(self, payload: int = PAYLOAD, envelope: Envelope | None = None) -> None:
         self._payload = payload
+        self._envelope = envelope or Checksum()
         self._reserve(64)
 
     def _reserve(self, records: int) -> None:
@@ -66,11 +80,14 @@ class Encoder:
 
         Raises:
             ValueError: an id is too large, the camera's id is longer than `CAMERA_BYTES`, or the
-                tracks do not fit into `MOST_FRAGMENTS`.
+                tracks do not fit into `MOST_FRAGMENTS`; or its number was sealed before.
         """
         lengths, texts = _texts(message.camera, message.engine, message.reason)
         records = self._fill(message.tracks)
-        room = (self._payload - HEADER.size - len(texts) - CHECKSUM.size) // RECORD.itemsize
+        envelope = self._envelope
+        extension = BEGAN.pack(message.began_ns) if envelope.flags else b""
+        header_size = HEADER.size + len(extension)
+        room = (self._payload - header_size - len(texts) - envelope.trailer) // RECORD.itemsize
         fragments = -(-len(records) // room) or 1
         if fragments > MOST_FRAGMENTS:
             raise ValueError(
@@ -83,8 +100,8 @@ class Encoder:
             header = HEADER.pack(
                 MAGIC,
                 VERSION,
-                HEADER.size,
-                0,
+                header_size,
+                envelope.flags,
                 RECORD.itemsize,
                 message.session,
                 message.sequence & _U32,
@@ -98,13 +115,12 @@ class Encoder:
                 UTC_SOURCES.index(message.utc_source),
                 _AGE_UNKNOWN if age_ms is None else _saturated(age_ms),
                 *lengths,
-                0,
+                LAST if message.last else 0,
                 fragment,
                 fragments,
                 len(part),
             )
-            body = header + texts + part.tobytes()
-            datagrams.append(body + CHECKSUM.pack(zlib.crc32(body)))
+            datagrams.append(envelope.close(header + extension, texts + part.tobytes()))
         return datagrams
 
     def _fill(self, tracks: Tracks) -> NDArray[np.void]:
@@ -157,32 +173,37 @@ def _cut(text: str, limit: int) -> bytes:
     return text.encode()[:limit].decode(errors="ignore").encode()
 
 
-def decode(datagram: bytes) -> Message:
+def decode(datagram: bytes, opener: Opener | None = None) -> Message:
     """One datagram's message; the arrays are new.
+
+    Args:
+        opener: has the key; None reads what is not authenticated, and nothing else.
 
     Raises:
         MessageError: with the reason ``short``, ``bad_magic``, ``unknown_version``,
             ``unknown_flags``, ``bad_checksum``, ``bad_length``, ``bad_value`` or ``bad_text``.
+        RefusedError: ``no_key``: it is authenticated and there is no opener; ``unauthenticated``:
+            the other way round; ``not_authentic``: as `Opener.open`.
     """
-    _check_envelope(datagram)
+    content = _opened(datagram, opener)
     (_, _, header_size, _, record_size, session, sequence, epoch, pts_ns, utc_ns, frame, width) = (
-        fields := HEADER.unpack_from(datagram)
+        fields := HEADER.unpack_from(content)
     )[:12]
-    height, status, utc_source, age_ms, camera_n, engine_n, reason_n, _ = fields[12:20]
+    height, status, utc_source, age_ms, camera_n, engine_n, reason_n, flags = fields[12:20]
     fragment, fragments, count = fields[20:]
     start = header_size + camera_n + engine_n + reason_n
-    expected = start + count * record_size + CHECKSUM.size
-    if header_size < HEADER.size or record_size < RECORD.itemsize or expected != len(datagram):
+    expected = start + count * record_size
+    if header_size < HEADER.size or record_size < RECORD.itemsize or expected != len(content):
         raise MessageError(
             "bad_length",
             f"header of {header_size}, {count} records of {record_size} bytes "
-            f"make {expected} bytes, {len(datagram)} came",
+            f"make {expected} bytes, {len(content)} came",
         )
     if status > max(Status) or utc_source >= len(UTC_SOURCES) or fragment >= fragments:
         raise MessageError(
             "bad_value", f"status {status}, UTC source {utc_source}, part {fragment}/{fragments}"
         )
-    camera, engine, reason = _read_texts(datagram, header_size, (camera_n, engine_n, reason_n))
+    camera, engine, reason = _read_texts(content, header_size, (camera_n, engine_n, reason_n))
     return Message(
         camera=camera,
         epoch=epoch,
@@ -193,18 +214,21 @@ def decode(datagram: bytes) -> Message:
         status=Status(status),
         reason=reason,
         engine=engine,
-        tracks=_read_tracks(datagram, start, count, record_size),
+        tracks=_read_tracks(content, start, count, record_size),
         utc_ns=utc_ns if utc_source else None,
         utc_source=UTC_SOURCES[utc_source],
         session=session,
+        began_ns=BEGAN.unpack_from(content, HEADER.size)[0] if content[6] else 0,
         sequence=sequence,
         age_ms=None if age_ms == _AGE_UNKNOWN else float(age_ms),
         fragment=fragment,
         fragments=fragments,
+        last=bool(flags & LAST),
     )
 
 
-def _check_envelope(datagram: bytes) -> None:
+def _opened(datagram: bytes, opener: Opener | None) -> bytes:
+    """Header, texts and records, in the clear and as they were sent."""
     if len(datagram) < HEADER.size + CHECKSUM.size:
         raise MessageError("short", f"{len(datagram)} bytes came, the least are {HEADER.size + 4}")
     if datagram[:4] != MAGIC:
@@ -212,11 +236,25 @@ def _check_envelope(datagram: bytes) -> None:
     if datagram[4] != VERSION:
         raise MessageError("unknown_version", f"expected {VERSION}, got {datagram[4]}")
     if datagram[6]:
-        raise MessageError("unknown_flags", f"flags 0x{datagram[6]:02x} must be understood")
+        _check_sealed(datagram)
+        if opener is None:
+            raise RefusedError("no_key", "it is authenticated; give the key")
+        return opener.open(datagram)
+    if opener is not None:
+        raise RefusedError("unauthenticated", "anybody can have sent it")
     (said,) = CHECKSUM.unpack_from(datagram, len(datagram) - CHECKSUM.size)
     found = zlib.crc32(memoryview(datagram)[: -CHECKSUM.size])
     if said != found:
         raise MessageError("bad_checksum", f"it says {said:08x}, its bytes make {found:08x}")
+    return datagram[: -CHECKSUM.size]
+
+
+def _check_sealed(datagram: bytes) -> None:
+    if datagram[6] not in (AUTHENTICATED, AUTHENTICATED | ENCRYPTED):
+        raise MessageError("unknown_flags", f"flags 0x{datagram[6]:02x} must be understood")
+    least, most = HEADER.size + BEGAN.size, len(datagram) - TAG_BYTES
+    if not least <= datagram[5] <= most:
+        raise MessageError("bad_length", f"a header of {datagram[5]} bytes, not {least} to {most}")
 
 
 def _read_texts(datagram: bytes, at: int, lengths: tuple[int, int, int]) -> list[str]:

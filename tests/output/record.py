@@ -2,19 +2,22 @@
 
 Each case is written as `recordings/NAME.bin`, the datagram, and `recordings/NAME.json`, what a
 decoder must make of it. The JSON comes from the case, not from the decoder, so that a decoder and
-an encoder that err alike are found out. Remake them only with a new version of the telegram: old
+an encoder that err alike are found out. What is in `recordings/sealed` is the case `three_tracks`
+with the key `KEY`. Remake them only with a new version of the telegram: old
 receivers must go on reading old bytes.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.output import telegram
+from pipeline.output.envelope import Seal
 from pipeline.output.message import Message
 from pipeline.packet import Status
 from pipeline.tracking.track import Tracks, TrackState
@@ -76,9 +79,18 @@ def message_of(case: dict[str, Any]) -> Message:
     return Message(**fields, status=status, tracks=tracks, utc_source=source, age_ms=41.6)
 
 
+#: The sealed recordings' key: 0, 1, 2 … 31; and when their session began.
+KEY = bytes(range(32))
+BEGAN_NS = 1_700_000_000_000_000_000
+
+
 def main() -> None:
     """Writes all recordings."""
-    FOLDER.mkdir(exist_ok=True)
+    sealed = replace(message_of(CASES["three_tracks"]), began_ns=BEGAN_NS)
+    (FOLDER / "sealed").mkdir(parents=True, exist_ok=True)
+    for name, encrypt in (("authenticated", False), ("encrypted", True)):
+        (datagram,) = telegram.Encoder(envelope=Seal(KEY, encrypt)).encode(sealed)
+        (FOLDER / "sealed" / f"{name}.bin").write_bytes(datagram)
     for name, case in CASES.items():
         (datagram,) = telegram.Encoder().encode(message_of(case))
         (FOLDER / f"{name}.bin").write_bytes(datagram)

@@ -38,11 +38,12 @@ def test_udp_numbers_each_cameras_messages_without_gaps(make_packet: Any, form: 
         list(drive(sending, packets))
         heard = list(listener.messages(timeout_s=0.2))
     statistics = listener.statistics
-    assert (statistics.messages, statistics.lost, statistics.incomplete) == (6, 0, 0)
-    assert {m.sequence for m in heard if m.camera == "yard"} == {0, 1, 2}
+    assert (statistics.messages, statistics.lost, statistics.incomplete) == (8, 0, 0)
+    assert {m.sequence for m in heard if m.camera == "yard"} == {0, 1, 2, 3}
     assert {m.frame for m in heard} == {0, 5, 9}
-    assert {m.session for m in heard} == {99}
-    assert all(m.age_ms is not None for m in heard)
+    assert len({(m.session, m.camera) for m in heard}) == 2
+    assert all(m.age_ms is not None for m in heard if not m.last)
+    assert [(m.camera, m.sequence) for m in heard if m.last] == [("gate", 3), ("yard", 3)]
     assert sum(len(m.tracks) for m in heard) == 6 * 30
 
 
@@ -52,7 +53,7 @@ def test_udp_counts_what_the_network_did_not_take(make_packet: Any) -> None:
     sending = sink({"udp": {"to": address}})
     list(drive(sending, [make_packet(i) for i in range(4)]))
     counts = sending.counts()
-    assert sum(counts.values()) == 4
+    assert sum(counts.values()) == 5  # the last one says that the camera ended
     assert counts["lost refused"] > 0
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
+import threading
 from typing import Any
 
 import pytest
 
 from pipeline.errors import OutputError
-from pipeline.output import telegram
+from pipeline.output import resolving, telegram
 from pipeline.output.address import Address, parse_address
 from pipeline.output.listen import Listener
 from pipeline.output.udp import UdpSender
@@ -99,20 +100,13 @@ def test_a_receiver_that_comes_later_gets_what_is_sent_from_then_on() -> None:
     sender.close()
 
 
-class BrokenSocket:
+class BrokenSocket(socket.socket):
     """Fails as the kernel would; the reasons are hard to provoke on every machine."""
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+    number = 0
 
-    def connect(self, address: object) -> None:
-        """A UDP socket connects without a packet."""
-
-    def send(self, data: bytes) -> int:
-        raise OSError(self._number, "")
-
-    def close(self) -> None:
-        """Nothing to give back."""
+    def send(self, *args: Any) -> int:
+        raise OSError(self.number, "")
 
 
 @pytest.mark.parametrize(
@@ -129,10 +123,11 @@ class BrokenSocket:
 def test_what_cannot_be_sent_is_counted_by_reason(
     monkeypatch: pytest.MonkeyPatch, number: int, reason: str
 ) -> None:
+    monkeypatch.setattr(BrokenSocket, "number", number)
+    monkeypatch.setattr(socket, "socket", BrokenSocket)
     sender = UdpSender(Address("127.0.0.1", 9))
-    sender.close()
-    monkeypatch.setattr(sender, "_socket", BrokenSocket(number))
     assert not sender.send(b"x")
+    sender.close()
     assert (sender.sent, sender.lost) == (0, {reason: 1})
 
 
@@ -144,6 +139,43 @@ def test_a_datagram_too_large_for_udp_is_counted() -> None:
     assert sender.lost == {"too_big": 1}
 
 
-def test_an_unknown_host_is_an_output_error() -> None:
-    with pytest.raises(OutputError, match=r"no-such-host\.invalid.*write an IP address"):
-        UdpSender(parse_address("no-such-host.invalid:9000"))
+def test_an_unknown_host_is_counted_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = threading.Event()
+    real = socket.getaddrinfo
+
+    def names(host: str, port: int, **how: Any) -> Any:
+        if how.get("flags") != socket.AI_NUMERICHOST and known.is_set():
+            return real("127.0.0.1", port, **how)
+        return real(host, port, **how)
+
+    monkeypatch.setattr(resolving, "FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    with Listener("127.0.0.1:0") as listener:
+        sender = UdpSender(parse_address(f"no-such-host.invalid:{listener.address.port}"))
+        assert not sender.send(b"x")
+        assert sender.lost == {"unresolved": 1}
+        known.set()
+        while not sender.send(b"x"):
+            threading.Event().wait(0.01)
+        sender.close()
+        assert list(listener.messages(timeout_s=0.1)) == []
+    assert listener.statistics.malformed == {"short": 1}
+
+
+def test_a_name_server_that_never_answers_does_not_stop_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered, real = threading.Event(), socket.getaddrinfo
+
+    def slow(host: str, port: int, **how: Any) -> Any:
+        if how.get("flags") != socket.AI_NUMERICHOST:
+            answered.wait(10)
+        return real(host, port, **how)
+
+    monkeypatch.setattr(resolving, "START_S", 0.05)
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    sender = UdpSender(parse_address("receiver.invalid:9000"))
+    assert [sender.send(b"x") for _ in range(1000)] == [False] * 1000
+    assert sender.lost == {"unresolved": 1000}
+    answered.set()
+    sender.close()

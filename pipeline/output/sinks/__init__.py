@@ -21,20 +21,19 @@ def sink_class(spec: OutputSpec) -> type[Sink[Tracked]]:
 
 
 def build_sink(
-    spec: OutputSpec, cameras: Sequence[str], labels: Sequence[str], run: Run
+    spec: OutputSpec, cameras: Sequence[str], labels: Sequence[str], _run: Run
 ) -> Sink[Tracked]:
     """Makes an output's sink; nothing is opened yet.
 
     Args:
         cameras: ids of all cameras of the run.
         labels: class names by label index.
-        run: its session is told in every message.
 
     Raises:
         OutputError: the output does not fit the cameras.
     """
     if spec.udp is not None:
-        return UdpSink(spec.udp, labels, run.session)
+        return UdpSink(spec.udp, labels)
     if spec.file is not None:
         return FileSink(spec.file, cameras, labels)
     assert spec.annotate is not None  # an OutputSpec says exactly one

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pipeline.errors import OutputError, PacketError
 from pipeline.output import jsonmessage, telegram
 from pipeline.output.address import parse_address
-from pipeline.output.message import SEQUENCE_MODULUS, Message, from_packet
+from pipeline.output.envelope import Checksum, Seal
+from pipeline.output.message import Message, from_packet
+from pipeline.output.rows import Rows
 from pipeline.output.spec import UdpSpec
 from pipeline.output.udp import UdpSender
 from pipeline.packet import Packet
@@ -25,15 +27,15 @@ class UdpSink(Sink[Tracked]):
     Args:
         spec: where to and how.
         labels: class names by label index, for JSON.
-        session: told in every message.
 
     Raises:
-        OutputError: the model has more classes than a telegram can number.
+        OutputError: the model has more classes than a telegram can number, or what encrypts is not
+            installed.
     """
 
     consumes = Tracked
 
-    def __init__(self, spec: UdpSpec, labels: Sequence[str], session: int) -> None:
+    def __init__(self, spec: UdpSpec, labels: Sequence[str]) -> None:
         if spec.format == "telegram" and len(labels) > telegram.MOST_LABELS:
             raise OutputError(
                 f"udp.format: a telegram can number {telegram.MOST_LABELS} classes, the model has "
@@ -41,21 +43,26 @@ class UdpSink(Sink[Tracked]):
             )
         self._spec = spec
         self._labels = labels
-        self._session = session
         self._payload = spec.mtu - _IP_AND_UDP_HEADERS
-        self._encoder = telegram.Encoder(self._payload)
-        self._next: Counter[str] = Counter()
+        secure = spec.secure
+        envelope = Seal(secure.key_bytes, secure.encrypt) if secure else Checksum()
+        self._encoder = telegram.Encoder(self._payload, envelope)
+        self._rows = Rows()
         self._sender: UdpSender | None = None
 
     def open(self) -> None:
         self._sender = UdpSender(parse_address(self._spec.to))
 
     def write(self, packet: Packet[Tracked]) -> None:
+        self._send(self._rows.add(from_packet(packet, time.monotonic_ns())))
+
+    def flush(self) -> Iterable[Packet[Any]]:
+        for message in self._rows.end_all():
+            self._send(message)
+        return ()
+
+    def _send(self, message: Message) -> None:
         assert self._sender is not None  # the worker opened us
-        camera = packet.frame.camera
-        sequence = self._next[camera]
-        self._next[camera] = (sequence + 1) % SEQUENCE_MODULUS
-        message = from_packet(packet, self._session, sequence, time.monotonic_ns())
         for datagram in self._encode(message):
             self._sender.send(datagram)
 
