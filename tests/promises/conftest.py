@@ -28,9 +28,8 @@ def rtsp() -> Iterator[Callable[..., Camera]]:
 @pytest.fixture
 def messages() -> Iterator[Messages]:
     """What the daemon's output ``udp: {to: messages.address, format: json}`` sends."""
-    receiver = Messages()
-    yield receiver
-    receiver.close()
+    with Messages() as receiver:
+        yield receiver
 
 
 @pytest.fixture
