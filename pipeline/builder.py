@@ -10,16 +10,17 @@ from functools import partial
 
 from pipeline.config import AnyStage, CameraConfig, PipelineConfig
 from pipeline.crew import Batch
-from pipeline.graph import Camera, Graph, Node
+from pipeline.graph import SOURCES, Camera, Graph, Node
 from pipeline.media.sources import SourceOptions, is_live, open_source
 from pipeline.media.uri import redact
 from pipeline.output.preview import PREVIEW, PreviewSink
 from pipeline.output.sinks import build_sink, sink_class
 from pipeline.payloads import Tracked
 from pipeline.planning import Plan, Planner
-from pipeline.queues import OnFull
+from pipeline.queues import OnFull, Priority
 from pipeline.registry import STAGES
 from pipeline.stage import Run
+from pipeline.stages.entrance import ENTRANCE, EntranceStage
 
 
 def build(config: PipelineConfig) -> Graph:
@@ -36,10 +37,32 @@ def build(config: PipelineConfig) -> Graph:
     planner = Planner(config)
     cameras = tuple(_camera(camera) for camera in config.cameras)
     stages = [_node(planner, name, stage) for name, stage in config.stages.items()]
-    graph = Graph(cameras, (*stages, *_sinks(planner)), config.run.drain_s)
+    nodes = (*stages, *_sinks(planner))
+    graph = Graph(cameras, nodes, config.run.drain_s, config.run.max_age_ms / 1e3)
     if config.http is not None:
         graph = _with_preview(graph, planner)
+    if any(camera.drops for camera in cameras):
+        graph = _with_entrance(graph, config.run.queue)
     return replace(graph, nodes=tuple(_tied(graph.nodes)))
+
+
+def _with_entrance(graph: Graph, queue: int) -> Graph:
+    """The graph with a stage before all others, where alone frames are dropped under overload."""
+    entrance = Node(
+        ENTRANCE,
+        EntranceStage,
+        lambda run: EntranceStage(run.governor),
+        (SOURCES,),
+        # What waits grows old: one to be taken next, and one that comes meanwhile.
+        queue=min(queue, 2),
+        signature=ENTRANCE,
+    )
+    moved = {SOURCES: ENTRANCE}
+    behind = [
+        replace(node, after=tuple(moved.get(name, name) for name in node.after))
+        for node in graph.nodes
+    ]
+    return replace(graph, nodes=(entrance, *behind))
 
 
 def _camera(config: CameraConfig) -> Camera:
@@ -70,6 +93,7 @@ def _camera(config: CameraConfig) -> Camera:
         config.pace == "realtime" and not live,
         ", else ".join(config.decoder),
         config,
+        priority=Priority(config.priority),
     )
 
 

@@ -11,7 +11,7 @@ from pipeline.crew import Batch
 from pipeline.errors import GraphError
 from pipeline.media.source import Source
 from pipeline.payloads import Decoded
-from pipeline.queues import OnFull
+from pipeline.queues import OnFull, Priority
 from pipeline.stage import Run, Stage
 
 #: The name under which stages refer to the cameras in `after`.
@@ -66,6 +66,7 @@ class Camera:
         decoder: what is asked to decode it; what really did is in the run's report.
         signature: of two cameras of one id whose signatures are equal, one can go on as the other;
             None equals nothing.
+        priority: whose frames go first under overload.
     """
 
     id: str
@@ -78,6 +79,12 @@ class Camera:
     realtime: bool = False
     decoder: str = ""
     signature: object = field(default=None, repr=False)
+    priority: Priority = Priority.NORMAL
+
+    @property
+    def drops(self) -> bool:
+        """Whether frames are dropped at the entrance, so that what comes out is fresh."""
+        return self.on_full is not OnFull.BLOCK
 
     def same(self, other: Camera) -> bool:
         """Whether the running other one can go on as this one."""
@@ -140,6 +147,7 @@ class Graph:
         cameras: in the order of the configuration.
         nodes: in an order in which every stage comes after its predecessors.
         drain_s: how long a stopped run may take to finish what is under way.
+        max_age_s: what comes out of a camera that drops frames is not older.
 
     Raises:
         GraphError: on construction; the message names the stage and the remedy.
@@ -148,6 +156,7 @@ class Graph:
     cameras: tuple[Camera, ...]
     nodes: tuple[Node, ...]
     drain_s: float = 5.0
+    max_age_s: float = 0.5
 
     def __post_init__(self) -> None:
         _check_names(self.cameras, self.nodes)

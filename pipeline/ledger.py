@@ -10,17 +10,25 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One frame's line in the ledger; changed by the `Ledger` only, under its lock."""
+    """One frame's line in the ledger; changed by the `Ledger` only, under its lock.
+
+    Attributes:
+        deadline_ns: monotonic clock after which the frame is not put out; 0 where it may wait.
+        ended: called, under the ledger's lock, once the frame's end is known.
+    """
 
     camera: str
     branches: int = 1
     emitted: bool = False
     dropped: tuple[str, str] | None = None
+    deadline_ns: int = 0
+    ended: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,8 @@ class Ledger:
         elif ticket.dropped is not None:
             sums.dropped[ticket.dropped] += 1
             sums.partial[ticket.dropped] -= 1
+        if ticket.ended is not None:
+            ticket.ended()
 
     def accounts(self) -> dict[str, Account]:
         """A consistent copy of the sums per camera, cameras sorted by id."""

@@ -9,6 +9,7 @@ from typing import Any
 from engines.isolation.restarts import Restart
 from pipeline.boundary import Boundary
 from pipeline.errors import PipelineError
+from pipeline.governor import GovernorReport
 from pipeline.ledger import Account
 from pipeline.metrics import QueueMetrics, Spread, StageMetrics
 from pipeline.worker import Failure
@@ -180,6 +181,7 @@ class RunReport:
         boundaries: a line for each stage and each of its engines that was given something.
         failures: what went wrong for good, first failure first.
         restarts: engines, decoders and processes that were started anew.
+        governor: what was done against overload; None where no camera may drop frames.
     """
 
     finished: bool
@@ -194,6 +196,7 @@ class RunReport:
     boundaries: tuple[Boundary, ...]
     failures: tuple[Failure, ...]
     restarts: tuple[Restart, ...] = ()
+    governor: GovernorReport | None = None
 
     @property
     def entered(self) -> int:
@@ -264,6 +267,7 @@ class RunReport:
             "stages": [asdict(stage) for stage in self.stages],
             "edges": [asdict(edge) for edge in self.edges],
             "boundaries": [asdict(boundary) for boundary in self.boundaries],
+            "governor": asdict(self.governor) if self.governor else None,
             "failures": [f"{failure.where}: {failure.error}" for failure in self.failures],
             "restarts": [asdict(restart) for restart in self.restarts],
         }

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from engines.isolation.restarts import Restart
 from engines.traffic import Traffic
 from pipeline.feedback import Feedback
+from pipeline.governor import Governor
 from pipeline.packet import Packet
 
 In = TypeVar("In")
@@ -27,9 +28,11 @@ class Run:
 
     Attributes:
         session: random 64-bit number that tells this run from every other.
+        governor: keeps what comes out fresh; None where there is no overload.
     """
 
     session: int
+    governor: Governor | None = None
     _feedbacks: dict[str, Feedback[Any]] = field(default_factory=dict, repr=False)
 
     def feedback(self, stage: str) -> Feedback[Any]:
@@ -60,6 +63,9 @@ class Stage(ABC, Generic[In, Out]):
 
     def open(self) -> None:
         """Gets what the stage needs (network, socket); called first, in its worker's thread."""
+
+    def ready(self) -> None:
+        """Waits until the stage can use a packet; called before each is taken, and not for long."""
 
     @abstractmethod
     def process(self, packet: Packet[In]) -> Iterable[Packet[Out]]:

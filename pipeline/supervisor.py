@@ -18,6 +18,7 @@ from engines.traffic import total_by_engine
 from pipeline.boundary import Boundary
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import ReloadError, StageError
+from pipeline.governor import Governor
 from pipeline.graph import SOURCES, Graph
 from pipeline.handover import Handover, Trial
 from pipeline.ledger import Account
@@ -48,7 +49,8 @@ class Supervisor:
 
     def __init__(self, graph: Graph, clock: Clock | None = None) -> None:
         graph.check_runnable()
-        self._hub = Hub(clock or SystemClock())
+        clock = clock or SystemClock()
+        self._hub = Hub(clock, Governor(graph.max_age_s, clock))
         self._ledger = self._hub.ledger
         self._stop = self._hub.stop
         self._broken = self._hub.broken
@@ -220,6 +222,7 @@ class Supervisor:
             boundaries=tuple(self._boundaries()),
             failures=tuple(self._failures),
             restarts=together(self._restarts()),
+            governor=self._hub.governor.report(),
         )
 
     def _elapsed(self) -> tuple[float, float]:

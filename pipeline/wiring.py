@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.clock import Clock
 from pipeline.crew import Crew
+from pipeline.governor import Governor
 from pipeline.graph import SOURCES, Camera, Graph, Node, lanes
 from pipeline.ledger import Ledger
 from pipeline.media.sampling import FrameSampler
@@ -25,6 +26,7 @@ class Hub:
 
     Attributes:
         clock: for pacing and ages.
+        governor: keeps what comes out fresh.
         ledger: told of every frame's end.
         stop: set when no more frames are wanted.
         broken: set once the run failed or was aborted.
@@ -33,6 +35,7 @@ class Hub:
     """
 
     clock: Clock
+    governor: Governor
     ledger: Ledger = field(default_factory=Ledger)
     stop: threading.Event = field(default_factory=threading.Event)
     broken: threading.Event = field(default_factory=threading.Event)
@@ -86,7 +89,8 @@ class Wiring:
         self._hub = hub
         self._on_failure = on_failure
         self._before = {stage.node.name: stage for stage in before.stages} if before else {}
-        self._run = Run(hub.session)
+        self._run = Run(hub.session, hub.governor)
+        self._priorities = {camera.id: camera.priority for camera in graph.cameras}
         self._nodes = {node.name: self._resolved(node) for node in graph.nodes}
         self._homes = {name: self._house(node) for name, node in self._nodes.items()}
         self._inboxes = {name: self._make_inboxes(node) for name, node in self._nodes.items()}
@@ -141,7 +145,8 @@ class Wiring:
         )
         copies = node.workers if node.stage.per_camera else 1
         return tuple(
-            Inbox(node.queue, lanes(node, self.graph.cameras), producers) for _ in range(copies)
+            Inbox(node.queue, lanes(node, self.graph.cameras), producers, self._priorities)
+            for _ in range(copies)
         )
 
     def _outlet(self, owner: str) -> Outlet:
@@ -197,7 +202,7 @@ class Wiring:
     def _source(self, camera: Camera, outlet: Outlet, before: SourceWorker | None) -> SourceWorker:
         hub = self._hub
         return SourceWorker(
-            _feed(camera),
+            self._feed(camera),
             outlet,
             hub.numberings.setdefault(camera.id, Numbering(camera.id)),
             hub.ledger,
@@ -207,7 +212,7 @@ class Wiring:
             before,
         )
 
-
-def _feed(camera: Camera) -> Feed:
-    sampler = FrameSampler(camera.max_fps, camera.every)
-    return Feed(camera.id, camera.make, sampler, camera.realtime)
+    def _feed(self, camera: Camera) -> Feed:
+        sampler = FrameSampler(camera.max_fps, camera.every)
+        max_age_ns = round(self.graph.max_age_s * 1e9) if camera.drops else 0
+        return Feed(camera.id, camera.make, sampler, camera.realtime, max_age_ns)

@@ -25,6 +25,7 @@ from pipeline.clock import Clock
 from pipeline.crew import Crew, Taken
 from pipeline.errors import PacketError, SightlineError, SourceError
 from pipeline.gate import Gate
+from pipeline.governor import refuse_late
 from pipeline.ledger import Ledger, Ticket
 from pipeline.media.sampling import FrameSampler
 from pipeline.media.source import Condition, Source, SourceFrame, SourceInfo, SourceState
@@ -254,6 +255,7 @@ class StageWorker(Worker):
 
     def _work_until_closed(self) -> None:
         while True:
+            self.stage.ready()
             try:
                 self._in_hand = self._crew.take()
             except Closed:
@@ -269,6 +271,8 @@ class StageWorker(Worker):
         packet = self._in_hand[0].packet
         with _Timed(self.metrics, 1, self.stage.recurrent):
             try:
+                if self._is_sink:
+                    refuse_late(packet.ticket, time.monotonic_ns())
                 results = list(self.stage.process(packet))
             except PacketError as error:
                 self._drop(packet, error.reason)
@@ -396,12 +400,14 @@ class Feed:
         make: makes its source.
         sampler: says which frames to take.
         realtime: True where a file is to be played at its own speed.
+        max_age_ns: frames are not put out later than this after they entered; 0: they may wait.
     """
 
     camera: str
     make: Callable[[], Source]
     sampler: FrameSampler
     realtime: bool = False
+    max_age_ns: int = 0
 
 
 def entering(header: FrameInfo, frame: SourceFrame, ticket: Ticket) -> Packet[Decoded]:
@@ -562,6 +568,8 @@ class SourceWorker(Worker):
                 self._ledger.drop(ticket, self.STAGE, "removed")
                 return
             header = self.numbering.header(frame, self._clock.now_ns())
+            if self._feed.max_age_ns:
+                ticket.deadline_ns = header.entered_ns + self._feed.max_age_ns
             packet = entering(header, frame, ticket)
             self.metrics.hand_on(*size_of(packet.payload))
             self._outlet.put([packet])

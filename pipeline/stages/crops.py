@@ -54,8 +54,8 @@ class CropStage(BoundStage[Seen, Seen]):
         """The objects' boxes (N, 4)."""
 
     @abstractmethod
-    def _wanted(self, packet: Packet[Seen]) -> Indices:
-        """Rows (K,) of the objects to look at."""
+    def _wanted(self, packet: Packet[Seen]) -> Indices | None:
+        """Rows (K,) of the objects to look at; None where nobody is to look at this frame."""
 
     @abstractmethod
     def _told(self, packet: Packet[Seen], rows: Indices, outputs: Outputs) -> Packet[Seen]:
@@ -69,15 +69,16 @@ class CropStage(BoundStage[Seen, Seen]):
         return self.process_batch([packet])[0]
 
     def process_batch(self, packets: Sequence[Packet[Seen]]) -> list[list[Packet[Seen]]]:
-        rows = [self._wanted(packet) if packet.seen else NOTHING for packet in packets]
+        rows = [self._wanted(packet) if packet.seen else None for packet in packets]
         return [[packet] for packet in self._looked_at(packets, rows)]
 
     def _looked_at(
-        self, packets: Sequence[Packet[Seen]], rows: Sequence[Indices]
+        self, packets: Sequence[Packet[Seen]], rows: Sequence[Indices | None]
     ) -> list[Packet[Seen]]:
         """The packets with what the network tells of these rows of their objects."""
         try:
-            outputs = self._outputs([packet.payload for packet in packets], rows)
+            due = [NOTHING if own is None else own for own in rows]
+            outputs = self._outputs([packet.payload for packet in packets], due)
         except EngineError as error:
             if len(packets) == 1:
                 reason = f"no {self.tells}: {error}"
@@ -85,7 +86,7 @@ class CropStage(BoundStage[Seen, Seen]):
             alone = (self._looked_at([p], [own]) for p, own in zip(packets, rows, strict=True))
             return [packet for packets in alone for packet in packets]
         return [
-            self._told(packet, own, found) if packet.seen else self._untold(packet)
+            self._untold(packet) if own is None else self._told(packet, own, found)
             for packet, own, found in zip(packets, rows, outputs, strict=True)
         ]
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import EmbedConfig
+from pipeline.governor import Governor
 from pipeline.media.preprocess import Preprocessor
 from pipeline.network import BoundNetwork
 from pipeline.packet import Packet
@@ -35,6 +36,7 @@ class EmbedStage(CropStage[Detected]):
         preprocessor: stateless; may be shared between copies.
         dimension: of an embedding.
         min_score: of the detections that are looked at, 0..1.
+        governor: of the run; under overload it has nobody looked at.
     """
 
     consumes = Detected
@@ -47,15 +49,19 @@ class EmbedStage(CropStage[Detected]):
         preprocessor: Preprocessor,
         dimension: int,
         min_score: float = 0.0,
+        governor: Governor | None = None,
     ) -> None:
         super().__init__(network, preprocessor)
+        self._governor = governor
         self._dimension = dimension
         self._min_score = min_score
 
     def _boxes(self, payload: Detected) -> NDArray[np.float32]:
         return payload.detections.boxes_xyxy
 
-    def _wanted(self, packet: Packet[Detected]) -> Indices:
+    def _wanted(self, packet: Packet[Detected]) -> Indices | None:
+        if self._governor is not None and self._governor.spares_reid(packet):
+            return None
         found = packet.payload.detections
         good = found.scores >= self._min_score
         good &= large_enough(found.boxes_xyxy, packet.payload.picture)
@@ -86,12 +92,14 @@ class SparingEmbedStage(EmbedStage):
         dimension: int,
         min_score: float,
         refresh_s: float,
+        governor: Governor | None = None,
     ) -> None:
-        super().__init__(network, preprocessor, dimension, min_score)
+        super().__init__(network, preprocessor, dimension, min_score, governor)
         self._due = DueDetections(refresh_s)
 
-    def _wanted(self, packet: Packet[Detected]) -> Indices:
-        return self._due.of(packet, super()._wanted(packet))
+    def _wanted(self, packet: Packet[Detected]) -> Indices | None:
+        rows = super()._wanted(packet)
+        return None if rows is None else self._due.of(packet, rows)
 
     def counts(self) -> Mapping[str, int]:
         return {**super().counts(), **self._due.counts()}
@@ -107,10 +115,12 @@ def plan(planner: Planner, name: str, config: EmbedConfig) -> Plan:
     dim, min_score = embedding.dim, config.min_score
 
     def sparing(run: Run) -> EmbedStage:
-        return SparingEmbedStage(network(), preprocessor, dim, min_score, config.refresh_s)
+        return SparingEmbedStage(
+            network(), preprocessor, dim, min_score, config.refresh_s, run.governor
+        )
 
     def thorough(run: Run) -> EmbedStage:
-        return EmbedStage(network(), preprocessor, dim, min_score)
+        return EmbedStage(network(), preprocessor, dim, min_score, run.governor)
 
     if config.when == "needed":
         return Plan(SparingEmbedStage, sparing, binding)
