@@ -99,6 +99,13 @@ class Stage(ABC, Generic[In, Out]):
         Called between two packets, like `process`; it may come back as a new one.
         """
 
+    def succeed(self, before: Stage[Any, Any]) -> None:
+        """Comes after a stage of the same name that was another; called before the first packet.
+
+        Args:
+            before: closed; with several copies, each in turn.
+        """
+
     def counts(self) -> Mapping[str, int]:
         """What this copy counts beside its packets, by name; called from any thread."""
         return {}

@@ -226,8 +226,10 @@ class StageWorker(Worker):
     def _inherit(self) -> None:
         """Waits for those whose work this worker goes on with."""
         for worker in self._before:
-            while not worker.join(_POLL_S) and not self._dismissed.is_set():
-                pass
+            while not worker.join(_POLL_S):
+                if self._dismissed.is_set():
+                    return
+            self.stage.succeed(worker.stage)
         self._before = ()
 
     def _move(self) -> bool:

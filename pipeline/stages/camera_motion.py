@@ -43,6 +43,9 @@ class CameraMotionStage(Stage[Detected, Detected]):
         )
         return (packet.carrying(replace(payload, camera_motion=motion)),)
 
+    def forget(self, camera: str) -> None:
+        self._estimators.pop(camera, None)
+
     def _estimator(self, frame: FrameInfo) -> MotionEstimator:
         """The one for this camera and epoch."""
         epoch, estimator = self._estimators.get(frame.camera, (-1, None))

@@ -94,6 +94,9 @@ class ClassifyDetectionsStage(_ClassifyStage[Detected]):
         super().__init__(network, preprocessor, spec)
         self._due = DueDetections(spec.refresh_s)
 
+    def forget(self, camera: str) -> None:
+        self._due.forget(camera)
+
     def _boxes(self, payload: Detected) -> NDArray[np.float32]:
         return payload.detections.boxes_xyxy
 
@@ -128,6 +131,9 @@ class ClassifyTracksStage(_ClassifyStage[Tracked]):
         super().__init__(network, preprocessor, spec)
         self._polls: defaultdict[str, Polls] = defaultdict(Polls)
         self._counts: Counter[str] = Counter({"tracks": 0, "looked at": 0})
+
+    def forget(self, camera: str) -> None:
+        self._polls.pop(camera, None)
 
     def process_batch(self, packets: Sequence[Packet[Tracked]]) -> list[list[Packet[Tracked]]]:
         # Whom to look at depends on what was seen in the camera's last frame.

@@ -148,6 +148,10 @@ class DueDetections:
         self._counts["looked at"] += int(np.count_nonzero(due))
         return rows[due]
 
+    def forget(self, camera: str) -> None:
+        """The camera is gone."""
+        self._freshness.pop(camera, None)
+
     def counts(self) -> Mapping[str, int]:
         """How many detections there were, and how many of them were due."""
         return dict(self._counts)

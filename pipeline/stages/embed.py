@@ -101,6 +101,9 @@ class SparingEmbedStage(EmbedStage):
         rows = super()._wanted(packet)
         return None if rows is None else self._due.of(packet, rows)
 
+    def forget(self, camera: str) -> None:
+        self._due.forget(camera)
+
     def counts(self) -> Mapping[str, int]:
         return {**super().counts(), **self._due.counts()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from pipeline.network import BoundNetwork, BoundStage
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Detected, Predicted, TrackerState
 from pipeline.planning import Plan, Planner
-from pipeline.stage import Run
-from pipeline.stages.tracker import keeping, numbered
+from pipeline.stage import Run, Stage
+from pipeline.stages.tracker import FreeIds, keeping, numbered
 from pipeline.tracking.forms import FORMS, Form
 from pipeline.tracking.kalman import Kalman
 from pipeline.tracking.spec import TrackSpec
@@ -80,6 +81,7 @@ class KalmanStage(BoundStage[Detected, Predicted]):
         self._clock = clock or SystemClock()
         self._trackers: dict[str, Tracker] = {}
         self._keepers: dict[str, Keeper] = {}
+        self._free_ids = FreeIds()
 
     def process(self, packet: Packet[Detected]) -> Iterable[Packet[Predicted]]:
         frame, detected = packet.frame, packet.payload
@@ -112,13 +114,30 @@ class KalmanStage(BoundStage[Detected, Predicted]):
         if self._keeping:
             keeper = Keeper(self._keeping, tracker, frame, self._clock)
             self._keepers[frame.camera] = keeper
+        self._free_ids.begin(frame.camera, tracker)
         return tracker, tracker.saved()
 
     def flush(self) -> Iterable[Packet[Predicted]]:
-        for camera, keeper in self._keepers.items():
-            self._trackers[camera].restore(self._feedback.take(camera))
+        for camera, tracker in self._trackers.items():
+            tracker.restore(self._feedback.take(camera))
+        for keeper in self._keepers.values():
             keeper.finish()
         return ()
+
+    def succeed(self, before: Stage[Any, Any]) -> None:
+        if isinstance(before, KalmanStage):
+            self._free_ids.take_over(before._free_ids, before._trackers)
+
+    def forget(self, camera: str) -> None:
+        if camera not in self._trackers:
+            return
+        tracker = self._trackers.pop(camera)
+        tracker.restore(self._feedback.take(camera))  # else it would wait there for its next frame
+        self._free_ids.left(camera, tracker)
+        if camera in self._keepers:
+            keeper = self._keepers.pop(camera)
+            keeper.finish()
+            keeper.close()
 
     def counts(self) -> Mapping[str, int]:
         if not self._keeping:

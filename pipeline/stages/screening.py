@@ -54,6 +54,10 @@ class ScreeningStage(Stage[Matched, Tracked]):
         result = Tracked(detected.picture, detected.detections, tracks, detected.proposals, state)
         return (packet.carrying(result),)
 
+    def forget(self, camera: str) -> None:
+        self._trackers.pop(camera, None)
+        self._polls.pop(camera, None)
+
     def close(self) -> None:
         self._feedback.close()
 

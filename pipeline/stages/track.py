@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from engines.errors import EngineError
 from pipeline.clock import Clock, SystemClock
@@ -14,8 +15,15 @@ from pipeline.network import BoundNetwork, BoundStage
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Detected, Tracked
 from pipeline.planning import Plan, Planner
-from pipeline.stage import Run
-from pipeline.stages.tracker import check_rounds, keeping, numbered, similarity, tracker_for
+from pipeline.stage import Run, Stage
+from pipeline.stages.tracker import (
+    FreeIds,
+    check_rounds,
+    keeping,
+    numbered,
+    similarity,
+    tracker_for,
+)
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.voting import Polls
@@ -51,6 +59,7 @@ class TrackStage(BoundStage[Detected, Tracked]):
         self._clock = clock or SystemClock()
         self._trackers: dict[str, Tracker] = {}
         self._keepers: dict[str, Keeper] = {}
+        self._free_ids = FreeIds()
         self._polls: defaultdict[str, Polls] = defaultdict(Polls)
 
     def process(self, packet: Packet[Detected]) -> Iterable[Packet[Tracked]]:
@@ -77,6 +86,19 @@ class TrackStage(BoundStage[Detected, Tracked]):
             keeper.finish()
         return ()
 
+    def succeed(self, before: Stage[Any, Any]) -> None:
+        if isinstance(before, TrackStage):
+            self._free_ids.take_over(before._free_ids, before._trackers)
+
+    def forget(self, camera: str) -> None:
+        if camera in self._trackers:
+            self._free_ids.left(camera, self._trackers.pop(camera))
+        self._polls.pop(camera, None)
+        if camera in self._keepers:
+            keeper = self._keepers.pop(camera)
+            keeper.finish()
+            keeper.close()
+
     def counts(self) -> Mapping[str, int]:
         if not self._keeping:
             return super().counts()
@@ -95,6 +117,7 @@ class TrackStage(BoundStage[Detected, Tracked]):
             if self._keeping:
                 keeper = Keeper(self._keeping, tracker, frame, self._clock)
                 self._keepers[frame.camera] = keeper
+            self._free_ids.begin(frame.camera, tracker)
             self._trackers[frame.camera] = tracker
         return self._trackers[frame.camera]
 

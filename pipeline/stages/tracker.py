@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,27 @@ from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.warm_restart import Keeping
 
 AnyTracker = TypeVar("AnyTracker", bound=TrackerConfig)
+
+
+class FreeIds:
+    """From where on a camera's ids are free; no track gets one that another had in this run."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, int] = {}
+
+    def left(self, camera: str, tracker: Tracker) -> None:
+        """A tracker of that camera is gone."""
+        self._first[camera] = tracker.next_id
+
+    def begin(self, camera: str, tracker: Tracker) -> None:
+        """A tracker of that camera is new."""
+        tracker.next_id = max(tracker.next_id, self._first.get(camera, 0))
+
+    def take_over(self, before: FreeIds, trackers: Mapping[str, Tracker]) -> None:
+        """Those of another stage are gone: what it knew itself, and what its trackers know."""
+        self._first |= before._first
+        for camera, tracker in trackers.items():
+            self.left(camera, tracker)
 
 
 def tracker_for(spec: TrackSpec, frame: FrameInfo, similarity: Similarity | None = None) -> Tracker:
