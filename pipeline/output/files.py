@@ -120,6 +120,11 @@ class LineFile:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error
         self._size += len(data)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was written yet."""
+        return not self._size
+
     def finish(self) -> None:
         """Gives the file its name.
 

@@ -14,7 +14,7 @@ from pipeline.output.annotate import Annotator
 from pipeline.output.files import PartFile
 from pipeline.output.message import Message, from_packet
 from pipeline.output.proposals import with_proposals
-from pipeline.output.sinks.paths import camera_paths, each
+from pipeline.output.sinks.paths import camera_path, camera_paths, each
 from pipeline.output.spec import AnnotateSpec
 from pipeline.packet import Packet
 from pipeline.payloads import Tracked
@@ -40,9 +40,8 @@ class AnnotateSink(Sink[Tracked]):
     def __init__(self, spec: AnnotateSpec, cameras: Sequence[str], labels: Sequence[str]) -> None:
         self._spec = spec
         self._paths = camera_paths(spec.path, cameras, shared=False)
-        self._annotators = {
-            camera: Annotator(labels, spec.trails_s, spec.latency) for camera in cameras
-        }
+        self._labels = labels
+        self._annotators: dict[str, Annotator] = {}
         self._parts: dict[str, PartFile] = {}
         self._writers: dict[str, VideoWriter] = {}
 
@@ -50,13 +49,22 @@ class AnnotateSink(Sink[Tracked]):
         for camera, path in self._paths.items():
             self._parts[camera] = PartFile(path)
 
+    def expect(self, camera: str) -> None:
+        self._parts[camera] = PartFile(camera_path(self._spec.path, camera))
+
+    def forget(self, camera: str) -> None:
+        self._annotators.pop(camera, None)
+        part, writer = self._parts.pop(camera, None), self._writers.pop(camera, None)
+        if part is not None:
+            each([writer.close, part.finish, part.close] if writer else [part.close])
+
     def write(self, packet: Packet[Tracked]) -> None:
         camera = packet.frame.camera
         message = from_packet(packet, now_ns=time.monotonic_ns())
         picture, proposals = packet.payload.picture.bgr(), packet.payload.proposals
         if proposals is not None and self._spec.proposals:
             picture = with_proposals(picture, proposals, self._spec.proposals, self._spec.anchors)
-        drawn = self._annotators[camera].draw(picture, message)
+        drawn = self._annotator(camera).draw(picture, message)
         writer = self._writers.get(camera)
         if writer is None:
             writer = self._writers[camera] = self._open_video(camera, message)
@@ -66,6 +74,12 @@ class AnnotateSink(Sink[Tracked]):
                 np.uint8, copy=False
             )
         writer.write(drawn, message.pts_ns)
+
+    def _annotator(self, camera: str) -> Annotator:
+        if camera not in self._annotators:
+            spec = self._spec
+            self._annotators[camera] = Annotator(self._labels, spec.trails_s, spec.latency)
+        return self._annotators[camera]
 
     def _open_video(self, camera: str, message: Message) -> VideoWriter:
         part = self._parts[camera].part

@@ -20,6 +20,11 @@ def each(steps: Iterable[Callable[[], None]]) -> None:
         raise failures[0]
 
 
+def camera_path(template: str, camera: str) -> Path:
+    """The path of one camera's file."""
+    return Path(template.replace("{camera}", camera))
+
+
 def camera_paths(template: str, cameras: Sequence[str], *, shared: bool) -> dict[str, Path]:
     """The path of each camera's file.
 
@@ -30,7 +35,7 @@ def camera_paths(template: str, cameras: Sequence[str], *, shared: bool) -> dict
     Raises:
         OutputError: several cameras would write one file that holds but one.
     """
-    paths = {camera: Path(template.replace("{camera}", camera)) for camera in cameras}
+    paths = {camera: camera_path(template, camera) for camera in cameras}
     if not shared and len(set(paths.values())) < len(paths):
         path = Path(template)
         better = path.with_name("{camera}" + "".join(path.suffixes))
