@@ -20,6 +20,7 @@ from pipeline.config.schema import AUTO, KINDS, EngineConfig
 from pipeline.media.decoders import HARDWARE, SOFTWARE
 from pipeline.media.sources import SCHEMES, is_live
 from pipeline.media.uri import scheme_of
+from pipeline.output.address import parse_address
 
 #: The name under which stages refer to the cameras in `after`.
 DECODE = "decode"
@@ -57,6 +58,7 @@ def check(document: Document) -> None:
     else:
         _check_order(document, stages)
     _check_outputs(document, stages, top.get("outputs"))
+    _check_http(document, _mapping(top.get("http")))
 
 
 def is_chain(stages: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -234,6 +236,21 @@ def _check_path(document: Document, index: int, output: dict[str, Any], paths: s
                 message = f"two outputs write '{path}'"
                 document.complain(("outputs", index, kind, "path"), message, "give each its own")
             paths.add(normpath(path))
+
+
+def _check_http(document: Document, http: Mapping[str, Any]) -> None:
+    bind = http.get("bind")
+    if not isinstance(bind, str):
+        return
+    try:
+        address = parse_address(bind)
+    except ValueError as error:
+        message, _, remedy = str(error).partition("; ")
+        document.complain(("http", "bind"), message, remedy)
+        return
+    if not address.is_loopback and http.get("token") is None:
+        remedy = 'say http.token as well, such as "${file:/run/secrets/token}", or bind 127.0.0.1'
+        document.complain(("http", "bind"), "other machines could ask for everything", remedy)
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -86,6 +86,8 @@ def _tell(path: KeyPath, group: list[ErrorDetails], schema: _Schema) -> tuple[st
         message, _, remedy = str(context["error"]).partition("; ")
         return message, remedy
     expected = " or ".join(dict.fromkeys(filter(None, (_expected(d, path) for d in group))))
+    if any(member.get("writeOnly") for member in _members([node], schema)):  # a secret
+        return f"expected {expected}, found something else{_hint(node)}", ""
     message = f"expected {expected}, found {_found(first['input'])}"
     if remedy := _remedy(group, path):
         return message, remedy
@@ -100,9 +102,9 @@ def _expected(details: ErrorDetails, path: KeyPath) -> str:
     if kind in ("literal_error", "enum"):
         return str(context["expected"])
     if kind in ("too_short", "string_too_short"):
-        return f"at least {context['min_length']} {_counted(kind)}"
+        return f"at least {context['min_length']} {_counted(details['input'])}"
     if kind in ("too_long", "string_too_long"):
-        return f"at most {context['max_length']} {_counted(kind)}"
+        return f"at most {context['max_length']} {_counted(details['input'])}"
     if kind == "string_pattern_mismatch":
         return f"text like {context['pattern']}"
     if kind == "none_required":
@@ -111,8 +113,8 @@ def _expected(details: ErrorDetails, path: KeyPath) -> str:
     return f"a number of {_unit(path)}" if word == "a number" and _unit(path) else word
 
 
-def _counted(kind: str) -> str:
-    return "characters" if kind.startswith("string") else "entries"
+def _counted(value: Any) -> str:
+    return "characters" if isinstance(value, str) else "entries"
 
 
 def _unit(path: KeyPath) -> str:

@@ -16,6 +16,7 @@ from pipeline.config.complaints import complain
 from pipeline.config.completion import complete
 from pipeline.config.document import Document, parse
 from pipeline.config.schema import PipelineConfig
+from pipeline.config.secrecy import note_secrets
 from pipeline.errors import ConfigError
 
 
@@ -81,6 +82,7 @@ def _checked(
     except ValidationError as error:
         complain(document, error, json_schema())
         return None
+    note_secrets(config, document.secrets)
     if document.problems:
         return None
     config._document = document

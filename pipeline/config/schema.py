@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, WithJsonSchema
 
 from pipeline.config.document import Document
 from pipeline.config.problem import spell
@@ -471,10 +471,9 @@ class HttpConfig(Strict):
     bind: str = Field(
         default="127.0.0.1:8080", min_length=1, description="Address and port to listen at."
     )
-    token: str | None = Field(
+    token: SecretStr | None = Field(
         default=None,
         min_length=16,
-        repr=False,
         description="What a client must show as `Authorization: Bearer …`; needed where bind is "
         "not loopback.",
     )
@@ -510,6 +509,10 @@ class PipelineConfig(Strict):
     def hide(self, text: str) -> str:
         """The text without the secrets of this configuration."""
         return self._document.secrets.hide(text)
+
+    def hide_all(self, value: Any) -> Any:
+        """The same for every text inside plain mappings and lists; a copy."""
+        return self._document.secrets.hide_all(value)
 
     def redacted(self) -> dict[str, Any]:
         """The whole configuration as plain values, without secrets."""

@@ -36,9 +36,9 @@ class Secrets:
         self._written: dict[str, str] = {}
 
     def add(self, value: str, written: str, shortest: int = _SHORTEST_HIDDEN) -> None:
-        """From now on shows `value` as `written`."""
+        """From now on shows `value` as `written`, unless it is known under another name."""
         if len(value) >= shortest:
-            self._written[value] = written
+            self._written.setdefault(value, written)
 
     def update(self, other: Secrets) -> None:
         """Hides what `other` hides, too."""
