@@ -11,6 +11,7 @@ from pipeline.boundary import Boundary
 from pipeline.errors import PipelineError
 from pipeline.governor import GovernorReport
 from pipeline.ledger import Account
+from pipeline.media.source import Condition, SourceState
 from pipeline.metrics import QueueMetrics, Spread, StageMetrics
 from pipeline.worker import Failure
 
@@ -153,6 +154,7 @@ class CameraReport:
         fps: frames emitted per second of the run.
         faults: what was wrong with the source, counted by name.
         error: why the camera ended early; empty when it did not.
+        condition: how the source is doing, and why.
     """
 
     id: str
@@ -162,6 +164,7 @@ class CameraReport:
     fps: float
     faults: dict[str, int]
     error: str
+    condition: Condition = Condition(SourceState.CONNECTING)
 
 
 @dataclass(frozen=True)

@@ -244,6 +244,7 @@ class Supervisor:
             account.emitted / wall_s if account and wall_s else 0.0,
             dict(worker.faults),
             worker.error,
+            worker.condition,
         )
 
     def _stage_reports(

@@ -47,7 +47,9 @@ class SourceState(StrEnum):
     STALLED = "stalled"  # connected, but nothing comes
     FROZEN = "frozen"  # the same picture comes again and again
     RETRYING = "retrying"  # the connection was lost, or never was there
+    PAUSED = "paused"  # on purpose, and not connected
     ENDED = "ended"  # as a file does
+    PAUSED = "paused"  # not connected to, as was asked for
 
 
 @dataclass(frozen=True, slots=True)
