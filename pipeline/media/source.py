@@ -49,7 +49,6 @@ class SourceState(StrEnum):
     RETRYING = "retrying"  # the connection was lost, or never was there
     PAUSED = "paused"  # on purpose, and not connected
     ENDED = "ended"  # as a file does
-    PAUSED = "paused"  # not connected to, as was asked for
 
 
 @dataclass(frozen=True, slots=True)
