@@ -171,10 +171,7 @@ class Camera:
 
     def go_away(self, *, reset: bool = False) -> None:
         """Closes every connection, and refuses new ones."""
-        with suppress(OSError):  # wakes the thread that accepts
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._acceptor.join(timeout=10)
-        self._socket.close()
+        self._stop_accepting()
         self._socket = _bound(self.host, self.port)  # so that nobody else takes the port
         self.disconnect(reset=reset)
 
@@ -187,9 +184,8 @@ class Camera:
     def close(self) -> None:
         """Ends everything."""
         self._closed.set()
-        self.faults = Faults()
-        self.go_away()
-        self._socket.close()
+        self._stop_accepting()
+        self.disconnect()
         self._sender.join(timeout=10)
         with self._lock:
             sessions = list(self._sessions)
@@ -216,6 +212,12 @@ class Camera:
         """The session is over; for its sessions."""
         with self._lock:
             self._sessions.remove(session)
+
+    def _stop_accepting(self) -> None:
+        with suppress(OSError):  # it may have gone away already
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        self._acceptor.join(timeout=10)
+        self._socket.close()
 
     def _accept(self) -> None:
         listener = self._socket
