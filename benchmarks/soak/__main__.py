@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+
+import psutil
 
 from benchmarks.harness import machine
 from benchmarks.soak import __doc__ as about
+from benchmarks.soak.cameras import FPS, HEIGHT, WIDTH, painted, serving
 from benchmarks.soak.page import page, table
-from benchmarks.soak.samples import Sample, Sampler
-from benchmarks.soak.street import FPS, clips
+from benchmarks.soak.samples import Sample, Sampler, usage
 from benchmarks.soak.subject import Subject
 from benchmarks.soak.verdict import findings
 
@@ -30,7 +35,7 @@ stages:
   detect: {{model: street-pico, engine: cpu0}}
   track: {{}}
 outputs:
-  - {{udp: {{to: "127.0.0.1:{port}", format: telegram}}}}
+  - {{udp: {{to: "127.0.0.1:9", format: telegram}}}}
 """
 
 
@@ -38,51 +43,51 @@ def main() -> None:
     """Command line; exits with 1 where a rule was missed."""
     arguments = _arguments()
     allowed = sorted(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory(prefix="sightline-soak-") as scratch:
-        folder = arguments.clips or Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        videos = clips(folder, arguments.cameras, arguments.seconds, len(allowed))
-        config = Path(scratch) / "soak.yaml"
-        config.write_text(_config(videos), encoding="utf-8")
-        log = Path(scratch) / "stderr.txt"
+    clips = painted(arguments.cameras, round(arguments.loop * FPS), len(allowed))
+    with (
+        tempfile.TemporaryDirectory(prefix="sightline-soak-") as scratch,
+        serving(clips, arguments.harm_every) as (cameras, urls),
+    ):
+        config, log = Path(scratch) / "soak.yaml", Path(scratch) / "log.txt"
+        config.write_text(_config(urls), encoding="utf-8")
         with Subject(config, allowed[: arguments.cores], log) as subject:
-            samples = _soak(subject, arguments.minutes * 60, arguments.every)
+            kept = arguments.output.with_suffix(".jsonl")
+            samples = _soak(subject, arguments.minutes * 60, arguments.every, kept)
             code = subject.stop()
+        beside = usage(psutil.Process(cameras)).cpu_s / (60 * arguments.minutes)
         print(log.read_text(), end="", file=sys.stderr)
     if len(samples) < _FEWEST:
         raise SystemExit(f"the program ended after {len(samples)} samples; it said what is above")
-    found = findings(samples, subject.report, code, FPS)
+    found = findings(samples, subject.report, code, None if arguments.harm_every else FPS)
+    harm = f"one harmed every {arguments.harm_every:g} s" if arguments.harm_every else "all well"
     facts = (
-        f"{arguments.cameras} rendered cameras, 1280x720 at {FPS:g} fps; "
-        f"{machine(arguments.cores)}."
+        f"{arguments.cameras} RTSP cameras, {WIDTH}x{HEIGHT} at {FPS} fps, {harm}; their process "
+        f"kept {beside:.2f} cores busy beside it. {machine(arguments.cores)}."
     )
     arguments.output.write_text(page(facts, samples, found), encoding="utf-8")
     print(f"{facts}\n\n{table(found)}\n\ncurves: {arguments.output}")
     raise SystemExit(not all(finding.passed for finding in found))
 
 
-def _soak(subject: Subject, seconds: float, every_s: float) -> list[Sample]:
-    """Looks at the process until the time is over, or it ended."""
+def _soak(subject: Subject, seconds: float, every_s: float, kept: Path) -> list[Sample]:
+    """Looks at the process until the time is over, or it ended; keeps what it saw in a file."""
     deadline_s = time.monotonic() + _BEGIN_S
     while subject.running and not subject.report and time.monotonic() < deadline_s:
         time.sleep(0.1)
     samples: list[Sample] = []
     sampler = Sampler(subject.pid)
     end_s = time.monotonic() + seconds
-    while subject.running and time.monotonic() < end_s:
-        time.sleep(every_s)
-        samples.append(sampler.look(subject.report))
+    with kept.open("w", encoding="utf-8") as lines:
+        while subject.running and time.monotonic() < end_s:
+            time.sleep(every_s)
+            samples.append(sampler.look(subject.report))
+            print(json.dumps(asdict(samples[-1])), file=lines, flush=True)
     return samples
 
 
-def _config(videos: list[Path]) -> str:
-    # Dropping at the entrance, as of a camera: a file would wait, and hide that time is short.
-    cameras = (
-        f'  - {{id: c{number}, uri: "file:{video}", pace: realtime, loop: true, '
-        "on_full: drop_oldest}"
-        for number, video in enumerate(videos, 1)
-    )
-    return _CONFIG.format(cameras="\n".join(cameras), port=9)
+def _config(urls: Sequence[str]) -> str:
+    cameras = (f'  - {{id: c{number}, uri: "{url}"}}' for number, url in enumerate(urls, 1))
+    return _CONFIG.format(cameras="\n".join(cameras))
 
 
 def _arguments() -> argparse.Namespace:
@@ -91,10 +96,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cameras", type=int, default=4, help="how many (4)")
     parser.add_argument("--cores", type=int, default=2, help="processors for the program (2)")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between looks (5)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="length of each clip (20)")
-    parser.add_argument("--clips", type=Path, help="folder that keeps the clips for the next time")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("soak.html"), help="the page (soak.html)"
+        "--loop", type=float, default=20.0, help="length of the clips, seconds (20)"
+    )
+    parser.add_argument(
+        "--harm-every",
+        type=float,
+        default=0.0,
+        help="seconds after which a camera comes to harm: disconnected, silent, reset, away, lossy",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("soak.html"),
+        help="the page (soak.html); beside it all samples as JSON lines",
     )
     return parser.parse_args()
 

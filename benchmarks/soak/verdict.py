@@ -85,14 +85,16 @@ def trend(samples: Sequence[Sample], of: Callable[[Sample], float]) -> Trend:
     return Trend(float(np.median(values)), float(slope), float(low), float(high), float(growth))
 
 
-def findings(samples: Sequence[Sample], final: Report, code: int, fps: float) -> list[Finding]:
+def findings(
+    samples: Sequence[Sample], final: Report, code: int, fps: float | None
+) -> list[Finding]:
     """All judgements on a soak.
 
     Args:
         samples: all of them, in order.
         final: the process's last report.
         code: its exit code.
-        fps: nominal, of each camera.
+        fps: nominal, of each camera; None where they came to harm and nothing is expected.
     """
     steady = settled(samples)
     return [
@@ -100,7 +102,7 @@ def findings(samples: Sequence[Sample], final: Report, code: int, fps: float) ->
         _memory("memory (PSS)", trend(steady, lambda sample: sample.usage.pss_mb)),
         _count("descriptors", trend(steady, lambda sample: sample.usage.descriptors)),
         _count("threads", trend(steady, lambda sample: sample.usage.threads)),
-        _rates(steady, fps),
+        *([] if fps is None else [_rates(steady, fps)]),
         _ledger(final),
         *_drops(samples, final),
         Finding("end", f"exit code {code}", "0", code == 0),
