@@ -11,6 +11,7 @@ from functools import partial
 from pipeline.config import AnyStage, CameraConfig, PipelineConfig
 from pipeline.crew import Batch
 from pipeline.graph import SOURCES, Camera, Graph, Node
+from pipeline.media.paused import PausedSource
 from pipeline.media.sources import SourceOptions, is_live, open_source
 from pipeline.media.uri import redact
 from pipeline.output.preview import PREVIEW, PreviewSink
@@ -85,8 +86,8 @@ def _camera(config: CameraConfig) -> Camera:
     return Camera(
         config.id,
         redact(config.uri),
-        partial(open_source, config.uri, options),
-        live,
+        PausedSource if config.paused else partial(open_source, config.uri, options),
+        live or config.paused,  # either has nothing that could be opened beforehand
         config.on_full or (OnFull.DROP_OLDEST if live else OnFull.BLOCK),
         config.max_fps,
         config.every,

@@ -110,7 +110,7 @@ def check_change(now: PipelineConfig, wanted: PipelineConfig) -> None:
     Raises:
         ConfigError: something differs that is settled at the start; names the key.
     """
-    for path in (("http",), ("run", "shards"), ("run", "watch")):
+    for path in (("http",), ("run", "shards"), ("run", "watch"), ("run", "max_age_ms")):
         old, new = now, wanted
         for key in path:
             old, new = getattr(old, key), getattr(new, key)
