@@ -41,7 +41,7 @@ def command(
     nothing.
     """
     if daemon:
-        raise typer.Exit(serve(config, set_ or (), log).exit_code)
+        raise typer.Exit(serve(config, set_ or (), log))
     checked = pipeline.load(config, set_ or ())
     supervisor = Supervisor(pipeline.build(checked))
     shown = Style.JSON if json else Style.NONE if quiet else Style(style)

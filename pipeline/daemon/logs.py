@@ -45,9 +45,9 @@ def set_up(style: LogStyle, hide: Hide, stream: TextIO = sys.stdout) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[
-                *noted,
+                structlog.stdlib.ExtraAdder(),  # first: an extra may be called "level"
                 structlog.stdlib.add_logger_name,
-                structlog.stdlib.ExtraAdder(),
+                *noted,
             ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,

@@ -42,9 +42,9 @@ class Notifier:
         watched = usec.isdecimal() and int(usec) > 0 and pid in ("", str(os.getpid()))
         return cls(address, int(usec) / 1e6 if watched else None)
 
-    def ready(self, status: str) -> None:
+    def ready(self) -> None:
         """Everything is started."""
-        self._send("READY=1", f"STATUS={status}")
+        self._send("READY=1")
 
     def status(self, text: str) -> None:
         """How it goes, in one line."""
