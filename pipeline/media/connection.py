@@ -38,6 +38,7 @@ class Shot:
         stamp_ns: by the camera's own clock, since any moment; may jump. None where it has none.
         damaged: why it is suspect, in a few words; empty where it is not.
         utc_ns: wall-clock time of capture by the camera's clock; None where it does not say.
+        changed: the fault's name where the stream has other parameters from here on; else empty.
     """
 
     picture: Picture
@@ -46,6 +47,7 @@ class Shot:
     stamp_ns: int | None = None
     damaged: str = ""
     utc_ns: int | None = None
+    changed: str = ""
 
 
 #: One connection, from its first byte to its last: shots in order, and None about every `TICK_S`

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import SourceError
 from pipeline.media.backoff import Backoff
-from pipeline.media.connection import TICK_S, Coding, Connect, Shot
+from pipeline.media.connection import TICK_S, Connect, Shot
 from pipeline.media.livetime import LiveTimeLine
 from pipeline.media.source import Condition, Source, SourceFrame, SourceInfo, SourceState
 from pipeline.media.timeline import NS_PER_S
@@ -119,7 +119,7 @@ class LiveSource(Source):
     def _new(self, shot: Shot) -> Iterator[SourceFrame]:
         last, self._last = self._last, shot
         self._stall.heard(shot.arrived_ns)
-        if last is None or _shape(last) != _shape(shot):
+        if last is None or shot.changed or _shape(last) != _shape(shot):
             self._changed(last, shot)
         pts_ns = self._timeline.place(shot.stamp_ns, shot.arrived_ns)
         if self._freeze.frozen(shot.picture.gray(), shot.arrived_ns):
@@ -164,10 +164,7 @@ class LiveSource(Source):
         coding, picture = shot.coding, shot.picture
         if last is not None:
             self._timeline.anew()
-            if last.coding.codec != coding.codec:
-                self._faults["codec_changed"] += 1
-            if (last.picture.width, last.picture.height) != (picture.width, picture.height):
-                self._faults["size_changed"] += 1
+            self._faults[_difference(last, shot)] += 1
         self._known = SourceInfo(
             picture.width,
             picture.height,
@@ -203,5 +200,11 @@ class LiveSource(Source):
             self._condition = replace(before, reason=reason)
 
 
-def _shape(shot: Shot) -> tuple[Coding, int, int]:
-    return shot.coding, shot.picture.width, shot.picture.height
+def _shape(shot: Shot) -> tuple[str, int, int]:
+    return shot.coding.codec, shot.picture.width, shot.picture.height
+
+
+def _difference(last: Shot, shot: Shot) -> str:
+    if last.coding.codec != shot.coding.codec:
+        return "codec_changed"
+    return "size_changed" if _shape(last) != _shape(shot) else shot.changed

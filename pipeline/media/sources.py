@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from pipeline.clock import SystemClock
 from pipeline.errors import SourceError
 from pipeline.media.avsource import AvSource
+from pipeline.media.connection import Connect
 from pipeline.media.container import Address
 from pipeline.media.decoders import SOFTWARE
 from pipeline.media.device import device
@@ -19,6 +20,8 @@ from pipeline.media.images import IMAGE_SUFFIXES, ImageSource, images_in, natura
 from pipeline.media.isolated import IsolatedCamera, IsolatedSource
 from pipeline.media.live import LiveSource
 from pipeline.media.playlist import Playlist
+from pipeline.media.rtsp.address import RtspAddress
+from pipeline.media.rtsp.client import RtspOptions, rtsp
 from pipeline.media.source import Source
 from pipeline.media.uri import path_of, redact, scheme_of
 
@@ -161,49 +164,41 @@ def _webcam(uri: str, options: SourceOptions) -> Source:
 
 def _device(path: Path, options: SourceOptions) -> Source:
     remedy = "check that it is plugged in, that no other program uses it and that you may read it"
-    return _live(Address(str(path), format="v4l2", live=True, remedy=remedy), options)
-
-
-def _live(address: Address, options: SourceOptions) -> Source:
-    connection = partial(device, address, options.decoders, SystemClock())
-    session = {k: getattr(options, k) for k in ("stall_s", "freeze_s", "retry_s")}
-    if options.isolate:
-        return IsolatedCamera(address.name, connection, **session)
-    return LiveSource(address.name, connection(), **session)
+    address = Address(str(path), format="v4l2", live=True, remedy=remedy)
+    return _live(address.name, partial(device, address, options.decoders, SystemClock()), options)
 
 
 def _rtsp(uri: str, options: SourceOptions) -> Source:
-    settings = {
-        "rtsp_transport": options.transport,
-        "allowed_media_types": "video",
-        "protocol_whitelist": "rtsp,rtsps,rtp,rtcp,tcp,udp,tls,srtp,crypto",
-        "codec_whitelist": ",".join(sorted(NETWORK_CODECS)),
-    }
-    return _network(uri, options, settings, live=True, remedy="check address, user, password")
+    address = RtspAddress.parse(uri)
+    how = RtspOptions(
+        options.transport,
+        options.decoders,
+        options.threads,
+        options.open_timeout_s,
+        options.read_timeout_s,
+    )
+    return _live(address.name, partial(rtsp, address, how, SystemClock()), options)
+
+
+def _live(name: str, connection: Callable[[], Connect], options: SourceOptions) -> Source:
+    session = {key: getattr(options, key) for key in ("stall_s", "freeze_s", "retry_s")}
+    if options.isolate:
+        return IsolatedCamera(name, connection, **session)
+    return LiveSource(name, connection(), **session)
 
 
 def _http(uri: str, options: SourceOptions) -> Source:
-    settings = {
-        "protocol_whitelist": "http,https,tcp,tls,crypto",
-        "codec_whitelist": ",".join(sorted(NETWORK_CODECS)),
-    }
-    return _network(uri, options, settings, live=False, remedy="check the address")
-
-
-def _network(
-    uri: str, options: SourceOptions, settings: dict[str, str], *, live: bool, remedy: str
-) -> Source:
     address = Address(
         uri,
-        options=settings,
+        options={
+            "protocol_whitelist": "http,https,tcp,tls,crypto",
+            "codec_whitelist": ",".join(sorted(NETWORK_CODECS)),
+        },
         open_timeout_s=options.open_timeout_s,
         read_timeout_s=options.read_timeout_s,
         codecs=NETWORK_CODECS,
-        live=live,
-        remedy=remedy,
+        remedy="check the address",
     )
-    if live:
-        return _live(address, options)
     return AvSource(
         address,
         threads=options.threads,

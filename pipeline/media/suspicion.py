@@ -15,11 +15,13 @@ class Suspicion:
 
     Args:
         faults: counts what happened, by name.
+        reason: why pictures up to the first clean key frame are suspect already; empty: they are
+            not.
     """
 
-    def __init__(self, faults: Counter[str]) -> None:
+    def __init__(self, faults: Counter[str], reason: str = "") -> None:
         self._faults = faults
-        self._reason = ""
+        self._reason = reason
         self._since: int | None = None
 
     def packet_lost(self, fault: str, pts: int | None) -> None:
