@@ -49,6 +49,10 @@ class Step:
     interval: int = 1
     reid: bool = True
 
+    def __str__(self) -> str:
+        thinned = f" (1 of {self.interval} frames detected)" if self.interval > 1 else ""
+        return f"{self.level.value}{thinned}"
+
 
 STEPS = (
     Step(Level.NORMAL),
@@ -119,9 +123,7 @@ class Escalation:
         self._came += frames
         if dropped and self._more_is_needed(now_ns):
             took_s = (now_ns - self._trial_ns) / 1e9
-            why = (
-                f"{self._dropped} of {self._came} frames dropped at the entrance in {took_s:.1f} s"
-            )
+            why = f"{self._dropped} of {self._came} frames were dropped in {took_s:.1f} s"
             self._judge_the_hold(now_ns)
             self._go(1, now_ns, why)
 
@@ -132,7 +134,7 @@ class Escalation:
             if now_ns < calm_ns:
                 return
             self._eased_ns = calm_ns
-            self._go(-1, calm_ns, f"no frame dropped for {self._hold_ns / 1e9:g} s")
+            self._go(-1, calm_ns, f"none was dropped for {self._hold_ns / 1e9:g} s")
 
     def _more_is_needed(self, now_ns: int) -> bool:
         if self._index == 0:
@@ -156,8 +158,8 @@ class Escalation:
         step, at_s = self.step, (now_ns - self._began_ns) / 1e9
         self._transitions.append(Transition(at_s, step.level, step.interval, why))
         extra = {"level": step.level.value, "interval": step.interval}
-        text = "overload: now %s, one of %d frames detected: %s"
-        _log.warning(text, step.level.value, step.interval, why, extra=extra)
+        urgency = logging.WARNING if steps > 0 else logging.INFO
+        _log.log(urgency, "overload: %s, for %s", step, why, extra=extra)
 
     def _try_from(self, now_ns: int) -> None:
         self._trial_ns = now_ns

@@ -27,7 +27,7 @@ P = TypeVar("P")
 STALE = "stale"
 _COASTS = "not detected: overload"
 #: Frames under way at the beginning, until it is known how long they take.
-_FIRST = 4
+_FIRST = 8
 #: A worker that waits for room looks up this often at least, so that an aborted run ends.
 _LONGEST_WAIT_S = 1.0
 
@@ -148,8 +148,13 @@ class Governor:
         self._escalation = Escalation(clock.now_ns())
         self._changed = threading.Condition()
         self._last: dict[str, int] = {}  # sequence number by camera
-        self._undetected: dict[str, int] = {}  # frames in a row by camera
+        self._turns: dict[str, int] = {}  # frames that could be detected, by camera
         self._coasted = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another frame may be let in now."""
+        return self._window.has_room
 
     def wait_for_room(self) -> None:
         """Waits until another frame may be let in, but no longer than one may take in all."""
@@ -206,11 +211,11 @@ class Governor:
             raise PacketError(STALE, f"would be {late_ns / 1e6:.0f} ms too old")
         if not packet.seen:
             return packet
-        undetected = self._undetected.get(frame.camera, 0) + 1
-        if undetected >= self._escalation.step.interval:
-            self._undetected[frame.camera] = 0
+        # Cameras begin at different turns, so that their detections do not come all at once.
+        turn = self._turns.get(frame.camera, len(self._turns))
+        self._turns[frame.camera] = turn + 1
+        if turn % self._escalation.step.interval == 0:
             return packet
-        self._undetected[frame.camera] = undetected
         self._coasted += 1
         return packet.marked(Status.COASTING, _COASTS)
 

@@ -131,14 +131,16 @@ class LaneQueue(Generic[T]):
             if self._abandoned:
                 target.room.put(None)
                 raise Closed
-            self._metrics.blocked_ns += blocked_ns
-            gone = None
-            if not target.blocks and len(target.items) == self._capacity:
-                self._metrics.dropped += 1
-                if target.on_full is OnFull.DROP_NEWEST:
-                    return item
-                gone = self._pop(target)
+            metrics = self._metrics
+            metrics.blocked_ns += blocked_ns
+            full = not target.blocks and len(target.items) == self._capacity
+            metrics.dropped += full
+            if full and target.on_full is OnFull.DROP_NEWEST:
+                return item
             self._append(target, item)
+            # Only now, so that a lane of one item keeps its turn.
+            gone = self._pop(target) if full else None
+            metrics.max_depth = max(metrics.max_depth, metrics.depth)
         if gone is None:  # else the token of the item that went is the new one's
             self._items.put(None)
         return gone
@@ -211,7 +213,6 @@ class LaneQueue(Generic[T]):
         metrics = self._metrics
         metrics.put += 1
         metrics.depth += 1
-        metrics.max_depth = max(metrics.max_depth, metrics.depth)
 
     def _pop(self, lane: _Lane[T]) -> T:
         """The oldest item of a lane, which waits no more once it is empty."""
