@@ -126,4 +126,8 @@ def deploy(config: PipelineConfig) -> Deployment:
     Raises:
         ConfigError, GraphError: as `pipeline.build`.
     """
-    return LocalDeployment(config)
+    if config.run.shards == 1:
+        return LocalDeployment(config)
+    from pipeline.sharding.deployment import ShardedDeployment  # it is one of these, in turn
+
+    return ShardedDeployment(config)
