@@ -6,7 +6,7 @@ one packet old but never torn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 _SUB_BITS = 4  # 16 buckets an octave: a quantile is right to 1/16
@@ -170,3 +170,17 @@ class QueueMetrics:
     dropped: int = 0
     wait: Histogram = field(default_factory=Histogram)
     blocked_ns: int = 0
+
+    @staticmethod
+    def merged(parts: Sequence[QueueMetrics]) -> QueueMetrics:
+        """The sum of the counts of queues that followed each other, as a copy; the last is now."""
+        total = QueueMetrics(parts[-1].capacity)
+        for part in parts:
+            total.depth += part.depth
+            total.max_depth = max(total.max_depth, part.max_depth)
+            total.put += part.put
+            total.got += part.got
+            total.dropped += part.dropped
+            total.wait.merge(part.wait)
+            total.blocked_ns += part.blocked_ns
+        return total

@@ -24,7 +24,7 @@ from queue import Empty, SimpleQueue
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from pipeline.metrics import Histogram, QueueMetrics
+from pipeline.metrics import QueueMetrics
 
 T = TypeVar("T")
 
@@ -91,6 +91,7 @@ class LaneQueue(Generic[T]):
         lanes: the lanes by name, each with its policy when full.
         producers: how many times `close_put` must be called before the queue ends.
         priorities: of lanes that are not `Priority.NORMAL`, by name.
+        follows: the queue in whose place this one comes; what that counts is counted here as well.
 
     Raises:
         ValueError: no lane, no producer or no capacity.
@@ -102,6 +103,7 @@ class LaneQueue(Generic[T]):
         lanes: Mapping[str, OnFull],
         producers: int = 1,
         priorities: Mapping[str, Priority] = MappingProxyType({}),
+        follows: LaneQueue[T] | None = None,
     ) -> None:
         if capacity < 1 or producers < 1 or not lanes:
             raise ValueError(f"{capacity=}, {producers=} and lanes={len(lanes)} must all be ≥1")
@@ -118,6 +120,7 @@ class LaneQueue(Generic[T]):
         self._items: SimpleQueue[None] = SimpleQueue()
         self._abandoned = False
         self._metrics = QueueMetrics(capacity)
+        self._follows = follows
 
     def put(self, lane: str, item: T) -> T | None:
         """Puts one item; gives back the item that had to go for it, if any (maybe itself).
@@ -246,19 +249,19 @@ class LaneQueue(Generic[T]):
     def statistics(self) -> QueueMetrics:
         """A consistent copy of the counts."""
         with self._lock:
-            now = self._metrics
-            wait = Histogram()
-            wait.merge(now.wait)
-            return QueueMetrics(
-                now.capacity,
-                now.depth,
-                now.max_depth,
-                now.put,
-                now.got,
-                now.dropped,
-                wait,
-                now.blocked_ns,
-            )
+            before = self._follows
+            if before is None:
+                return QueueMetrics.merged([self._metrics])
+            over = before._over
+            total = QueueMetrics.merged([before.statistics(), self._metrics])
+            if over:
+                self._metrics, self._follows = QueueMetrics.merged([total]), None
+            return total
+
+    @property
+    def _over(self) -> bool:
+        """Whether nothing will be counted any more."""
+        return self._abandoned or not (self._producers or self._metrics.depth)
 
 
 def _wait_for_room(lane: _Lane[Any]) -> int:

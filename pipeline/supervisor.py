@@ -6,26 +6,21 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from types import FrameType
 from typing import Any
 
-from engines.isolation.restarts import Restart, together
-from engines.traffic import total_by_engine
-from pipeline.boundary import Boundary
+from engines.isolation.restarts import together
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import ReloadError, StageError
 from pipeline.governor import Governor
-from pipeline.graph import SOURCES, Graph
+from pipeline.graph import Graph
 from pipeline.handover import Handover, Trial
-from pipeline.ledger import Account
-from pipeline.metrics import Histogram, StageMetrics
-from pipeline.report import CameraReport, EdgeReport, RunReport, StageReport
+from pipeline.report import RunReport
 from pipeline.stage import Stage
-from pipeline.wiring import Crewed, Hub, Wiring
+from pipeline.standing import Standing
+from pipeline.wiring import Hub, Wiring
 from pipeline.worker import Failure, SourceWorker, StageWorker
 
 #: How long a worker may take to notice that the run was aborted before it is given up.
@@ -61,13 +56,12 @@ class Supervisor:
         self._failures: list[Failure] = []
         self._started: tuple[float, float] | None = None
         self._ended: tuple[float, float] | None = None
-        self._wiring = Wiring(graph, self._hub, self._on_failure)
-        self._leaving: list[SourceWorker | StageWorker] = []  # of graphs that were replaced
+        self._standing = Standing(Wiring(graph, self._hub, self._on_failure))
 
     @property
     def graph(self) -> Graph:
         """What runs now."""
-        return self._wiring.graph
+        return self._standing.wiring.graph
 
     def run(self, observer: Observer | None = None, interval_s: float = 1.0) -> RunReport:
         """Runs to the end; SIGINT and SIGTERM drain, a second one aborts.
@@ -91,7 +85,8 @@ class Supervisor:
         Returns:
             Whether frames were let in.
         """
-        cameras = zip(self._sources, self.graph.cameras, strict=True)
+        sources = self._standing.wiring.sources
+        cameras = zip(sources, self.graph.cameras, strict=True)
         opened = [source for source, camera in cameras if camera.live or source.open()]
         self._started = (time.monotonic(), time.process_time())
         if opened and self._open_stages(sinks=False) and self._open_stages(sinks=True):
@@ -100,13 +95,14 @@ class Supervisor:
                 source.start()
         else:
             opened = []
-        for source in self._sources:
+        for source in sources:
             if source not in opened:
                 source.close()
         return bool(opened)
 
     def _open_stages(self, *, sinks: bool) -> bool:
-        self._open([w for s in self._stages if s.node.is_sink == sinks for w in s.workers])
+        stages = self._standing.wiring.stages
+        self._open([w for s in stages if s.node.is_sink == sinks for w in s.workers])
         return not self._fatal and not self._abort.is_set()
 
     def _open(self, workers: Iterable[StageWorker]) -> None:
@@ -134,25 +130,26 @@ class Supervisor:
         with self._replacing:
             self._settle(graph.drain_s)
             trial = Trial(self._on_failure)
-            new = Wiring(graph, self._hub, trial, self._wiring)
-            handover = Handover(self._wiring, new, trial, self._open)
+            old = self._standing.wiring
+            new = Wiring(graph, self._hub, trial, old)
+            handover = Handover(old, new, trial, self._open)
             try:
                 handover.open()
                 handover.switch(graph.drain_s)
             except BaseException:
                 handover.cancel()
                 raise
-            self._leaving = handover.leaving
-            self._wiring = new
+            self._standing = self._standing.followed_by(new, handover.leaving)
             for source in handover.arriving:
                 source.start()
             with suppress(ReloadError):
                 self._settle(graph.drain_s)
+            self._standing = self._standing.followed_by(new, ())
 
     def _settle(self, timeout_s: float) -> None:
         """Waits until the last graph is through. Raises `ReloadError` where that takes longer."""
         deadline_s = time.monotonic() + timeout_s
-        for worker in self._workers():
+        for worker in self._standing.workers:
             while isinstance(worker, StageWorker) and not worker.settled:
                 if time.monotonic() > deadline_s or self._broken.is_set():
                     raise ReloadError(f"the last change is not through yet: {worker.name} is busy")
@@ -183,7 +180,7 @@ class Supervisor:
         if not self._stop.is_set():
             self._deadline_s = time.monotonic() + self.graph.drain_s
             self._stop.set()
-            for source in self._sources:
+            for source in self._standing.wiring.sources:
                 source.interrupt()
 
     def abort(self) -> None:
@@ -191,37 +188,32 @@ class Supervisor:
         self.stop()
         self._abort.set()
         self._broken.set()
-        for worker in reversed(self._workers()):
+        for worker in reversed(self._standing.workers):
             if isinstance(worker, StageWorker):
                 for packet in worker.cancel():
                     self._ledger.drop(packet.ticket, worker.stage_name, "aborted")
 
     def copies(self, stage: str) -> list[Stage[Any, Any]]:
         """The copies of a stage that are at work now; none where there is no such stage."""
-        return [w.stage for s in self._stages if s.node.name == stage for w in s.workers]
+        return [w.stage for w in self._standing.stage_workers if w.stage_name == stage]
 
     def report(self) -> RunReport:
         """The run so far, or the finished run."""
         wall_s, cpu_s = self._elapsed()
-        accounts = self._ledger.accounts()
-        drops = _drops_by_stage(accounts.values())
+        accounts, standing = self._ledger.accounts(), self._standing
         return RunReport(
             finished=self._ended is not None,
             aborted=self._abort.is_set(),
             wall_s=wall_s,
             cpu_s=cpu_s,
             cores=len(os.sched_getaffinity(0)),
-            cameras=tuple(self._camera_report(s, accounts, wall_s) for s in self._sources),
+            cameras=tuple(standing.cameras(accounts, wall_s)),
             ledger=accounts,
-            stages=tuple(self._stage_reports(drops, wall_s)),
-            edges=tuple(
-                EdgeReport.of(stage.node.name, inbox.statistics())
-                for stage in self._stages
-                for inbox in stage.inboxes
-            ),
-            boundaries=tuple(self._boundaries()),
+            stages=tuple(standing.stages(accounts, wall_s)),
+            edges=tuple(standing.edges()),
+            boundaries=tuple(standing.boundaries()),
             failures=tuple(self._failures),
-            restarts=together(self._restarts()),
+            restarts=together(standing.restarts()),
             governor=self._hub.governor.report(),
         )
 
@@ -231,80 +223,13 @@ class Supervisor:
         wall_s, cpu_s = self._ended or (time.monotonic(), time.process_time())
         return wall_s - self._started[0], cpu_s - self._started[1]
 
-    def _camera_report(
-        self, worker: SourceWorker, accounts: dict[str, Account], wall_s: float
-    ) -> CameraReport:
-        account = accounts.get(worker.camera)
-        camera = next(camera for camera in self.graph.cameras if camera.id == worker.camera)
-        return CameraReport(
-            camera.id,
-            camera.uri,
-            worker.info.codec if worker.info else "",
-            worker.info.decoder if worker.info else "",
-            account.emitted / wall_s if account and wall_s else 0.0,
-            dict(worker.faults),
-            worker.error,
-            worker.condition,
-        )
-
-    def _stage_reports(
-        self, drops: dict[str, dict[str, int]], wall_s: float
-    ) -> Iterator[StageReport]:
-        decode = StageMetrics.merged(source.metrics for source in self._sources)
-        workers = len(self._sources)
-        yield StageReport.of(SOURCES, workers, "", decode, drops.get(SOURCES, {}), wall_s)
-        for stage in self._stages:
-            metrics = StageMetrics.merged(worker.metrics for worker in stage.workers)
-            node = stage.node
-            yield StageReport.of(
-                node.name,
-                node.workers,
-                stage.workers[0].stage.runs_on or str(node.binding),
-                metrics,
-                drops.get(node.name, {}),
-                wall_s,
-                _sum(worker.stage.counts() for worker in stage.workers),
-                {k: v for worker in stage.workers for k, v in worker.stage.reasons().items()},
-            )
-
-    def _restarts(self) -> Iterator[Restart]:
-        for source in self._sources:
-            yield replace(source.restart, what=f"decoder of {source.camera}")
-        for stage in self._stages:
-            for worker in stage.workers:
-                for restart in worker.stage.restarts():
-                    yield replace(restart, what=f"{restart.what} of {stage.node.name}")
-
-    def _boundaries(self) -> Iterator[Boundary]:
-        for stage in self._stages:
-            frames = sum(worker.metrics.processed for worker in stage.workers)
-            waits = Histogram()
-            for inbox in stage.inboxes:
-                waits.merge(inbox.statistics().wait)
-            traffic = total_by_engine(worker.stage.traffic() for worker in stage.workers)
-            for engine, counts in traffic.items():
-                if counts.bytes_in:  # else it only stood by
-                    yield Boundary.of(stage.node.name, engine, counts, frames, waits.mean_ns / 1e6)
-
-    @property
-    def _sources(self) -> list[SourceWorker]:
-        return self._wiring.sources
-
-    @property
-    def _stages(self) -> list[Crewed]:
-        return self._wiring.stages
-
-    def _workers(self) -> list[SourceWorker | StageWorker]:
-        stages = (worker for stage in self._stages for worker in stage.workers)
-        return [*self._leaving, *self._sources, *stages]
-
     def _working(self) -> SourceWorker | StageWorker | None:
         """A worker that has not ended, if there is one; the first in the order in which they do."""
-        return next((worker for worker in self._workers() if not worker.ended), None)
+        return next((worker for worker in self._standing.workers if not worker.ended), None)
 
     def _give_up_the_stuck(self) -> None:
         deadline_s = time.monotonic() + _ABORT_S
-        for worker in self._workers():
+        for worker in self._standing.workers:
             if worker.join(max(0.0, deadline_s - time.monotonic())):
                 continue
             error = StageError(f"worker {worker.name} did not stop within {_ABORT_S:g} s")
@@ -339,19 +264,3 @@ class Supervisor:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _drops_by_stage(accounts: Iterable[Account]) -> dict[str, dict[str, int]]:
-    drops: dict[str, Counter[str]] = {}
-    for account in accounts:
-        for part in (account.dropped, account.partial):
-            for (stage, reason), count in part.items():
-                drops.setdefault(stage, Counter())[reason] += count
-    return {stage: dict(reasons) for stage, reasons in drops.items()}
-
-
-def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for part in counts:
-        total.update(part)
-    return dict(total)

@@ -94,11 +94,11 @@ class Wiring:
         self._nodes = {node.name: self._resolved(node) for node in graph.nodes}
         self._homes = {name: self._house(node) for name, node in self._nodes.items()}
         self._inboxes = {name: self._make_inboxes(node) for name, node in self._nodes.items()}
-        self.stages = [self._crewed(node) for node in self._nodes.values()]
+        self.stages: list[Crewed] = [self._crewed(node) for node in self._nodes.values()]
         self.outlets = [self._outlet(SOURCES) for _ in graph.cameras]
         workers = {source.camera: source for source in before.sources} if before else {}
         running = {camera.id: camera for camera in before.graph.cameras} if before else {}
-        self.sources = [
+        self.sources: list[SourceWorker] = [
             workers[camera.id]
             if camera.id in running and camera.same(running[camera.id])
             else self._source(camera, outlet, workers.get(camera.id))
@@ -144,9 +144,17 @@ class Wiring:
             for name in node.after
         )
         copies = node.workers if node.stage.per_camera else 1
+        before = self._before.get(node.name)
+        follows = [*(before.inboxes if before else ()), *([None] * copies)]
         return tuple(
-            Inbox(node.queue, lanes(node, self.graph.cameras), producers, self._priorities)
-            for _ in range(copies)
+            Inbox(
+                node.queue,
+                lanes(node, self.graph.cameras),
+                producers,
+                self._priorities,
+                follows[index],
+            )
+            for index in range(copies)
         )
 
     def _outlet(self, owner: str) -> Outlet:

@@ -523,6 +523,7 @@ class SourceWorker(Worker):
     def _run(self) -> None:
         try:
             self._inherit()
+            self.numbering.renew()
             if self._unwanted:
                 return
             if (self._info is not None or self.open()) and self._source is not None:
