@@ -13,7 +13,7 @@ from pipeline.report import RunReport, StageReport
 #: What becomes of a camera's frames at the entrance: wanted, or because the graph cannot follow.
 _NOT_ASKED_FOR = frozenset({"sampled"})
 _OVERLOAD = frozenset({"queue_full", "stale"})
-_WELL = frozenset({SourceState.LIVE, SourceState.ENDED, SourceState.PAUSED})
+_UNWELL = frozenset({SourceState.STALLED, SourceState.FROZEN, SourceState.RETRYING})
 
 
 class Kind(StrEnum):
@@ -112,9 +112,8 @@ def health(now: RunReport, before: RunReport | None, limits: Limits = Limits()) 
         for stage in now.stages
     }
     cameras = {
-        camera.id: Part(c.state, camera.error or c.reason, c.since_ns)
+        camera.id: Part(camera.condition.state, camera.condition.reason, camera.condition.since_ns)
         for camera in now.cameras
-        for c in [camera.condition]
     }
     hung = tuple(f"{a.where}: {a.text}" for a in alarms if a.kind is Kind.HUNG)
     ended = ("the run has ended",) if now.finished else ()
@@ -130,7 +129,8 @@ def health(now: RunReport, before: RunReport | None, limits: Limits = Limits()) 
 
 def _cameras(cameras: Mapping[str, Part]) -> Iterator[Alarm]:
     for name, part in cameras.items():
-        if part.state not in _WELL and part.reason:  # one that connects for the first time has none
+        ended_early = part.state == SourceState.ENDED and part.reason
+        if part.state in _UNWELL or ended_early:
             yield Alarm(Kind.CAMERA, name, f"{part.state}: {part.reason}")
 
 

@@ -490,6 +490,8 @@ class SourceWorker(Worker):
         """How the source is doing, and why."""
         if not self._feeding:
             return Condition(SourceState.ENDED, self.error)
+        if self.info is not None and self._source is not None and not self._source.live:
+            return Condition(SourceState.LIVE)  # a file that could be opened is there
         return self._source.condition if self._source else Condition(SourceState.CONNECTING)
 
     @property
