@@ -116,7 +116,7 @@ class Journal:
         self._level = governor.level
         why = governor.transitions[-1].why if governor.transitions else ""
         yield Event(
-            INFO, "governor", {"level": self._level, "interval": governor.interval, "why": why}
+            INFO, "governor", {"step": self._level, "interval": governor.interval, "why": why}
         )
 
     def _note_restarts(self, report: RunReport) -> Iterator[Event]:
