@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from pipeline.payloads import Tracked
 from pipeline.planning import Plan, Planner
 from pipeline.queues import OnFull, Priority
 from pipeline.registry import STAGES
+from pipeline.sharding.spreading import cores
 from pipeline.stage import Run
 from pipeline.stages.entrance import ENTRANCE, EntranceStage
 
@@ -151,11 +151,11 @@ def _tied(nodes: Sequence[Node]) -> list[Node]:
 def _workers(config: PipelineConfig, stage: AnyStage, plan: Plan) -> int:
     if stage.workers != "auto":
         return stage.workers
-    # For throughput: as many workers as cores, less where each brings several threads.
+    # For throughput: as many workers as this process's cores, less where each has several threads.
     bound: tuple[str, ...] = getattr(stage, "engine", ())
     engine = config.engines.get(bound[0]) if bound else None
     threads = engine.options.get("threads", 1) if engine else 1
-    workers = max(1, len(os.sched_getaffinity(0)) // max(1, threads))
+    workers = max(1, cores(config) // max(1, threads))
     # One that keeps state per camera has nothing to do for more workers than cameras.
     return min(workers, len(config.cameras)) if plan.stage.per_camera else workers
 

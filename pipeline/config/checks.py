@@ -58,6 +58,7 @@ def check(document: Document) -> None:
     else:
         _check_order(document, stages)
     _check_outputs(document, stages, top.get("outputs"))
+    _check_shards(document, top)
     _check_http(document, _mapping(top.get("http")))
 
 
@@ -236,6 +237,20 @@ def _check_path(document: Document, index: int, output: dict[str, Any], paths: s
                 message = f"two outputs write '{path}'"
                 document.complain(("outputs", index, kind, "path"), message, "give each its own")
             paths.add(normpath(path))
+
+
+def _check_shards(document: Document, top: Mapping[str, Any]) -> None:
+    """Several processes cannot write one file."""
+    cameras, outputs = top.get("cameras"), top.get("outputs")
+    if _mapping(top.get("run")).get("shards", 1) == 1 or not isinstance(cameras, list):
+        return
+    for index, output in enumerate(outputs if isinstance(outputs, list) else ()):
+        for kind in ("file", "annotate"):
+            path = _mapping(_mapping(output).get(kind)).get("path")
+            if isinstance(path, str) and "{camera}" not in path and len(cameras) > 1:
+                message = f"'{path}' would be written by several processes (run.shards)"
+                remedy = "give each camera its own file with {camera}, or set run.shards: 1"
+                document.complain(("outputs", index, kind, "path"), message, remedy)
 
 
 def _check_http(document: Document, http: Mapping[str, Any]) -> None:

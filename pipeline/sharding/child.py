@@ -16,6 +16,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
+from engines import engine_class
 from engines.isolation.spawn import from_the_parent
 from pipeline.config import PipelineConfig
 from pipeline.deployment import LocalDeployment
@@ -44,7 +45,9 @@ class Servant:
                 number, call, arguments = self._channel.recv()
             except EOFError:
                 return
-            if call == "start":
+            if call == "warm_up":
+                self._answer(number, partial(warm_up, *arguments))
+            elif call == "start":
                 Background("run", partial(self._run, number, *arguments)).start()
             else:
                 self._answer(number, partial(getattr(self._deployment, call), *arguments))
@@ -72,6 +75,12 @@ class Servant:
             self.tell("answer", number, None, do())
         except Exception as error:  # another process waits for the answer, whatever it is
             self.tell("answer", number, _portable(error), None)
+
+
+def warm_up(config: PipelineConfig) -> None:
+    """Imports the libraries of the engines; touches no device, which others may be using."""
+    for engine in config.engines.values():
+        engine_class(engine.backend).describe()
 
 
 class _LogSocket(logging.handlers.QueueHandler):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -81,10 +81,11 @@ class ShardedDeployment(Deployment):
 
     def __init__(self, config: PipelineConfig) -> None:
         self.config = config
-        self._placed = spread([camera.id for camera in config.cameras], places(config), {})
-        self._places = [
-            _Place(number, part(config, self._placed, number)) for number in range(places(config))
-        ]
+        count = places(config)
+        self._shards = min(count, len(config.cameras))
+        self._placed = spread([camera.id for camera in config.cameras], count, {})
+        parts = self._parts(config, self._placed, count)
+        self._places = [_Place(number, part) for number, part in enumerate(parts)]
         # Of processes that are no more; at first, of none: all cameras and stages, and no frame.
         self._past = settled(Supervisor(build(config)).report())
         self._failures: list[Failure] = []
@@ -163,7 +164,7 @@ class ShardedDeployment(Deployment):
             placed = spread([c.id for c in config.cameras], len(self._places), self._placed)
             before = [place.config for place in self._places]
             try:
-                self._change([part(config, placed, place.number) for place in self._places])
+                self._change(self._parts(config, placed, len(self._places)))
             except SightlineError:
                 with suppress(SightlineError):  # the one to tell is the first
                     self._change(before)
@@ -180,6 +181,11 @@ class ShardedDeployment(Deployment):
         except SightlineError:
             return None
         return snapshot
+
+    def _parts(
+        self, config: PipelineConfig, placed: Mapping[str, int], count: int
+    ) -> list[PipelineConfig | None]:
+        return [part(config, placed, number, self._shards) for number in range(count)]
 
     def _launch(self, place: _Place, config: PipelineConfig) -> tuple[Shard, int]:
         """A process that starts a part: the one that stands by, or a new one."""
@@ -252,7 +258,7 @@ class ShardedDeployment(Deployment):
         """Nothing runs at a place any more."""
         with self._books:
             if last is not None:
-                self._past = merged([self._past, settled(last, failures=last.failures)], 0.0)
+                self._past = merged([self._past, last], 0.0)
             place.shard, place.over = None, True
 
     def _keep_a_spare(self) -> None:
@@ -263,6 +269,7 @@ class ShardedDeployment(Deployment):
                 self._spare, self._spare_s = None, time.monotonic() + _SPARE_S
         elif not self._stopping and time.monotonic() >= self._spare_s and self._is_calm():
             self._spare = Shard()
+            self._spare.ask("warm_up", self.config)
 
     def _is_calm(self) -> bool:
         """Whether every place has its process at work, and time matters to a camera."""

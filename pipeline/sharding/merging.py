@@ -14,7 +14,6 @@ from pipeline.governor import GovernorReport
 from pipeline.ledger import Account
 from pipeline.metrics import Spread
 from pipeline.report import CameraReport, EdgeReport, RunReport, StageReport
-from pipeline.worker import Failure
 
 #: Where and why frames ended that were in a process when it died.
 LOST = ("shard", "killed")
@@ -63,17 +62,16 @@ def merged(reports: Sequence[RunReport], wall_s: float) -> RunReport:
     )
 
 
-def settled(report: RunReport, failures: tuple[Failure, ...] = ()) -> RunReport:
-    """The last report of a process that is no more: what was in it then is lost, and counted so.
+def settled(report: RunReport) -> RunReport:
+    """The last report of a process that died: what was in it then is lost, and counted so.
 
-    Args:
-        failures: that stay; those of a process that is started anew are told anew.
+    What it told of now is over, and its failures are told anew by the process in its place.
     """
     ledger = {camera: _settled(account) for camera, account in report.ledger.items()}
     return replace(
         report,
         finished=True,
-        failures=failures,
+        failures=(),
         ledger=ledger,
         stages=tuple(replace(stage, workers=0) for stage in report.stages),
         edges=tuple(replace(edge, depth=0) for edge in report.edges),

@@ -15,7 +15,7 @@ from pipeline.report import RunReport
 #: A process says so often how it is doing, seconds.
 BEAT_S = 0.25
 #: One that has not for so long hangs, and is killed, seconds.
-SILENCE_S = 2.0
+SILENCE_S = 1.5
 #: What starting or changing a graph may take: some devices compile for minutes. Seconds.
 LOAD_S = 300.0
 _SLOW = ("start", "apply")

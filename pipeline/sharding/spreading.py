@@ -35,7 +35,20 @@ def spread(cameras: Sequence[str], shards: int, before: Mapping[str, int]) -> di
     return placed
 
 
-def part(config: PipelineConfig, placed: Mapping[str, int], shard: int) -> PipelineConfig | None:
-    """The configuration with the cameras of one shard only; None where it has none."""
+def part(
+    config: PipelineConfig, placed: Mapping[str, int], shard: int, shards: int
+) -> PipelineConfig | None:
+    """The configuration with the cameras of one shard only; None where it has none.
+
+    Args:
+        shards: as which `run.shards` is told there, for a fair share of the machine; settled at the
+            start of a run.
+    """
     cameras = tuple(camera for camera in config.cameras if placed[camera.id] == shard)
-    return config.model_copy(update={"cameras": cameras}) if cameras else None
+    run = config.run.model_copy(update={"shards": shards})
+    return config.model_copy(update={"cameras": cameras, "run": run}) if cameras else None
+
+
+def cores(config: PipelineConfig) -> int:
+    """How many of the machine's processors are for one process."""
+    return max(1, len(os.sched_getaffinity(0)) // places(config))
