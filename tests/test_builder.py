@@ -6,7 +6,7 @@ import pytest
 
 import pipeline
 from pipeline.errors import ConfigError, GraphError
-from pipeline.queues import OnFull
+from pipeline.queues import OnFull, Priority
 
 
 def text(light_meter: Path, stages: str = "", outputs: str = "", camera: str = "") -> str:
@@ -37,6 +37,15 @@ def test_a_recording_blocks_and_a_camera_drops_its_oldest(light_meter: Path) -> 
     graph = pipeline.build(pipeline.loads(config))
     assert [c.on_full for c in graph.cameras] == [OnFull.BLOCK, OnFull.DROP_OLDEST]
     assert "secret" not in graph.text() + graph.mermaid() + repr(graph)
+
+
+def test_cameras_that_drop_have_an_entrance_before_all_other_stages(light_meter: Path) -> None:
+    config = text(light_meter, camera="}\n  - {id: gate, uri: 'webcam:0', priority: high")
+    graph = pipeline.build(pipeline.loads(config))
+    entrance, first = graph.nodes[:2]
+    assert (entrance.name, entrance.after, entrance.at_entrance) == ("entrance", ("decode",), True)
+    assert (first.name, first.after) == ("preprocess", ("entrance",))
+    assert [camera.priority for camera in graph.cameras] == [Priority.NORMAL, Priority.HIGH]
 
 
 def test_two_detectors_two_branches_and_a_merge(light_meter: Path, tmp_path: Path) -> None:

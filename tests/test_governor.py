@@ -329,7 +329,7 @@ def test_a_frame_that_would_come_out_too_old_is_refused_until_that_is_forgotten(
     clock.advance(2.0)
     assert first.ticket.ended is not None
     first.ticket.ended()
-    with pytest.raises(PacketError, match="stale: would be .* ms too old"):
+    with pytest.raises(PacketError, match=r"stale: would be .* ms too old"):
         governor.admit(packet("a", 1, clock.now_ns()))
     for sequence in range(2, 20):
         with suppress(PacketError):

@@ -13,6 +13,7 @@ from rich.text import Text
 from pipeline.cli.console import console, numbers
 from pipeline.config import PipelineConfig
 from pipeline.config.problem import KeyPath
+from pipeline.governor import GovernorReport
 from pipeline.ledger import Account
 from pipeline.report import RunReport
 
@@ -131,6 +132,8 @@ def _verdict(report: RunReport) -> str:
             counts = ", ".join(f"{name} {count}" for name, count in sorted(stage.counts.items()))
             lines.append(f"{stage.name}: {counts}")
         lines += [f"{stage.name}: {name}: {why}" for name, why in sorted(stage.reasons.items())]
+    if report.governor and report.governor.transitions:
+        lines.append(_overload(report.governor))
     state = "balanced" if report.balanced else "NOT BALANCED"
     lines.append(
         f"ledger {state}: {report.entered} in = {report.emitted} out + {report.dropped} dropped"
@@ -138,6 +141,11 @@ def _verdict(report: RunReport) -> str:
     if report.aborted:
         lines.append("the run was ended before it was finished")
     return "\n".join(lines)
+
+
+def _overload(governor: GovernorReport) -> str:
+    spent = ", ".join(f"{level} {s:.1f} s" for level, s in governor.seconds.items() if s)
+    return f"overload: {spent}; now {governor.level}; {governor.coasted} frames not detected"
 
 
 def _reasons(dropped: Mapping[tuple[str, str], int]) -> str:

@@ -89,6 +89,10 @@ class FaultyEngine(OnnxRuntimeEngine):
     def _refuse(self) -> None:
         raise EngineUnavailable(f"{self}: no such device any more")
 
+    def _lag(self) -> None:
+        """Takes longer, as on a device that is too weak or that others use."""
+        time.sleep(0.15)
+
     def _hang(self) -> None:
         time.sleep(3600)
 

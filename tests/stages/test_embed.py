@@ -17,7 +17,9 @@ from onnx import TensorProto, helper, numpy_helper
 import engines
 import pipeline
 from engines.failover import Candidate
+from pipeline.clock import ManualClock
 from pipeline.detection.detections import Detections
+from pipeline.governor import Governor
 from pipeline.graph import Node
 from pipeline.ledger import Ticket
 from pipeline.media.picture import BgrPicture
@@ -321,3 +323,29 @@ def test_real_networks_on_real_people(
     assert length[looked] == pytest.approx(1, abs=1e-5)
     assert scores[looked].min() >= 0.6
     assert 0.1 < looked[scores >= 0.6].mean() < 0.8
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_under_overload_nobody_looks_at_what_cameras_see(
+    networks: Callable[[int], CountingNetwork], most: int
+) -> None:
+    clock = ManualClock()
+    governor = Governor(0.5, clock)
+    for sequence in range(0, 400, 2):  # every second frame was dropped
+        governor.admit(due(packet([], sequence), clock))
+        clock.advance(0.05)
+    assert governor.report().level == "no_reid"  # type: ignore[union-attr]
+    network = networks(-1)
+    stage = SparingEmbedStage(network, preprocessor(), DIM, 0.0, 1.0, governor)
+    packets = [due(packet(walkers(0, 3)), clock), packet(walkers(0, 2), 0, "file")]
+    camera, file = together(stage, packets, most)
+    assert camera.payload.embeddings is None
+    assert camera.status is Status.OK
+    assert len(lengths(file)) == 2
+    assert sum(network.calls) == 2
+
+
+def due(one: Packet[Detected], clock: ManualClock) -> Packet[Detected]:
+    """The packet as of a camera whose results must be fresh."""
+    one.ticket.deadline_ns = clock.now_ns() + 500_000_000
+    return one
