@@ -32,7 +32,8 @@ class LiveTimeLine:
     counted in `faults` likewise:
 
     - ``pts_missing``: no time stamp; it is placed at its arrival.
-    - ``pts_repeated``: the same stamp again, or less than a second back; likewise.
+    - ``pts_repeated``: the same stamp again, or less than a second back; likewise, and the line
+      goes on from there.
     - ``late``: the frame lies before a moment that was told as stalled already; it is left out.
 
     Args:
@@ -76,8 +77,9 @@ class LiveTimeLine:
             return self._anchor(stamp_ns, elapsed_ns)
         if step_ns <= 0:
             self._faults["pts_repeated"] += 1
-            return self._put(elapsed_ns)
-        self._shift_ns -= _correction(ahead_ns, step_ns)
+            self._shift_ns = max(self._last_ns + 1, elapsed_ns) - stamp_ns
+        else:
+            self._shift_ns -= _correction(ahead_ns, step_ns)
         return self._put(stamp_ns + self._shift_ns)
 
     def stalled(self, now_ns: int) -> int:

@@ -232,7 +232,8 @@ class Client:
                 else:
                     yield from stream.push(data, now_ns)
             yield from stream.due(now_ns)
-            yield None
+            if stream.pictures == pictures:  # else time may have passed at who takes them
+                yield None
             heard_ns = now_ns if stream.packets > packets else heard_ns
             shown_ns = now_ns if stream.pictures > pictures else shown_ns
             self._check_alive(now_ns - heard_ns, now_ns - shown_ns)
