@@ -87,6 +87,7 @@ class Service:
             limits = Limits(hung_s=min(limits.hung_s, notifier.watchdog_s / 2))
             self._look_s = min(_LOOK_S, notifier.watchdog_s / 2)
         self._told_s = float("-inf")
+        self._stopping = False
         self.insight = Insight(deployment, limits)
 
     def run(self) -> RunReport:
@@ -98,24 +99,31 @@ class Service:
                 self._say_ready()
             report = self._deployment.wait(self._look, self._look_s)
             ender.stop()
+            self._say_stopping("every camera has ended")
         self._write_down(report)
-        self._notifier.stopping()
         _log.info("report", **report.to_json())
         return report
 
     def _say_ready(self) -> None:
         report = self._deployment.report()
         runs_on = {stage.name: stage.binding for stage in report.stages if stage.binding}
-        self._look(report)
+        self._write_down(report)
         self._notifier.ready()
         _log.info("ready", stages=runs_on)
+
+    def _say_stopping(self, why: str) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self.insight.stopping(why)
+            self._notifier.stopping()
+            _log.info("stopping", why=why)
 
     def _look(self, report: RunReport) -> None:
         self._write_down(report)
         if self.insight.health.live:
             self._notifier.alive()
         now_s = time.monotonic()
-        if now_s - self._told_s >= _STATUS_S:
+        if now_s - self._told_s >= _STATUS_S and not self._stopping:
             self._told_s = now_s
             self._notifier.status(self.insight.line())
 
@@ -125,9 +133,10 @@ class Service:
 
     def _end_when_asked(self, stop: Event) -> None:
         """The first signal drains, the second one ends at once."""
-        acts = iter((self._deployment.stop, self._deployment.abort))
-        for name, act in zip(self._ends.each(stop), acts, strict=False):
-            self.insight.stopping(name)
-            self._notifier.stopping()
-            _log.info("stopping", why=name)
-            act()
+        for count, name in enumerate(self._ends.each(stop)):
+            if count == 0:
+                self._say_stopping(name)
+                self._deployment.stop()
+            else:
+                _log.warning("stopping at once", why=f"{name} again")
+                self._deployment.abort()
