@@ -6,6 +6,7 @@
 `document`       YAML to values that remember their lines
 `variables`      ``${NAME}`` and what must never be shown
 `overrides`      ``--set key=value``
+`overlay`        cameras added, removed and paused at run time
 `checks`         what one key says about another
 `complaints`     pydantic's findings in people's words
 `chain`          the stages of a chain, and their order
@@ -13,7 +14,8 @@
 ===============  ===================================================================
 """
 
-from pipeline.config.loading import json_schema, load, loads
+from pipeline.config.loading import json_schema, load, loads, read
+from pipeline.config.overlay import Overlay
 from pipeline.config.problem import Place, Problem
 from pipeline.config.schema import (
     AnyStage,
@@ -58,6 +60,7 @@ __all__ = [
     "MatchingConfig",
     "MergeConfig",
     "OutputConfig",
+    "Overlay",
     "PipelineConfig",
     "Place",
     "PostprocessConfig",
@@ -72,4 +75,5 @@ __all__ = [
     "json_schema",
     "load",
     "loads",
+    "read",
 ]

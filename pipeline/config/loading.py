@@ -15,6 +15,7 @@ from pipeline.config import checks, overrides
 from pipeline.config.complaints import complain
 from pipeline.config.completion import complete
 from pipeline.config.document import Document, parse
+from pipeline.config.overlay import Overlay
 from pipeline.config.schema import PipelineConfig
 from pipeline.config.secrecy import note_secrets
 from pipeline.errors import ConfigError
@@ -30,15 +31,19 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> PipelineConfig:
     Raises:
         ConfigError: with every problem, each naming file, line, column, key and remedy.
     """
+    return loads(read(path), str(path), overrides)
+
+
+def read(path: Path | str) -> str:
+    """The text of a configuration file. Raises `ConfigError` where there is none."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(
             f"{path}: the configuration cannot be read: {error.strerror}; check the path"
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: this is not UTF-8 text; give a YAML file") from None
-    return loads(text, str(path), overrides)
 
 
 def loads(
@@ -46,6 +51,7 @@ def loads(
     name: str = "configuration",
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    overlay: Overlay | None = None,
 ) -> PipelineConfig:
     """Reads a configuration from text.
 
@@ -54,6 +60,7 @@ def loads(
         name: stands in messages where a file's name would.
         overrides: as in `load`.
         environment: for ``${NAME}``; the process's own by default.
+        overlay: applied after the overrides.
 
     Raises:
         ConfigError: as in `load`.
@@ -61,20 +68,24 @@ def loads(
     environment = os.environ if environment is None else environment
     document = parse(text, name, environment)
     if document.value is not None or not document.problems:
-        config = _checked(document, overrides, environment)
+        config = _checked(document, overrides, environment, overlay or Overlay())
         if config is not None and not document.problems:
             return config
     raise ConfigError(*sorted(document.problems, key=lambda problem: problem.place.line))
 
 
 def _checked(
-    document: Document, changes: Sequence[str], environment: Mapping[str, str]
+    document: Document,
+    changes: Sequence[str],
+    environment: Mapping[str, str],
+    overlay: Overlay,
 ) -> PipelineConfig | None:
     """The complete configuration; None, and problems in the document, where something is wrong."""
     if document.value is None:
         document.value = {}
     for change in changes:
         overrides.apply(document, change, environment)
+    overlay.apply(document)
     checks.check(document)
     try:
         # As JSON a list may become a tuple, yet no text a number.

@@ -1,0 +1,143 @@
+"""A deployment that follows its file, and what people ask of it while it runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Overlay, PipelineConfig, loads, read
+from pipeline.deployment import Deployment
+from pipeline.errors import ConfigError, SightlineError
+from pipeline.watching import FileWatch
+
+_log = logging.getLogger(__name__)
+
+#: Between two looks at the file.
+_WATCH_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a change went.
+
+    Attributes:
+        what: was asked for.
+        applied: whether it runs now; if not, what ran before runs on.
+        why: it does not, or what is different now; without secrets.
+        utc_s: when, in seconds since 1970.
+    """
+
+    what: str
+    applied: bool
+    why: str
+    utc_s: float
+
+
+class Reloader:
+    """Brings changes to a running deployment, one at a time; all calls from any thread.
+
+    What was asked for at run time is put on top of the file at every reload, until the program
+    ends. A camera that was added and is in the file by then is the file's.
+
+    Args:
+        deployment: runs what `path` said.
+        path: of the configuration.
+        overrides: as in `pipeline.load`.
+    """
+
+    def __init__(self, deployment: Deployment, path: Path, overrides: Sequence[str] = ()) -> None:
+        self._deployment = deployment
+        self._path = path
+        self._overrides = overrides
+        self._overlay = Overlay()
+        self._watch = FileWatch(path)
+        self._text = read(path)
+        self._changing = threading.Lock()
+        self.last: Outcome | None = None
+
+    def reload(self) -> Outcome:
+        """Reads the file again."""
+        return self._change("reload", lambda: (read(self._path), self._overlay))
+
+    def add(self, camera: Mapping[str, Any]) -> Outcome:
+        """Adds a camera, given as it would be written under `cameras:`."""
+
+        def added() -> tuple[str, Overlay]:
+            if camera.get("id") in self._cameras():
+                raise ConfigError(f"there is a camera {camera['id']!r} already; remove it first")
+            return self._text, self._overlay.adding(camera)
+
+        return self._change(f"add {camera.get('id')}", added)
+
+    def remove(self, camera: str) -> Outcome:
+        """Removes a camera."""
+        return self._change(
+            f"remove {camera}", lambda: (self._text, self._overlay.removing(self._known(camera)))
+        )
+
+    def pause(self, camera: str) -> Outcome:
+        """Lets go of a camera that stays known."""
+        return self._change(f"pause {camera}", lambda: self._paused(camera, True))
+
+    def resume(self, camera: str) -> Outcome:
+        """Connects to a paused camera again."""
+        return self._change(f"resume {camera}", lambda: self._paused(camera, False))
+
+    def watch(self, stop: threading.Event) -> None:
+        """Reloads whenever the file has changed, until `stop` is set; for a thread of its own."""
+        while not stop.wait(_WATCH_S):
+            if self._watch.changed():
+                self.reload()
+
+    def _paused(self, camera: str, paused: bool) -> tuple[str, Overlay]:
+        return self._text, self._overlay.pausing(self._known(camera), paused)
+
+    def _known(self, camera: str) -> str:
+        if camera not in self._cameras():
+            known = ", ".join(self._cameras())
+            raise ConfigError(f"there is no camera {camera!r}; there are {known}")
+        return camera
+
+    def _cameras(self) -> list[str]:
+        return [camera.id for camera in self._deployment.config.cameras]
+
+    def _change(self, what: str, wanted: Callable[[], tuple[str, Overlay]]) -> Outcome:
+        """Tries what is wanted; keeps it if it runs.
+
+        Args:
+            wanted: gives the file's text, and what is put on top of it.
+        """
+        with self._changing:
+            before = self._deployment.config
+            try:
+                text, overlay = wanted()
+                config = loads(text, str(self._path), self._overrides, overlay=overlay)
+                self._deployment.apply(config)
+            except SightlineError as error:
+                why = before.hide(str(error))
+                _log.error("%s refused, what ran before runs on: %s", what, why)
+                self.last = Outcome(what, False, why, time.time())
+            else:
+                self._text, self._overlay = text, overlay
+                why = _difference(before, config)
+                _log.info("%s done: %s", what, why)
+                self.last = Outcome(what, True, why, time.time())
+            return self.last
+
+
+def _difference(before: PipelineConfig, now: PipelineConfig) -> str:
+    """What is different, for people."""
+    old = {camera.id: camera for camera in before.cameras}
+    new = {camera.id: camera for camera in now.cameras}
+    parts = [f"camera {id_} came" for id_ in new if id_ not in old]
+    parts += [f"camera {id_} went" for id_ in old if id_ not in new]
+    parts += [f"camera {id_} changed" for id_ in new if id_ in old and new[id_] != old[id_]]
+    for what in ("engines", "stages", "outputs", "run"):
+        if getattr(before, what) != getattr(now, what):
+            parts.append(f"{what} changed")
+    return ", ".join(parts) or "nothing is different"
