@@ -31,7 +31,14 @@ from pipeline.config.schema import (
     StageConfig,
     TrackConfig,
 )
-from pipeline.output.spec import AnnotateSpec, FileSpec, SecureSpec, UdpSpec
+from pipeline.output.spec import (
+    AnnotateSpec,
+    FileSpec,
+    PostSpec,
+    SecureSpec,
+    SpoolSpec,
+    UdpSpec,
+)
 from pipeline.tracking.screening import ScreeningSpec
 from pipeline.tracking.spec import RoundSpec
 from pipeline.tracking.zones import Zone
@@ -63,6 +70,8 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("outputs: udp: secure", SecureSpec),
     ("outputs: file", FileSpec),
     ("outputs: annotate", AnnotateSpec),
+    ("outputs: post", PostSpec),
+    ("outputs: post: spool", SpoolSpec),
     ("run", RunConfig),
     ("http", HttpConfig),
 )

@@ -17,8 +17,12 @@ from pipeline.errors import OutputError
 from pipeline.media.timeline import NS_PER_S
 
 _TICKS_PER_S = 90_000
-# Each group of pictures is complete on the disk before the next one begins.
-_FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+# Each fragment, of a second or a group of pictures, is complete on the disk before the next begins.
+_FRAGMENTED = {
+    "movflags": "frag_keyframe+empty_moov+default_base_moof",
+    "frag_duration": "1000000",  # microseconds
+    "flush_packets": "1",
+}
 _GROUP_S = 2
 # ITU-T H.273: 6 is BT.601. Readers that ignore the tag assume it, those that heed it find it.
 _BT601, _LIMITED_RANGE = 6, 1

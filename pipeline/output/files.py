@@ -1,7 +1,8 @@
 """Files of results, written under a temporary name.
 
 A file is written as ``NAME.part`` and gets its name when its run ended in order, so that a file
-with its name is always a complete one. Whatever ends the run early leaves the ``.part`` file; if
+with its name is always a complete one, but for frames that the disk had no room for: then a file
+``NAME.missing`` beside it says how many. Whatever ends the run early leaves the ``.part`` file; if
 nothing was written yet, nothing is left.
 """
 
@@ -9,12 +10,12 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 from pathlib import Path
 
-from pipeline.errors import OutputError, PacketError
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from pipeline.errors import OutputError
+from pipeline.output.room import write_whole
 
 
 class PartFile:
@@ -57,14 +58,24 @@ class PartFile:
                 "each output its own 'path'"
             ) from error
 
-    def finish(self) -> None:
+    def finish(self, missing: int = 0) -> None:
         """Gives the file its name; its bytes are on the disk before.
 
+        Args:
+            missing: frames that are not in it; they are told in a file beside it, NAME.missing,
+                which is there for no other file.
+
         Raises:
-            OutputError: it cannot be renamed; the part file stays.
+            OutputError: it cannot be renamed, or what is missing cannot be told; the part file
+                stays.
         """
+        beside = self.path.with_name(self.path.name + ".missing")
         try:
             os.fsync(self.fd)
+            if missing:
+                beside.write_text(json.dumps({"missing_frames": missing, "reason": "disk_full"}))
+            else:
+                beside.unlink(missing_ok=True)
             self.part.replace(self.path)
             self._finished = True
         except OSError as error:
@@ -87,6 +98,9 @@ class LineFile:
         path: as `PartFile`.
         header: a first line, with its newline.
 
+    Attributes:
+        size: bytes in it.
+
     Raises:
         OutputError: as `PartFile`.
     """
@@ -94,54 +108,39 @@ class LineFile:
     def __init__(self, path: Path, header: str = "") -> None:
         self._file = PartFile(path)
         self._header = header.encode()
-        self._size = 0
-        self._lost = 0
+        self.size = 0
 
     def write(self, lines: str) -> None:
         """Appends whole lines, all of them or none.
 
         Raises:
-            PacketError: ``disk_full``; a later call may succeed.
-            OutputError: the file cannot be written any more.
+            OutputError: it cannot be written; as `is_full` says, a later call may succeed.
         """
         if lines:
-            self._append(lines.encode() if self._size else self._header + lines.encode())
+            self._append(lines.encode() if self.size else self._header + lines.encode())
 
     def _append(self, data: bytes) -> None:
-        path = self._file.path
         try:
-            if os.write(self._file.fd, data) != len(data):  # the disk's last bytes
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            write_whole(self._file.fd, data, self.size)
         except OSError as error:
-            self._lost += 1
-            os.ftruncate(self._file.fd, self._size)
-            if error.errno in _FULL:
-                raise PacketError("disk_full", f"cannot write {path}") from error
-            raise OutputError(f"cannot write {path}: {error.strerror}") from error
-        self._size += len(data)
+            raise OutputError(f"cannot write {self._file.path}: {error.strerror}") from error
+        self.size += len(data)
 
     @property
     def empty(self) -> bool:
         """Whether nothing was written yet."""
-        return not self._size
+        return not self.size
 
-    def finish(self) -> None:
-        """Gives the file its name.
+    def cut(self) -> int | None:
+        """As `Recording.cut`: it can be written again, nothing in it is half-written."""
+        return None
 
-        Raises:
-            OutputError: lines are missing in it, or as `PartFile.finish`; the part file stays.
-        """
-        if self._lost:
-            raise OutputError(
-                f"{self._file.path} is incomplete: {self._lost} frames could not be written as the "
-                f"disk was full; the others are in {self._file.part}"
-            )
-        try:
-            if not self._size and self._header:
-                self._append(self._header)
-        except PacketError as error:
-            raise OutputError(f"{error}: the disk is full") from error
-        self._file.finish()
+    def finish(self, missing: int = 0) -> bool:
+        """Gives the file its name, also an empty one; as `PartFile.finish`."""
+        if not self.size and self._header:
+            self._append(self._header)
+        self._file.finish(missing)
+        return True
 
     def close(self) -> None:
         """As `PartFile.close`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -19,6 +20,9 @@ FORMAT_BY_SUFFIX: dict[str, FileFormat] = {
     ".csv": "csv",
     ".txt": "mot",
 }
+
+
+_ROWS = ("rotate_s", "rotate_mb", "keep_h", "keep_mb")
 
 
 def _checked_address(text: str) -> str:
@@ -88,10 +92,53 @@ class UdpSpec(_Spec):
         return self
 
 
-class FileSpec(_Spec):
+class RecordingSpec(_Spec):
+    """What all that writes files can say of them."""
+
+    path: str = Field(min_length=1, description="May contain {camera} and {start}.")
+    rotate_s: float | None = Field(
+        None, gt=0, strict=False, description="A new file begins after so long, seconds."
+    )
+    rotate_mb: float | None = Field(
+        None, gt=0, strict=False, description="A new file begins when one is so large, megabytes."
+    )
+    keep_h: float | None = Field(
+        None, gt=0, strict=False, description="Files older than this are deleted, hours."
+    )
+    keep_mb: float | None = Field(
+        None,
+        gt=0,
+        strict=False,
+        description="The oldest files are deleted beyond so much, megabytes; by camera.",
+    )
+    min_free_mb: float = Field(
+        100.0,
+        ge=0,
+        strict=False,
+        description="Recording pauses while less is free on the disk, megabytes.",
+    )
+
+    @model_validator(mode="after")
+    def _rows_have_names(self) -> Self:
+        said = [key for key in _ROWS if getattr(self, key) is not None]
+        if said and "{start}" not in PurePath(self.path).name:
+            suffixes = "".join(PurePath(self.path).suffixes)
+            better = self.path.removesuffix(suffixes) + "-{start}" + suffixes
+            raise ValueError(
+                f"{said[0]} makes many files of the path {self.path!r}; put {{start}} into their "
+                f"name, such as {better!r}"
+            )
+        return self
+
+
+class FileSpec(RecordingSpec):
     """Results in a file, or in one file a camera where the path says {camera}."""
 
-    path: str = Field(min_length=1, description="May contain {camera}, such as out/{camera}.jsonl.")
+    path: str = Field(
+        min_length=1,
+        description="May contain {camera}, such as out/{camera}.jsonl, and {start}, the file's "
+        "beginning in UTC.",
+    )
     format: FileFormat | None = Field(
         None, description="By the suffix where not given: .jsonl, .csv, .mot.txt or .txt."
     )
@@ -117,11 +164,11 @@ class FileSpec(_Spec):
         return form
 
 
-class AnnotateSpec(_Spec):
+class AnnotateSpec(RecordingSpec):
     """The pictures with what was found drawn on them, as a video a camera."""
 
     path: Annotated[str, AfterValidator(_checked_video_path)] = Field(
-        description="An .mp4 file; may contain {camera}."
+        description="An .mp4 file; may contain {camera}, and {start}, its beginning in UTC."
     )
     trails_s: float = Field(
         2.0, ge=0, le=60, strict=False, description="Length of the trails, seconds; 0: none."
@@ -137,25 +184,93 @@ class AnnotateSpec(_Spec):
     crf: int = Field(23, ge=0, le=51, description="H.264 quality: 0 lossless, 51 worst.")
 
 
+class SpoolSpec(_Spec):
+    """A folder on the disk in which messages wait until they are acknowledged."""
+
+    path: str = Field(min_length=1, description="A folder of this output alone.")
+    max_mb: float = Field(
+        1000.0,
+        ge=1,
+        strict=False,
+        description="It holds so much, megabytes; then the oldest messages are dropped.",
+    )
+    fsync_s: float = Field(
+        1.0,
+        gt=0,
+        le=60,
+        strict=False,
+        description="So often it is made safe from a loss of power, seconds.",
+    )
+    min_free_mb: float = Field(
+        100.0,
+        ge=0,
+        strict=False,
+        description="Spooling pauses while less is free on the disk, megabytes.",
+    )
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"it is no URL: {error}; write https://host/path") from None
+    if parts.scheme not in ("http", "https") or not host or not url.isascii():
+        raise ValueError("it is no URL of the web; write https://host/path")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a URL has no place for a password here; use 'token'")
+    return url
+
+
+class PostSpec(_Spec):
+    """Every frame's message to a receiver that acknowledges, as JSON lines over HTTP."""
+
+    to: Annotated[str, AfterValidator(_checked_url)] = Field(
+        description="Where they are posted: https://host/path, or http://…."
+    )
+    token: SecretStr | None = Field(
+        None, min_length=1, description="Shown as `Authorization: Bearer …`, such as ${TOKEN}."
+    )
+    ca: str = Field(
+        "", description="A PEM file of who vouches for the receiver; by default the system's."
+    )
+    timeout_s: float = Field(
+        10.0, gt=0, strict=False, description="How long the receiver may be silent, seconds."
+    )
+    spool: SpoolSpec = Field(description="Where messages wait.")
+
+    @model_validator(mode="after")
+    def _token_is_not_overheard(self) -> Self:
+        parts = urlsplit(self.to)
+        if self.token and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+            raise ValueError("over http:// anybody can overhear the token; use https://")
+        return self
+
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_KINDS = ("udp", "file", "annotate", "post")
+
+
 class OutputSpec(_Spec):
-    """One entry of `outputs:`; says exactly one of udp, file, annotate."""
+    """One entry of `outputs:`; says exactly one of udp, file, annotate, post."""
 
     udp: UdpSpec | None = None
     file: FileSpec | None = None
     annotate: AnnotateSpec | None = None
+    post: PostSpec | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        said = [name for name in ("udp", "file", "annotate") if getattr(self, name) is not None]
+        said = [name for name in _KINDS if getattr(self, name) is not None]
         if len(said) != 1:
             found = " and ".join(said) or "nothing"
-            raise ValueError(f"an output is exactly one of udp, file, annotate; found {found}")
+            raise ValueError(f"an output is exactly one of {', '.join(_KINDS)}; found {found}")
         return self
 
     @property
-    def spec(self) -> UdpSpec | FileSpec | AnnotateSpec:
+    def spec(self) -> UdpSpec | FileSpec | AnnotateSpec | PostSpec:
         """The one that was said."""
-        said = self.udp or self.file or self.annotate
+        said = self.udp or self.file or self.annotate or self.post
         assert said is not None  # by _exactly_one
         return said
 
@@ -163,9 +278,11 @@ class OutputSpec(_Spec):
     def about(self) -> str:
         """Where it goes, for people."""
         spec = self.spec
-        return f"{spec.format} to {spec.to}" if isinstance(spec, UdpSpec) else spec.path
+        if isinstance(spec, UdpSpec):
+            return f"{spec.format} to {spec.to}"
+        return f"to {spec.to}" if isinstance(spec, PostSpec) else spec.path
 
     @property
     def name(self) -> str:
         """A stage name for the report, such as ``"udp"`` or ``"file"``."""
-        return "udp" if self.udp else "file" if self.file else "annotate"
+        return next(name for name in _KINDS if getattr(self, name) is not None)

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import resource
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import OutputError, PacketError
+from pipeline.errors import OutputError
 from pipeline.output.files import LineFile
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` bytes: a disk that is full, from the writer's side."""
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-        signal.signal(signal.SIGXFSZ, handler)
+from pipeline.output.room import is_full
+from tests.output.full import largest_file
 
 
 def test_a_file_gets_its_name_when_it_is_finished(tmp_path: Path) -> None:
@@ -97,18 +83,27 @@ def test_an_unwritable_path_is_named_with_a_remedy(tmp_path: Path, path: str) ->
         LineFile(tmp_path / path)
 
 
-def test_a_full_disk_never_leaves_half_a_line_and_writing_resumes(tmp_path: Path) -> None:
+def test_a_full_disk_never_leaves_half_a_line(tmp_path: Path) -> None:
     file = LineFile(tmp_path / "a.jsonl")
     with largest_file(10):
         file.write("1234\n")
         for _ in range(2):
-            with pytest.raises(PacketError) as caught:
+            with pytest.raises(OutputError) as caught:
                 file.write("567890\n")
-            assert caught.value.reason == "disk_full"
+            assert is_full(caught.value)
         assert (tmp_path / "a.jsonl.part").read_text() == "1234\n"
     file.write("abc\n")
-    with pytest.raises(OutputError, match="incomplete: 2 frames"):
-        file.finish()
+    file.finish(missing=2)
     file.close()
-    assert [p.name for p in tmp_path.iterdir()] == ["a.jsonl.part"]
-    assert (tmp_path / "a.jsonl.part").read_text() == "1234\nabc\n"
+    assert (tmp_path / "a.jsonl").read_text() == "1234\nabc\n"
+    told = json.loads((tmp_path / "a.jsonl.missing").read_text())
+    assert told == {"missing_frames": 2, "reason": "disk_full"}
+
+
+def test_what_was_missing_in_an_earlier_file_is_not_said_of_the_next(tmp_path: Path) -> None:
+    for missing in (1, 0):
+        file = LineFile(tmp_path / "a.jsonl")
+        file.write("1\n")
+        file.finish(missing)
+        file.close()
+    assert [p.name for p in tmp_path.iterdir()] == ["a.jsonl"]

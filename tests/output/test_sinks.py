@@ -12,7 +12,7 @@ import pytest
 from pipeline.errors import OutputError, PacketError
 from pipeline.output.listen import Listener
 from pipeline.output.sinks import build_sink, sink_class
-from pipeline.output.sinks.paths import camera_paths
+from pipeline.output.sinks.rows import camera_rows
 from pipeline.output.spec import OutputSpec
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Tracked
@@ -134,10 +134,7 @@ def test_one_file_that_cannot_be_finished_does_not_keep_the_others(
 
 
 def test_a_path_without_cameras_in_it_is_everyones() -> None:
-    assert camera_paths("a.csv", ("x", "y"), shared=True) == {
-        "x": Path("a.csv"),
-        "y": Path("a.csv"),
-    }
+    assert camera_rows("a.csv", ("x", "y"), shared=True) == {"x": "a.csv", "y": "a.csv"}
 
 
 def failing(packets: list[Packet[Tracked]]) -> Any:

@@ -9,15 +9,23 @@ from collections.abc import Sequence
 
 from pipeline.output.sinks.annotate import AnnotateSink
 from pipeline.output.sinks.file import FileSink
+from pipeline.output.sinks.post import PostSink
 from pipeline.output.sinks.udp import UdpSink
 from pipeline.output.spec import OutputSpec
 from pipeline.payloads import Tracked
 from pipeline.stage import Run, Sink
 
+_CLASSES: dict[str, type[Sink[Tracked]]] = {
+    "udp": UdpSink,
+    "file": FileSink,
+    "annotate": AnnotateSink,
+    "post": PostSink,
+}
+
 
 def sink_class(spec: OutputSpec) -> type[Sink[Tracked]]:
     """The class of an output's sink."""
-    return UdpSink if spec.udp else FileSink if spec.file else AnnotateSink
+    return _CLASSES[spec.name]
 
 
 def build_sink(
@@ -36,5 +44,7 @@ def build_sink(
         return UdpSink(spec.udp, labels)
     if spec.file is not None:
         return FileSink(spec.file, cameras, labels)
+    if spec.post is not None:
+        return PostSink(spec.post, labels)
     assert spec.annotate is not None  # an OutputSpec says exactly one
     return AnnotateSink(spec.annotate, cameras, labels)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import cv2
-import numpy as np
-
-from pipeline.media.writer import VideoWriter
 from pipeline.output.annotate import Annotator
-from pipeline.output.files import PartFile
-from pipeline.output.message import Message, from_packet
+from pipeline.output.message import from_packet
 from pipeline.output.proposals import with_proposals
-from pipeline.output.sinks.paths import camera_path, camera_paths, each
+from pipeline.output.recorder import Recorder
+from pipeline.output.series import START
+from pipeline.output.sinks.rows import camera_row, camera_rows, each, recording_counts
 from pipeline.output.spec import AnnotateSpec
+from pipeline.output.videofile import Shot, VideoFile
 from pipeline.packet import Packet
 from pipeline.payloads import Tracked
 from pipeline.stage import Sink
-
-_NOMINAL_FPS = 25.0
 
 
 class AnnotateSink(Sink[Tracked]):
@@ -39,24 +35,32 @@ class AnnotateSink(Sink[Tracked]):
 
     def __init__(self, spec: AnnotateSpec, cameras: Sequence[str], labels: Sequence[str]) -> None:
         self._spec = spec
-        self._paths = camera_paths(spec.path, cameras, shared=False)
+        self._rows = camera_rows(spec.path, cameras, shared=False)
         self._labels = labels
         self._annotators: dict[str, Annotator] = {}
-        self._parts: dict[str, PartFile] = {}
-        self._writers: dict[str, VideoWriter] = {}
+        self._recorders: dict[str, Recorder[Shot]] = {}
 
     def open(self) -> None:
-        for camera, path in self._paths.items():
-            self._parts[camera] = PartFile(path)
+        for camera in self._rows:
+            self._begin(camera)
+
+    def _begin(self, camera: str) -> None:
+        spec = self._spec
+        recorder = Recorder[Shot](
+            self._rows[camera], spec, lambda path: VideoFile(path, spec.crf, START in spec.path)
+        )
+        recorder.open()
+        self._recorders[camera] = recorder
 
     def expect(self, camera: str) -> None:
-        self._parts[camera] = PartFile(camera_path(self._spec.path, camera))
+        self._rows[camera] = camera_row(self._spec.path, camera)
+        self._begin(camera)
 
     def forget(self, camera: str) -> None:
         self._annotators.pop(camera, None)
-        part, writer = self._parts.pop(camera, None), self._writers.pop(camera, None)
-        if part is not None:
-            each([writer.close, part.finish, part.close] if writer else [part.close])
+        self._rows.pop(camera, None)
+        if (recorder := self._recorders.pop(camera, None)) is not None:
+            recorder.finish()
 
     def write(self, packet: Packet[Tracked]) -> None:
         camera = packet.frame.camera
@@ -65,15 +69,7 @@ class AnnotateSink(Sink[Tracked]):
         if proposals is not None and self._spec.proposals:
             picture = with_proposals(picture, proposals, self._spec.proposals, self._spec.anchors)
         drawn = self._annotator(camera).draw(picture, message)
-        writer = self._writers.get(camera)
-        if writer is None:
-            writer = self._writers[camera] = self._open_video(camera, message)
-        size = (writer.width, writer.height)
-        if drawn.shape[1::-1] != size:  # the camera changed its resolution, a video cannot
-            drawn = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA).astype(
-                np.uint8, copy=False
-            )
-        writer.write(drawn, message.pts_ns)
+        self._recorders[camera].write((drawn, message.pts_ns))
 
     def _annotator(self, camera: str) -> Annotator:
         if camera not in self._annotators:
@@ -81,15 +77,13 @@ class AnnotateSink(Sink[Tracked]):
             self._annotators[camera] = Annotator(self._labels, spec.trails_s, spec.latency)
         return self._annotators[camera]
 
-    def _open_video(self, camera: str, message: Message) -> VideoWriter:
-        part = self._parts[camera].part
-        return VideoWriter(part, message.width, message.height, _NOMINAL_FPS, crf=self._spec.crf)
-
     def flush(self) -> Iterable[Packet[Any]]:
-        each([writer.close for writer in self._writers.values()])
-        each([self._parts[camera].finish for camera in self._writers])
+        each([recorder.finish for recorder in self._recorders.values()])
         return ()
 
+    def counts(self) -> Mapping[str, int]:
+        """Frames ``missing`` as the disk was full, and how many videos are ``paused`` by that."""
+        return recording_counts(self._recorders.values())
+
     def close(self) -> None:
-        parts = self._parts.values()
-        each([writer.close for writer in self._writers.values()] + [p.close for p in parts])
+        each([recorder.close for recorder in self._recorders.values()])

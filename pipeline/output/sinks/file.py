@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.output.files import LineFile
 from pipeline.output.formats import HEADERS, LINES
 from pipeline.output.message import from_packet
-from pipeline.output.sinks.paths import camera_path, camera_paths, each
+from pipeline.output.recorder import Recorder
+from pipeline.output.sinks.rows import camera_row, camera_rows, each, recording_counts
 from pipeline.output.spec import FileSpec
 from pipeline.packet import Packet
 from pipeline.payloads import Tracked
@@ -31,38 +31,45 @@ class FileSink(Sink[Tracked]):
     consumes = Tracked
 
     def __init__(self, spec: FileSpec, cameras: Sequence[str], labels: Sequence[str]) -> None:
-        self._template = spec.path
+        self._spec = spec
         self._format = spec.file_format
-        self._paths = camera_paths(spec.path, cameras, shared=self._format != "mot")
+        self._rows = camera_rows(spec.path, cameras, shared=self._format != "mot")
         self._labels = labels
-        self._files: dict[Path, LineFile] = {}
+        self._recorders: dict[str, Recorder[str]] = {}
 
     def open(self) -> None:
-        for path in sorted(set(self._paths.values())):
-            self._claim(path)
+        for row in sorted(set(self._rows.values())):
+            self._begin(row)
 
-    def _claim(self, path: Path) -> None:
-        if path not in self._files:
-            self._files[path] = LineFile(path, HEADERS[self._format])
+    def _begin(self, row: str) -> None:
+        if row not in self._recorders:
+            header = HEADERS[self._format]
+            recorder = Recorder(row, self._spec, lambda path: LineFile(path, header))
+            recorder.open()
+            self._recorders[row] = recorder
 
     def expect(self, camera: str) -> None:
-        self._paths[camera] = camera_path(self._template, camera)
-        self._claim(self._paths[camera])
+        self._rows[camera] = camera_row(self._spec.path, camera)
+        self._begin(self._rows[camera])
 
     def forget(self, camera: str) -> None:
-        path = self._paths.pop(camera, None)
-        if path in self._paths.values() or path not in self._files:
+        row = self._rows.pop(camera, None)
+        if row in self._rows.values() or row not in self._recorders:
             return
-        file = self._files.pop(path)
-        each([file.close] if file.empty else [file.finish, file.close])
+        recorder = self._recorders.pop(row)
+        each([recorder.close] if recorder.empty else [recorder.finish])
 
     def write(self, packet: Packet[Tracked]) -> None:
         lines = LINES[self._format](from_packet(packet), self._labels)
-        self._files[self._paths[packet.frame.camera]].write(lines)
+        self._recorders[self._rows[packet.frame.camera]].write(lines)
 
     def flush(self) -> Iterable[Packet[Any]]:
-        each([file.finish for file in self._files.values()])
+        each([recorder.finish for recorder in self._recorders.values()])
         return ()
 
+    def counts(self) -> Mapping[str, int]:
+        """Frames ``missing`` as the disk was full, and how many files are ``paused`` by that."""
+        return recording_counts(self._recorders.values())
+
     def close(self) -> None:
-        each([file.close for file in self._files.values()])
+        each([recorder.close for recorder in self._recorders.values()])

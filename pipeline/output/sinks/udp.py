@@ -56,6 +56,10 @@ class UdpSink(Sink[Tracked]):
     def write(self, packet: Packet[Tracked]) -> None:
         self._send(self._rows.add(from_packet(packet, time.monotonic_ns())))
 
+    def forget(self, camera: str) -> None:
+        if (last := self._rows.end(camera)) is not None:
+            self._send(last)
+
     def flush(self) -> Iterable[Packet[Any]]:
         for message in self._rows.end_all():
             self._send(message)

@@ -1,0 +1,82 @@
+"""The files of one path, one after the other: when a new one begins, its name, which ones go."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.output.room import MB
+from pipeline.output.spec import RecordingSpec
+
+_log = logging.getLogger(__name__)
+
+#: In a path: the beginning of the file's first frame, UTC, to the millisecond.
+START = "{start}"
+_START_PATTERN = r"\d{8}T\d{6}\.\d{3}Z"
+
+
+class Series:
+    """Where one row of files goes.
+
+    Args:
+        template: a path; its ``{camera}`` is replaced already, ``{start}`` is not.
+        spec: when a new file begins, and which old ones go.
+    """
+
+    def __init__(self, template: str, spec: RecordingSpec) -> None:
+        self._template = template
+        self._spec = spec
+        self._begun = 0
+        self._began_s = 0.0
+
+    def begin(self) -> Path:
+        """The path of the next file."""
+        self._begun += 1
+        self._began_s = time.monotonic()
+        if START in self._template:
+            now = datetime.now(UTC)
+            start = f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z"
+            return Path(self._template.replace(START, start))
+        path = Path(self._template)
+        if self._begun == 1:
+            return path
+        suffixes = "".join(path.suffixes)  # what follows a break has a name of its own
+        return path.with_name(f"{path.name.removesuffix(suffixes)}-{self._begun}{suffixes}")
+
+    def due(self, size: int) -> bool:
+        """Whether a file of so many bytes is to be followed by the next one."""
+        spec = self._spec
+        old = spec.rotate_s is not None and time.monotonic() - self._began_s >= spec.rotate_s
+        return old or (spec.rotate_mb is not None and size >= spec.rotate_mb * MB)
+
+    def tidy(self, current: Path) -> None:
+        """Deletes files of this row that are older or more than is to be kept.
+
+        What a killed run left as ``.part`` goes as well; the `current` one, being written, stays.
+        """
+        spec = self._spec
+        if spec.keep_h is None and spec.keep_mb is None:
+            return
+        oldest_s = time.time() - (spec.keep_h or 0.0) * 3600
+        kept = 0
+        for path in sorted(self._files(current), reverse=True):
+            try:
+                found = path.stat()
+                kept += found.st_size
+                too_old = spec.keep_h is not None and found.st_mtime < oldest_s
+                too_many = spec.keep_mb is not None and kept > spec.keep_mb * MB
+                if too_old or too_many:
+                    path.unlink()
+                    path.with_name(path.name + ".missing").unlink(missing_ok=True)
+            except OSError as error:
+                _log.warning("%s: cannot be deleted: %s", path, error.strerror)
+
+    def _files(self, current: Path) -> list[Path]:
+        template = Path(self._template)
+        names = re.escape(template.name).replace(re.escape(START), _START_PATTERN)
+        pattern = re.compile(names + r"(\.part)?")
+        found = [path for path in template.parent.iterdir() if pattern.fullmatch(path.name)]
+        return [path for path in found if path.name.removesuffix(".part") != current.name]

@@ -1,0 +1,201 @@
+"""Records on the disk until somebody has acknowledged them.
+
+A spool is a folder of numbered segments. A segment is a file of records, each its length and CRC-32
+(two little-endian u32) and its bytes; what a killed writer left half-written at a segment's end is
+known by them. A segment is given out when it is large enough or the only one, and goes, as a whole,
+when it was acknowledged: so after a crash no more than one is delivered twice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import struct
+import zlib
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from pipeline.errors import OutputError
+from pipeline.output.room import Room, write_whole
+
+_log = logging.getLogger(__name__)
+
+_HEAD = struct.Struct("<II")
+_SUFFIX = ".segment"
+#: A segment is closed when it is so large, bytes; smaller in a small spool.
+_SEGMENT_BYTES = 1 << 20
+_LEAST_SEGMENTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A file of records that is not written any more."""
+
+    path: Path
+    size: int
+
+    def records(self) -> list[bytes]:
+        """Its records, in order, up to the first that is not whole."""
+        found: list[bytes] = []
+        at = 0
+        try:
+            data = self.path.read_bytes()
+        except OSError as error:
+            _log.warning("%s: is lost: %s", self.path, error.strerror)
+            return found
+        while at + _HEAD.size <= len(data):
+            length, crc = _HEAD.unpack_from(data, at)
+            record = data[at + _HEAD.size : at + _HEAD.size + length]
+            if len(record) != length or zlib.crc32(record) != crc:
+                break
+            found.append(record)
+            at += _HEAD.size + length
+        if at < len(data):
+            _log.warning("%s: the last %d bytes are no whole record", self.path, len(data) - at)
+        return found
+
+
+class Spool:
+    """A folder of records that wait; one thread appends, another takes.
+
+    Args:
+        folder: made if needed; nobody else may use it. What an earlier run left in it comes first.
+        most_bytes: it never grows beyond; the oldest segment goes for new records.
+        min_free_bytes: as `Room`.
+
+    Attributes:
+        dropped: records that went unacknowledged, as the spool was full.
+
+    Raises:
+        OutputError: the folder cannot be used, or another run uses it.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int, min_free_bytes: int = 0) -> None:
+        self.dropped = 0
+        self.room = Room(folder / "spool", min_free_bytes)
+        self._folder = folder
+        self._most_bytes = most_bytes
+        self._segment_bytes = min(_SEGMENT_BYTES, most_bytes // _LEAST_SEGMENTS)
+        self._lock = Lock()
+        self._claim = _claim(folder)
+        paths = sorted(folder.glob(f"*{_SUFFIX}"))
+        self._closed = deque(Segment(path, path.stat().st_size) for path in paths)
+        self._closed_bytes = sum(segment.size for segment in self._closed)
+        self._in_hand: Segment | None = None
+        self._number = int(paths[-1].stem) if paths else 0
+        self._fd, self._size = -1, 0
+        self._unsynced: list[int] = []  # closed segments' files
+
+    def append(self, record: bytes) -> None:
+        """Writes a record; it is safe from the end of this process, and after `sync` from a crash.
+
+        Raises:
+            PacketError: ``disk_full``, as `Room.writing`.
+            OutputError: the disk fails otherwise.
+        """
+        data = _HEAD.pack(len(record), zlib.crc32(record)) + record
+        with self._lock:
+            self._make_room(len(data))
+            try:
+                with self.room.writing():
+                    self._write(data)
+            except OSError as error:
+                raise OutputError(f"{self._folder}: cannot be written: {error.strerror}") from error
+            if self._size >= self._segment_bytes:
+                self._close_segment()
+
+    def _write(self, data: bytes) -> None:
+        if self._fd < 0:
+            self._number += 1
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+            self._fd = os.open(self._path(), flags, 0o640)
+        write_whole(self._fd, data, self._size)
+        self._size += len(data)
+
+    def _path(self) -> Path:
+        return self._folder / f"{self._number:012d}{_SUFFIX}"
+
+    def _close_segment(self) -> None:
+        if self._fd >= 0:
+            self._closed.append(Segment(self._path(), self._size))
+            self._closed_bytes += self._size
+            self._unsynced.append(self._fd)
+            self._fd, self._size = -1, 0
+
+    def _make_room(self, size: int) -> None:
+        """Drops the oldest segments, but for the one in hand, until `size` more bytes fit."""
+        while self.size_bytes + size > self._most_bytes:
+            oldest = next((s for s in self._closed if s is not self._in_hand), None)
+            if oldest is None:
+                return
+            lost = len(oldest.records())
+            self._forget(oldest)
+            self.dropped += lost
+            _log.warning("%s is full: the oldest %d messages were dropped", self._folder, lost)
+
+    def _forget(self, segment: Segment) -> None:
+        segment.path.unlink(missing_ok=True)
+        self._closed.remove(segment)
+        self._closed_bytes -= segment.size
+
+    @property
+    def size_bytes(self) -> int:
+        """What waits."""
+        return self._closed_bytes + self._size
+
+    def take(self) -> Segment | None:
+        """The oldest segment; the same one until it is removed. None where nothing waits."""
+        with self._lock:
+            if not self._closed and self._size:
+                self._close_segment()
+            self._in_hand = self._closed[0] if self._closed else None
+            return self._in_hand
+
+    def remove(self, segment: Segment) -> None:
+        """Forgets a segment: it was acknowledged."""
+        with self._lock:
+            self._forget(segment)
+            self._in_hand = None
+
+    def sync(self) -> None:
+        """Returns when all that was appended is on the disk; appending goes on meanwhile."""
+        with self._lock:
+            files, self._unsynced = self._unsynced, []
+            if self._fd >= 0:
+                files.append(os.dup(self._fd))
+        if files:
+            files.append(os.open(self._folder, os.O_RDONLY))  # the files' names
+        for fd in files:
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def close(self) -> None:
+        """Leaves the folder to the next run."""
+        with self._lock:
+            self._close_segment()
+        self.sync()
+        os.close(self._claim)
+
+
+def _claim(folder: Path) -> int:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {folder}: {error.strerror}; change the spool's 'path', or the "
+            "permissions of its folder"
+        ) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise OutputError(
+            f"cannot write {folder}: another output or run has it; give each spool its own 'path'"
+        ) from error
+    return fd
