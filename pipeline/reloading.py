@@ -88,11 +88,15 @@ class Reloader:
         """Connects to a paused camera again."""
         return self._change(f"resume {camera}", lambda: self._paused(camera, False))
 
-    def watch(self, stop: threading.Event) -> None:
-        """Reloads whenever the file has changed, until `stop` is set; for a thread of its own."""
+    def watch(self, stop: threading.Event, act: Callable[[], object] | None = None) -> None:
+        """Reloads whenever the file has changed, until `stop` is set; for a thread of its own.
+
+        Args:
+            act: what to do instead, for who tells others of a reload as well.
+        """
         while not stop.wait(_WATCH_S):
             if self._watch.changed():
-                self.reload()
+                (act or self.reload)()
 
     def _paused(self, camera: str, paused: bool) -> tuple[str, Overlay]:
         return self._text, self._overlay.pausing(self._known(camera), paused)
