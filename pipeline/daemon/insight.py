@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import asdict, replace
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
 from typing import Any
 
 from pipeline.deployment import Deployment
@@ -30,13 +31,11 @@ class Insight:
     Attributes:
         health: at the last look.
         energy: what the machine used, and how hot it was, at the last look.
-        version: of this program.
     """
 
     def __init__(self, deployment: Deployment, limits: Limits) -> None:
         self.deployment = deployment
         self.health = Health(live=True, ready=False, reasons=("starting: nothing is open yet",))
-        self.version = _version()
         self._limits = limits
         self._looks: deque[RunReport] = deque(maxlen=_MOST_LOOKS)
         self._stopping = ""
@@ -81,7 +80,7 @@ class Insight:
         frames = max(report.emitted, 1)
         joules = None if energy.joules is None else energy.joules / frames
         return {
-            "version": self.version,
+            "version": version(),
             "health": health_json(self.health),
             "report": report.to_json(),
             "energy": asdict(energy),
@@ -113,8 +112,9 @@ def health_json(told: Health) -> dict[str, Any]:
     }
 
 
-def _version() -> str:
+def version() -> str:
+    """Of this program."""
     try:
-        return version("sightline")
+        return version_of("sightline")
     except PackageNotFoundError:
         return "from its source folder"

@@ -5,32 +5,42 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM
 from threading import Event
+from typing import TYPE_CHECKING
 
 import structlog
 
 import pipeline
-from pipeline.daemon.insight import Insight
+from pipeline.config import PipelineConfig
+from pipeline.daemon.control import Control
+from pipeline.daemon.insight import Insight, version
 from pipeline.daemon.journal import Journal
 from pipeline.daemon.logs import LogStyle, set_up
 from pipeline.daemon.signals import Signals
 from pipeline.daemon.systemd import Notifier
 from pipeline.deployment import Deployment, deploy
-from pipeline.errors import SightlineError
+from pipeline.errors import ConfigError, SightlineError
 from pipeline.health import Limits
+from pipeline.reloading import Reloader
 from pipeline.report import EXIT_FAILED, RunReport
 from pipeline.worker import Background
+
+if TYPE_CHECKING:
+    from pipeline.daemon.http.server import Server
 
 _log = structlog.stdlib.get_logger("sightline")
 
 #: How often the run is looked at, seconds.
 _LOOK_S = 0.5
 _STATUS_S = 5.0
-#: What these say as it happens, the journal says with how long it took.
-_TOLD_BY_THE_JOURNAL = ("pipeline.media.live", "pipeline.escalation")
+#: What runs beside the graph has so long to end, seconds.
+_HELPER_S = 5.0
+#: What these say, the journal and the control say in full.
+_TOLD_HERE = ("pipeline.media.live", "pipeline.escalation", "pipeline.reloading")
 
 
 def serve(path: Path, overrides: Sequence[str], style: LogStyle) -> int:
@@ -49,14 +59,14 @@ def serve(path: Path, overrides: Sequence[str], style: LogStyle) -> int:
     """
     config = pipeline.load(path, overrides)
     deployment = deploy(config)
+    reloader = Reloader(deployment, path, overrides)
     set_up(style, lambda text: deployment.config.hide(text))
-    for name in _TOLD_BY_THE_JOURNAL:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in _TOLD_HERE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     cameras = [camera.id for camera in config.cameras]
-    service = Service(deployment, Notifier.from_environment())
-    version = service.insight.version
-    _log.info("start", version=version, config=str(path), pid=os.getpid(), cameras=cameras)
+    _log.info("start", version=version(), config=str(path), pid=os.getpid(), cameras=cameras)
     try:
+        service = Service(deployment, reloader, Notifier.from_environment())
         return service.run().exit_code
     except SightlineError:
         raise
@@ -70,16 +80,17 @@ class Service:
 
     Args:
         deployment: not started yet.
+        reloader: of it.
         notifier: of the service manager.
 
-    Attributes:
-        insight: what may be known of it.
+    Raises:
+        ConfigError: the page cannot be served.
     """
 
-    def __init__(self, deployment: Deployment, notifier: Notifier) -> None:
+    def __init__(self, deployment: Deployment, reloader: Reloader, notifier: Notifier) -> None:
         self._deployment = deployment
         self._notifier = notifier
-        self._ends = Signals(SIGTERM, SIGINT)
+        self._ends, self._hangups = Signals(SIGTERM, SIGINT), Signals(SIGHUP)
         self._journal = Journal()
         limits, self._look_s = Limits(), _LOOK_S
         if notifier.watchdog_s is not None:
@@ -88,21 +99,48 @@ class Service:
             self._look_s = min(_LOOK_S, notifier.watchdog_s / 2)
         self._told_s = float("-inf")
         self._stopping = False
-        self.insight = Insight(deployment, limits)
+        self._insight = Insight(deployment, limits)
+        self._control = Control(reloader, notifier)
+        self._server = self._page(deployment.config)
 
     def run(self) -> RunReport:
         """Runs to the end, in the main thread; gives the final report, which is also logged."""
-        ender = Background("ender", self._end_when_asked)
-        with self._ends.heeded():
-            ender.start()
+        with self._ends.heeded(), self._hangups.heeded(), ExitStack() as helpers:
+            for helper in self._from_the_start():
+                _start(helper, helpers)
             if self._deployment.start():
                 self._say_ready()
+                for helper in self._once_ready():
+                    _start(helper, helpers)
             report = self._deployment.wait(self._look, self._look_s)
-            ender.stop()
             self._say_stopping("every camera has ended")
         self._write_down(report)
         _log.info("report", **report.to_json())
         return report
+
+    def _from_the_start(self) -> Iterator[Background | Server]:
+        yield Background("ender", self._end_when_asked)
+        if self._server is not None:
+            yield self._server
+
+    def _once_ready(self) -> Iterator[Background]:
+        yield Background("reloader", self._reload_when_asked)
+        if self._deployment.config.run.watch:
+            yield Background("watch", self._control.watch)
+
+    def _page(self, config: PipelineConfig) -> Server | None:
+        if config.http is None:
+            return None
+        try:
+            from pipeline.daemon.http.server import Server
+        except ImportError as error:
+            raise ConfigError(
+                f"{config.where('http')}: {error.name} is not installed: pip install "
+                "'sightline[serve]', or leave http out"
+            ) from None
+        server = Server(config, self._insight, self._control)
+        _log.info("listening", url=server.url)
+        return server
 
     def _say_ready(self) -> None:
         report = self._deployment.report()
@@ -114,21 +152,21 @@ class Service:
     def _say_stopping(self, why: str) -> None:
         if not self._stopping:
             self._stopping = True
-            self.insight.stopping(why)
+            self._insight.stopping(why)
             self._notifier.stopping()
             _log.info("stopping", why=why)
 
     def _look(self, report: RunReport) -> None:
         self._write_down(report)
-        if self.insight.health.live:
+        if self._insight.health.live:
             self._notifier.alive()
         now_s = time.monotonic()
         if now_s - self._told_s >= _STATUS_S and not self._stopping:
             self._told_s = now_s
-            self._notifier.status(self.insight.line())
+            self._notifier.status(self._insight.line())
 
     def _write_down(self, report: RunReport) -> None:
-        for event in self._journal.note(report, self.insight.look(report)):
+        for event in self._journal.note(report, self._insight.look(report)):
             _log.log(event.level, event.text, **event.about)
 
     def _end_when_asked(self, stop: Event) -> None:
@@ -140,3 +178,13 @@ class Service:
             else:
                 _log.warning("stopping at once", why=f"{name} again")
                 self._deployment.abort()
+
+    def _reload_when_asked(self, stop: Event) -> None:
+        for name in self._hangups.each(stop):
+            self._control.reload(name)
+
+
+def _start(helper: Background | Server, helpers: ExitStack) -> None:
+    """Starts what runs beside the graph, and ends it with the others."""
+    helper.start()
+    helpers.callback(helper.stop, _HELPER_S)

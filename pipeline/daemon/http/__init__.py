@@ -1,0 +1,1 @@
+"""The daemon's page for operators and programs: metrics, health, status, pictures, control."""
