@@ -13,7 +13,7 @@ from pipeline.crew import Crew
 from pipeline.governor import Governor
 from pipeline.graph import SOURCES, Camera, Graph, Node, lanes
 from pipeline.ledger import Ledger
-from pipeline.media.sampling import FloodGate, FrameSampler
+from pipeline.media.sampling import FrameSampler
 from pipeline.numbering import Numbering
 from pipeline.outlet import Edge, Inbox, Outlet
 from pipeline.stage import Run
@@ -223,5 +223,4 @@ class Wiring:
     def _feed(self, camera: Camera) -> Feed:
         sampler = FrameSampler(camera.max_fps, camera.every)
         max_age_ns = round(self.graph.max_age_s * 1e9) if camera.drops else 0
-        gate = FloodGate(camera.max_fps) if camera.live and camera.max_fps else None
-        return Feed(camera.id, camera.make, sampler, camera.realtime, max_age_ns, gate)
+        return Feed(camera.id, camera.make, sampler, camera.realtime, max_age_ns)

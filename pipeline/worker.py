@@ -27,7 +27,7 @@ from pipeline.errors import PacketError, SightlineError, SourceError
 from pipeline.gate import Gate
 from pipeline.governor import refuse_late
 from pipeline.ledger import Ledger, Ticket
-from pipeline.media.sampling import FloodGate, FrameSampler
+from pipeline.media.sampling import FrameSampler
 from pipeline.media.source import Condition, Source, SourceFrame, SourceInfo, SourceState
 from pipeline.metrics import StageMetrics
 from pipeline.numbering import Numbering
@@ -403,7 +403,6 @@ class Feed:
         sampler: says which frames to take.
         realtime: True where a file is to be played at its own speed.
         max_age_ns: frames are not put out later than this after they entered; 0: they may wait.
-        gate: keeps a camera from flooding the graph; None where it cannot.
     """
 
     camera: str
@@ -411,7 +410,6 @@ class Feed:
     sampler: FrameSampler
     realtime: bool = False
     max_age_ns: int = 0
-    gate: FloodGate | None = None
 
 
 def entering(header: FrameInfo, frame: SourceFrame, ticket: Ticket) -> Packet[Decoded]:
@@ -562,9 +560,6 @@ class SourceWorker(Worker):
             ticket = self._ledger.enter(self.camera)
             if not (frame.stalled or self._feed.sampler.take(frame.index, frame.pts_ns)):
                 self._ledger.drop(ticket, self.STAGE, "sampled")
-                continue
-            if self._feed.gate and not self._feed.gate.take(self._clock.now_ns()):
-                self._ledger.drop(ticket, self.STAGE, "flood")
                 continue
             if self._feed.realtime:
                 if started_ns < 0:

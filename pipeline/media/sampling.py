@@ -1,7 +1,4 @@
-"""Which frames of a source are taken. Decided by time stamps, so the same file, the same frames.
-
-Only a camera that floods us is judged by the clock, for its time stamps may say anything.
-"""
+"""Which frames of a source are taken. Decided by time stamps, so the same file, the same frames."""
 
 from __future__ import annotations
 
@@ -44,28 +41,4 @@ class FrameSampler:
         # After a gap the due time starts again from this frame: no burst makes up for it.
         late = pts_ns - due_ns >= self._interval_ns
         self._due_ns = (pts_ns if late else due_ns) + self._interval_ns
-        return True
-
-
-class FloodGate:
-    """Takes frames as they come, but in the long run no more than so many per second.
-
-    The generic cell rate algorithm (ITU-T I.371, annex A) with a quarter more than the rate, so
-    that a camera whose clock is fast loses nothing, and a burst, as after a pause of the network.
-
-    Args:
-        fps: frames per second, > 0.
-        burst: frames that may come at once.
-    """
-
-    def __init__(self, fps: float, burst: int = 8) -> None:
-        self._interval_ns = round(1_000_000_000 / (1.25 * fps))
-        self._tolerance_ns = self._interval_ns * (burst - 1)
-        self._due_ns = 0
-
-    def take(self, now_ns: int) -> bool:
-        """Says whether to take a frame that came now, on a monotonic clock."""
-        if now_ns < self._due_ns - self._tolerance_ns:
-            return False
-        self._due_ns = max(self._due_ns, now_ns) + self._interval_ns
         return True

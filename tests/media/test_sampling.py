@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.media.sampling import FloodGate, FrameSampler
+from pipeline.media.sampling import FrameSampler
 
 
 def taken(fps: float, count: int, sampler: FrameSampler) -> list[int]:
@@ -52,19 +52,3 @@ def test_never_more_than_the_limit(gaps_ns: list[int], max_fps: float) -> None:
 def test_impossible_limits_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match="expected"):
         FrameSampler(**wrong)
-
-
-@pytest.mark.parametrize(
-    ("fps", "taken"),
-    [(10, 100), (12, 120), (50, 132), (200, 132)],  # 12.5 a second, and a burst of 8 at first
-)
-def test_a_flood_is_held_back_by_the_clock(fps: int, taken: int) -> None:
-    gate = FloodGate(10)
-    times_ns = [round(index * 1e9 / fps) + 1 for index in range(10 * fps)]
-    assert sum(map(gate.take, times_ns)) == pytest.approx(taken, abs=1)
-
-
-def test_a_burst_after_a_pause_is_taken() -> None:
-    gate = FloodGate(10)
-    assert [gate.take(5_000_000_000) for _ in range(10)] == [True] * 8 + [False] * 2
-    assert gate.take(6_000_000_000)
