@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +13,6 @@ from pipeline.config import Overlay, PipelineConfig, loads, read
 from pipeline.deployment import Deployment
 from pipeline.errors import ConfigError, SightlineError
 from pipeline.watching import FileWatch
-
-_log = logging.getLogger(__name__)
 
 #: Between two looks at the file.
 _WATCH_S = 1.0
@@ -124,12 +121,10 @@ class Reloader:
                 self._deployment.apply(config)
             except SightlineError as error:
                 why = before.hide(str(error))
-                _log.error("%s refused, what ran before runs on: %s", what, why)
                 self.last = Outcome(what, False, why, time.time())
             else:
                 self._text, self._overlay = text, overlay
                 why = _difference(before, config)
-                _log.info("%s done: %s", what, why)
                 self.last = Outcome(what, True, why, time.time())
             return self.last
 

@@ -85,6 +85,10 @@ class Supervisor:
         Returns:
             Whether frames were let in.
         """
+        with self._replacing:
+            return self._start()
+
+    def _start(self) -> bool:
         sources = self._standing.wiring.sources
         cameras = zip(sources, self.graph.cameras, strict=True)
         opened = [source for source, camera in cameras if camera.live or source.open()]
