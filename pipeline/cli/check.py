@@ -33,7 +33,7 @@ def command(
     """
     checked = pipeline.load(config, set_ or ())
     graph = pipeline.build(checked)
-    _require_sources(checked, graph)
+    require_sources(checked, graph)
     if json:
         typer.echo(json_text.dumps(checked.redacted(), ensure_ascii=False))
     elif dump:
@@ -44,7 +44,7 @@ def command(
         typer.echo(graph.mermaid() if mermaid else graph.text())
 
 
-def _require_sources(config: PipelineConfig, graph: Graph) -> None:
+def require_sources(config: PipelineConfig, graph: Graph) -> None:
     """Raises `ConfigError` for the files and devices that are not there; opens none."""
     problems = []
     for index, camera in enumerate(graph.cameras):

@@ -17,6 +17,7 @@ from pipeline.cli import (
     bench,
     check,
     demo,
+    doctor,
     engines,
     listen,
     models,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command("run")(run.command)
 app.command("demo")(demo.command)
 app.command("check")(check.command)
+app.command("doctor")(doctor.command)
 app.command("listen")(listen.command)
 app.command("track")(track.command)
 app.command("tune")(tune.command)
