@@ -1,4 +1,4 @@
-"""A source that PyAV decodes: video file, webcam, network camera."""
+"""A source that PyAV decodes: a video file, here or on a server."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipeline.clock import Clock, SystemClock
 from pipeline.errors import SourceError
 from pipeline.media.avpicture import PictureMaker
-from pipeline.media.container import Address, open_container, packets_before, reason_of
+from pipeline.media.container import Address, open_container, packets_before
 from pipeline.media.decoders import SOFTWARE, HardwareError, accelerator, require
-from pipeline.media.picture import Picture
 from pipeline.media.source import Source, SourceFrame, SourceInfo
 from pipeline.media.suspicion import Suspicion
 from pipeline.media.timeline import NS_PER_S, TimeLine
@@ -37,7 +35,6 @@ class AvSource(Source):
         end_s: first moment not wanted any more.
         decoders: ``software`` or hardware (`pipeline.media.decoders`), in the order of preference:
             where one is not there, or gives no first frame, the next is taken and a fault counted.
-        clock: stamps live frames with the time of their arrival.
     """
 
     def __init__(
@@ -48,17 +45,14 @@ class AvSource(Source):
         start_s: float = 0.0,
         end_s: float | None = None,
         decoders: Sequence[str] = (SOFTWARE,),
-        clock: Clock | None = None,
     ) -> None:
         super().__init__()
-        self.live = address.live
         self._address = address
         self._threads = threads
         self._start_ns = round(start_s * NS_PER_S)
         self._end_ns = None if end_s is None else round(end_s * NS_PER_S)
         self._decoders = tuple(decoders)
         self._refused: list[str] = []  # decoders that were passed over, and why
-        self._clock = clock or SystemClock()
         self._interrupted = threading.Event()
         self._container: InputContainer | None = None
         self._packets_read = 0
@@ -133,8 +127,8 @@ class AvSource(Source):
             first.picture.width,
             first.picture.height,
             float(rate) if rate else None,
-            None if self.live else stream.frames or None,
-            None if self.live else _duration_ns(container, stream),
+            stream.frames or None,
+            _duration_ns(container, stream),
             codec,
             self.live,
             how + instead,
@@ -162,15 +156,8 @@ class AvSource(Source):
                 self._faults["size_changed"] += 1
             size = frame.width, frame.height
             if pts_ns >= self._start_ns:
-                yield self._frame(index, pts_ns, timeline.epoch, damaged, maker.picture(frame))
+                yield SourceFrame(index, pts_ns, maker.picture(frame), timeline.epoch, damaged)
         self._check_complete(container, stream, end_ns)
-
-    def _frame(
-        self, index: int, pts_ns: int, epoch: int, damaged: str, picture: Picture
-    ) -> SourceFrame:
-        if not self.live:
-            return SourceFrame(index, pts_ns, picture, epoch, damaged)
-        return SourceFrame(index, pts_ns, picture, epoch, damaged, self._clock.utc_ns(), "host")
 
     def _av_frames(
         self, container: InputContainer, stream: VideoStream, skip: int, suspicion: Suspicion
@@ -189,40 +176,24 @@ class AvSource(Source):
     ) -> Iterator[av.Packet[VideoStream] | None]:
         """The packets of the file, and None at its end, upon which the decoder gives its rest."""
         packets = container.demux(stream)
-        reason = "the camera ended the stream"
-        heard_ns = self._clock.now_ns()
         while True:
             # Looked at first: once closed, PyAV's objects must not be touched any more.
             if self._interrupted.is_set():
                 return
             try:
                 packet = next(packets, None)
-            except av.FFmpegError as error:
-                if self._may_wait(error, heard_ns):
-                    packets = container.demux(stream)
-                    continue
-                packet, reason = None, reason_of(error)
+            except av.FFmpegError:
+                packet = None
                 self._faults["read_error"] += 1
             if packet is None or not packet.size:
                 break
-            heard_ns = self._clock.now_ns()
             self._packets_read += 1
             yield packet
         yield None
-        # Raised out here so that PyAV's error, whose text holds the password, is not chained.
-        if self.live:
-            raise SourceError(f"{self._address.name}: {reason}; {self._address.remedy}")
-
-    def _may_wait(self, error: av.FFmpegError, heard_ns: int) -> bool:
-        """A camera is read in short waits, so that `interrupt` is seen in between."""
-        if not (self.live and isinstance(error, av.error.ExitError)):
-            return False
-        limit_s = self._address.read_timeout_s
-        return limit_s is None or self._clock.now_ns() - heard_ns < limit_s * NS_PER_S
 
     def _check_complete(self, container: InputContainer, stream: VideoStream, end_ns: int) -> None:
         """Counts a file that ended before what its header says."""
-        if self.live or self._interrupted.is_set():
+        if self._interrupted.is_set():
             return
         duration_ns = _duration_ns(container, stream)
         if stream.frames:

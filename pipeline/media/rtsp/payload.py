@@ -147,8 +147,9 @@ class _NalUnits(Assembler):
         while len(payload) >= at + 2:
             length = payload[at] << 8 | payload[at + 1]
             unit = payload[at + 2 : at + 2 + length]
-            if len(unit) <= self._header:
-                break
+            if length <= self._header or len(unit) < length:
+                self._incomplete = True
+                return
             self._add_unit(unit)
             at += 2 + length
 
