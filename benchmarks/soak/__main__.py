@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
+import socket
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,6 +24,8 @@ from benchmarks.soak.verdict import findings
 
 #: The first report must be there by then; models are loaded before.
 _BEGIN_S = 60.0
+#: The load of the machine is averaged over so long: what drops a frame is over in a second.
+_LISTEN_S = 0.5
 _FEWEST = 6  # samples, below which there is no slope to speak of
 
 _CONFIG = """\
@@ -34,6 +36,7 @@ engines:
 stages:
   detect: {{model: street-pico, engine: cpu0}}
   track: {{}}
+http: {{bind: "{page}"}}
 outputs:
   - {{udp: {{to: "127.0.0.1:9", format: telegram}}}}
 """
@@ -48,17 +51,17 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="sightline-soak-") as scratch,
         serving(clips, arguments.harm_every) as (cameras, urls),
     ):
-        config, log = Path(scratch) / "soak.yaml", Path(scratch) / "log.txt"
-        config.write_text(_config(urls), encoding="utf-8")
-        with Subject(config, allowed[: arguments.cores], log) as subject:
+        config, log = Path(scratch) / "soak.yaml", arguments.output.with_suffix(".log")
+        page_at = _free_address()
+        config.write_text(_config(urls, page_at), encoding="utf-8")
+        with Subject(config, page_at, allowed[: arguments.cores], log) as subject:
             kept = arguments.output.with_suffix(".jsonl")
             samples = _soak(subject, arguments.minutes * 60, arguments.every, kept)
-            code = subject.stop()
+            code, last = subject.stop()
         beside = usage(psutil.Process(cameras)).cpu_s / (60 * arguments.minutes)
-        print(log.read_text(), end="", file=sys.stderr)
     if len(samples) < _FEWEST:
-        raise SystemExit(f"the program ended after {len(samples)} samples; it said what is above")
-    found = findings(samples, subject.report, code, None if arguments.harm_every else FPS)
+        raise SystemExit(f"the program ended after {len(samples)} samples; see {log}")
+    found = findings(samples, last, code, None if arguments.harm_every else FPS)
     harm = f"one harmed every {arguments.harm_every:g} s" if arguments.harm_every else "all well"
     facts = (
         f"{arguments.cameras} RTSP cameras, {WIDTH}x{HEIGHT} at {FPS} fps, {harm}; their process "
@@ -72,22 +75,31 @@ def main() -> None:
 def _soak(subject: Subject, seconds: float, every_s: float, kept: Path) -> list[Sample]:
     """Looks at the process until the time is over, or it ended; keeps what it saw in a file."""
     deadline_s = time.monotonic() + _BEGIN_S
-    while subject.running and not subject.report and time.monotonic() < deadline_s:
+    while subject.running and not subject.report() and time.monotonic() < deadline_s:
         time.sleep(0.1)
     samples: list[Sample] = []
     sampler = Sampler(subject.pid)
     end_s = time.monotonic() + seconds
     with kept.open("w", encoding="utf-8") as lines:
         while subject.running and time.monotonic() < end_s:
-            time.sleep(every_s)
-            samples.append(sampler.look(subject.report))
-            print(json.dumps(asdict(samples[-1])), file=lines, flush=True)
+            look_s = time.monotonic() + every_s
+            while (left_s := look_s - time.monotonic()) > 0:
+                time.sleep(min(left_s, _LISTEN_S))
+                sampler.listen()
+            if report := subject.report():
+                samples.append(sampler.look(report))
+                print(json.dumps(asdict(samples[-1])), file=lines, flush=True)
     return samples
 
 
-def _config(urls: Sequence[str]) -> str:
+def _free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def _config(urls: Sequence[str], page_at: str) -> str:
     cameras = (f'  - {{id: c{number}, uri: "{url}"}}' for number, url in enumerate(urls, 1))
-    return _CONFIG.format(cameras="\n".join(cameras))
+    return _CONFIG.format(cameras="\n".join(cameras), page=page_at)
 
 
 def _arguments() -> argparse.Namespace:
@@ -110,7 +122,7 @@ def _arguments() -> argparse.Namespace:
         "--output",
         type=Path,
         default=Path("soak.html"),
-        help="the page (soak.html); beside it all samples as JSON lines",
+        help="the page (soak.html); beside it all samples as JSON lines, and the log",
     )
     return parser.parse_args()
 

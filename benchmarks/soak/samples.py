@@ -39,7 +39,8 @@ class Sample:
         ran_s: seconds since frames were let in, when the process reported last.
         usage: of the process.
         cores: processors it kept busy since the last look.
-        machine: share of the machine's processors that were busy since the last look, 0..1.
+        machine: share of the machine's processors that were busy since the last look, 0..1, in
+            whichever part of that time, between two calls of `listen`, it was largest.
         entered: frames so far, by camera.
         emitted: frames that an output got so far, all cameras.
         dropped: frames so far, by "stage: reason".
@@ -70,19 +71,26 @@ class Sampler:
         self._process = psutil.Process(pid)
         self._started_s = self._last_s = time.monotonic()
         self._cpu_s = usage(self._process).cpu_s
+        self._machine = 0.0
         psutil.cpu_percent()  # what the machine does is counted from here on
+
+    def listen(self) -> None:
+        """Notes how busy the machine was since the last call."""
+        self._machine = max(self._machine, psutil.cpu_percent() / 100)
 
     def look(self, report: Report) -> Sample:
         """A sample now, with what the process itself reported last."""
         now_s, used = time.monotonic(), usage(self._process)
         cores = (used.cpu_s - self._cpu_s) / (now_s - self._last_s)
+        self.listen()
+        machine, self._machine = self._machine, 0.0
         self._last_s, self._cpu_s = now_s, used.cpu_s
         return Sample(
             now_s - self._started_s,
             report["wall_s"],
             used,
             cores,
-            psutil.cpu_percent() / 100,
+            machine,
             {camera: account["entered"] for camera, account in report["ledger"].items()},
             sum(account["emitted"] for account in report["ledger"].values()),
             drops(report),
