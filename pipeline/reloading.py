@@ -45,12 +45,20 @@ class Reloader:
         deployment: runs what `path` said.
         path: of the configuration.
         overrides: as in `pipeline.load`.
+        environment: for ``${NAME}``; the process's own by default.
     """
 
-    def __init__(self, deployment: Deployment, path: Path, overrides: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        path: Path,
+        overrides: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._deployment = deployment
         self._path = path
         self._overrides = overrides
+        self._environment = environment
         self._overlay = Overlay()
         self._watch = FileWatch(path)
         self._text = read(path)
@@ -117,7 +125,7 @@ class Reloader:
             before = self._deployment.config
             try:
                 text, overlay = wanted()
-                config = loads(text, str(self._path), self._overrides, overlay=overlay)
+                config = loads(text, str(self._path), self._overrides, self._environment, overlay)
                 self._deployment.apply(config)
             except SightlineError as error:
                 why = before.hide(str(error))

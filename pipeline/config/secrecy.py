@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -16,11 +16,20 @@ _HIDDEN = "***"
 
 def note_secrets(config: PipelineConfig, secrets: Secrets) -> None:
     """Hides passwords and keys that stand in the configuration itself, as those from outside."""
-    for secret in _secret_values(config):
+    for secret in _secrets_of(config):
         secrets.add(secret, _HIDDEN)
+
+
+def secret_variables(config: PipelineConfig, environment: Mapping[str, str]) -> list[str]:
+    """The variables that hold nothing but a secret of the configuration; no child needs them."""
+    hidden = {*_secrets_of(config), *(camera.uri for camera in config.cameras)}
+    return [name for name, value in environment.items() if value in hidden]
+
+
+def _secrets_of(config: PipelineConfig) -> Iterator[str]:
+    yield from _secret_values(config)
     for camera in config.cameras:
-        for password in _passwords(camera.uri):
-            secrets.add(password, _HIDDEN)
+        yield from _passwords(camera.uri)
 
 
 def _secret_values(value: Any) -> Iterator[str]:

@@ -16,6 +16,7 @@ import structlog
 
 import pipeline
 from pipeline.config import PipelineConfig
+from pipeline.config.secrecy import secret_variables
 from pipeline.daemon.control import Control
 from pipeline.daemon.insight import Insight, version
 from pipeline.daemon.journal import Journal
@@ -57,9 +58,12 @@ def serve(path: Path, overrides: Sequence[str], style: LogStyle) -> int:
     Raises:
         SightlineError: nothing could be started.
     """
+    environment = dict(os.environ)
     config = pipeline.load(path, overrides)
+    for name in secret_variables(config, environment):
+        del os.environ[name]  # children get the rest; a reload reads what was kept
     deployment = deploy(config)
-    reloader = Reloader(deployment, path, overrides)
+    reloader = Reloader(deployment, path, overrides, environment)
     set_up(style, lambda text: deployment.config.hide(text))
     for name in _TOLD_HERE:
         logging.getLogger(name).setLevel(logging.CRITICAL)

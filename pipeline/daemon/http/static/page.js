@@ -28,7 +28,7 @@ function card(id) {
   if (!cards.has(id)) {
     const figure = element("figure");
     const image = element("img");
-    image.alt = `what ${id} sees`;
+    image.alt = `no picture of ${id} yet`;
     const caption = element("figcaption");
     figure.append(image, caption);
     cards.set(id, { figure, image, caption });
