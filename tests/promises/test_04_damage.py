@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline.media.source import SourceFrame
 from pipeline.media.sources import SourceOptions, open_source
-from tests.promises.harness import Messages, Running, configuration
+from tests.promises.harness import Json, Messages, Running, configuration
 from tests.rtsp.camera import Camera, Faults
 from tests.rtsp.clip import Codec, encode
 
@@ -102,17 +102,20 @@ def test_tracks_coast_over_damage(
 ) -> None:
     clip = encode(gop=25)
     lossy, corrupt = rtsp(clip), rtsp(clip)
-    uris = {"lossy": lossy.url, "corrupt": {"uri": corrupt.url, "transport": "udp"}}
+    uris: dict[str, str | Json] = {
+        "lossy": lossy.url,
+        "corrupt": {"uri": corrupt.url, "transport": "udp"},
+    }
     daemon = run(configuration(uris, spotter, messages))
     for name in uris:
         messages.wait_for(
             name, such_that=lambda body: any(track["age_s"] > 0.5 for track in body["tracks"])
         )
     lossy.faults.loss, corrupt.faults.corruption = 0.1, 0.3
-    time.sleep(2)
+    time.sleep(1.5)
     healed_s = time.monotonic()
     lossy.faults, corrupt.faults = Faults(), Faults()
-    time.sleep(1.8)  # a group of pictures takes 1 s
+    time.sleep(1.6)  # a group of pictures takes 1 s
     for name in uris:
         damaged = messages.of(name, status="damaged")
         assert damaged

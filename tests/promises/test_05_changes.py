@@ -65,8 +65,9 @@ def leave_out_markers(camera: Camera) -> None:
     camera.faults.no_markers = True
 
 
-def nothing(camera: Camera) -> None:
-    """What is to happen comes by itself."""
+def wrap(camera: Camera) -> None:
+    """Jumps, and passes 2^32 a second later: that must not be a second jump."""
+    camera.wrap_in(1)
 
 
 CHANGES = {
@@ -75,7 +76,7 @@ CHANGES = {
     "recoded": Change(recode, 1, "codec_changed"),
     "ahead": Change(leap, 1, "pts_jumped"),
     "behind": Change(fall_back, 1, "pts_restarted"),
-    "wrapped": Change(nothing, 0, ""),
+    "wrapped": Change(wrap, 1, ""),
     "stopped": Change(stop_the_clock, 0, "pts_repeated"),
     "unmarked": Change(leave_out_markers, 0, ""),
     "unmarked-jpeg": Change(leave_out_markers, 0, "", clip=encode("mjpeg", fps=15, count=90)),
@@ -87,7 +88,6 @@ def test_a_stream_may_change_in_any_way(
 ) -> None:
     usual = encode(fps=15, gop=15, count=90)
     cameras = {name: rtsp(change.clip or usual) for name, change in CHANGES.items()}
-    cameras["wrapped"].wrap_in(5)  # the daemon needs about two to be there
     daemon = run(configuration({n: c.url for n, c in cameras.items()}, spotter, messages))
     for name in cameras:
         messages.wait_for(name, such_that=lambda body: bool(body["tracks"]))
@@ -95,10 +95,11 @@ def test_a_stream_may_change_in_any_way(
     changed_s = time.monotonic()
     for name, change in CHANGES.items():
         change.act(cameras[name])
-    time.sleep(4)
+    time.sleep(3)
     assert cameras["wrapped"].stream.timestamp < 1 << 31  # it did pass 2^32
     came = {name: messages.of(name) for name in cameras}
     faults = {camera["id"]: camera["faults"] for camera in daemon.stop()["cameras"]}
+    assert all(camera.most_connections == 1 for camera in cameras.values())
     for name, change in CHANGES.items():
         before = [message.body for message in came[name] if message.at_s < changed_s]
         after = [message.body for message in came[name] if message.at_s > changed_s]
@@ -108,7 +109,7 @@ def test_a_stream_may_change_in_any_way(
 def assert_survived(
     name: str, change: Change, before: list[Json], after: list[Json], faults: dict[str, int]
 ) -> None:
-    assert len(after) > 30, name  # 4 s of 15 fps, or what is left where the codec changed
+    assert len(after) > 20, name  # 3 s of 15 fps, or what is left where the codec changed
     times = [body["pts_ns"] for body in before + after]
     assert all(earlier < later for earlier, later in pairwise(times)), name
     assert max(later - earlier for earlier, later in pairwise(times)) < 3e9, name

@@ -19,7 +19,8 @@ HOUR_S = 3600.0
 def error_s(message: Message, offset_s: float) -> float:
     """How far a message's time is from its arrival by a clock that is so much ahead of ours."""
     came_s = time.time() - time.monotonic() + message.at_s + offset_s
-    return abs(message.body["utc_ns"] / 1e9 - came_s)
+    told_s: float = message.body["utc_ns"] / 1e9
+    return abs(told_s - came_s)
 
 
 def test_the_time_of_capture_is_the_cameras(
