@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_text
+from signal import SIGINT, SIGTERM
+from threading import Event
 from typing import Annotated, Literal
 
 import typer
@@ -13,7 +15,11 @@ from pipeline.cli.progress import Style, progress
 from pipeline.cli.summary import print_failures, print_summary
 from pipeline.daemon.logs import LogStyle
 from pipeline.daemon.service import serve
-from pipeline.supervisor import Supervisor
+from pipeline.daemon.signals import Signals
+from pipeline.deployment import Deployment, deploy
+from pipeline.report import RunReport
+from pipeline.supervisor import Observer
+from pipeline.worker import Background
 
 
 def command(
@@ -43,13 +49,31 @@ def command(
     if daemon:
         raise typer.Exit(serve(config, set_ or (), log))
     checked = pipeline.load(config, set_ or ())
-    supervisor = Supervisor(pipeline.build(checked))
+    deployment = deploy(checked)
     shown = Style.JSON if json else Style.NONE if quiet else Style(style)
     with progress(shown) as (observer, interval_s):
-        report = supervisor.run(observer, interval_s)
+        report = _run(deployment, observer, interval_s)
     if json:
         typer.echo(json_text.dumps({"type": "report", **report.to_json()}))
     elif not quiet and (report.entered or not report.failures):
         print_summary(report)  # of a run that never began, only the failure is worth reading
     print_failures(report, checked)
     raise typer.Exit(report.exit_code)
+
+
+def _run(deployment: Deployment, observer: Observer | None, interval_s: float) -> RunReport:
+    """Runs to the end; the first signal drains, the second one ends at once."""
+    signals = Signals(SIGTERM, SIGINT)
+
+    def end_when_asked(stop: Event) -> None:
+        acts = iter((deployment.stop, deployment.abort))
+        for _, act in zip(signals.each(stop), acts, strict=False):
+            act()
+
+    ender = Background("ender", end_when_asked)
+    with signals.heeded():
+        ender.start()
+        deployment.start()
+        report = deployment.wait(observer, interval_s)
+        ender.stop()
+    return report

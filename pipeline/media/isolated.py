@@ -26,7 +26,7 @@ from pipeline.media.picture import BgrPicture, Picture, YuvPicture
 from pipeline.media.source import Source, SourceFrame, SourceInfo
 
 #: A child that should read and gave no sign of life for so long hangs, and is killed, seconds.
-SILENCE_S = 5.0
+SILENCE_S = 3.0
 #: Until its first sign of life, seconds: of a long recording all before `start_s` is read.
 OPENING_S = 60.0
 #: A recording is given up where so many children in a row died at the same frame.

@@ -95,7 +95,9 @@ def open_source(uri: str, options: SourceOptions | None = None) -> Source:
 def _isolated(uri: str, options: SourceOptions) -> Source:
     """A recording in a process of its own; one that is looped in a new one each time."""
     inside = partial(open_source, uri, replace(options, isolate=False, loop=False))
-    return _looped(partial(IsolatedSource, redact(uri), inside), options)
+    # FFmpeg's timeouts fire at twice their value.
+    silence_s = 2 * options.read_timeout_s + 1
+    return _looped(partial(IsolatedSource, redact(uri), inside, silence_s), options)
 
 
 def is_live(uri: str) -> bool:

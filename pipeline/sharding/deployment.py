@@ -134,7 +134,8 @@ class ShardedDeployment(Deployment):
             shards = [place.shard for place in self._places if place.shard is not None]
             now = [shard.report for shard in shards if shard.report is not None]
             report = merged([self._past, *now], max(0.0, wall_s))
-        lines = {camera.id: camera for camera in report.cameras}
+        errors = {failure.where: str(failure.error) for failure in self._failures}
+        lines = {c.id: replace(c, error=errors.get(c.id, c.error)) for c in report.cameras}
         return replace(
             report,
             finished=bool(self._ended_s),
@@ -240,7 +241,8 @@ class ShardedDeployment(Deployment):
         now_s = time.monotonic()
         wait_s = 0.0 if self._stopping else place.budget.spend(now_s)
         if wait_s:
-            why += f"; it has used up {place.budget}, next in {wait_s:g} s"
+            next_one = f"next in {wait_s:g} s" if place.lives else "given up"
+            why += f"; it has used up {place.budget}, {next_one}"
         _log.error("%s: %s", place, why, extra={"shard": place.number})
         with self._books:
             if shard.report is not None:

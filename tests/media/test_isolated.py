@@ -47,7 +47,7 @@ def same(one: SourceFrame, other: SourceFrame) -> bool:
     return alike and told[0] == told[1] and kept == others_kept
 
 
-def isolated(uri: Path | str, silence_s: float = 5.0) -> IsolatedSource:
+def isolated(uri: Path | str, silence_s: float = 10.0) -> IsolatedSource:
     return IsolatedSource(str(uri), partial(open_source, str(uri)), silence_s)
 
 
