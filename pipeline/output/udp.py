@@ -17,7 +17,10 @@ _REASONS = {
     errno.ENETUNREACH: "unreachable",
     errno.EHOSTUNREACH: "unreachable",
     errno.ENETDOWN: "unreachable",
+    errno.EADDRNOTAVAIL: "unreachable",
+    errno.EAFNOSUPPORT: "unreachable",
     errno.EPERM: "forbidden",
+    errno.EACCES: "forbidden",
 }
 
 
@@ -31,7 +34,8 @@ class UdpSender:
         sent: datagrams handed to the network.
         lost: datagrams that were not, by reason: ``unresolved`` (the host name is not known now),
             ``buffer_full``, ``refused`` (nobody listens at the receiver's port), ``too_big``,
-            ``unreachable`` (no route now), ``forbidden`` (a firewall), ``other``.
+            ``unreachable`` (no route now), ``forbidden`` (a firewall, a
+            broadcast), ``other``.
     """
 
     def __init__(self, to: Address) -> None:
