@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Overlay, PipelineConfig, loads, read
+from pipeline.config.document import parse
 from pipeline.deployment import Deployment
 from pipeline.errors import ConfigError, SightlineError
 from pipeline.watching import FileWatch
@@ -39,7 +41,7 @@ class Reloader:
     """Brings changes to a running deployment, one at a time; all calls from any thread.
 
     What was asked for at run time is put on top of the file at every reload, until the program
-    ends. A camera that was added and is in the file by then is the file's.
+    ends or the file says the same; see `Overlay.settled`.
 
     Args:
         deployment: runs what `path` said.
@@ -67,7 +69,11 @@ class Reloader:
 
     def reload(self) -> Outcome:
         """Reads the file again."""
-        return self._change("reload", lambda: (read(self._path), self._overlay))
+        return self._change("reload", self._read)
+
+    def _read(self) -> tuple[str, Overlay]:
+        text = read(self._path)
+        return text, self._overlay.settled(parse(text, str(self._path), os.environ))
 
     def add(self, camera: Mapping[str, Any]) -> Outcome:
         """Adds a camera, given as it would be written under `cameras:`."""

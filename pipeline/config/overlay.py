@@ -41,13 +41,25 @@ class Overlay:
         """With this camera paused or not, whatever was said before."""
         return replace(self, paused={**self.paused, camera: paused})
 
+    def settled(self, document: Document) -> Overlay:
+        """What is left of it where a file has changed.
+
+        A camera that was added and is in the file by now is the file's, and one that was removed
+        and is not in the file any more may come back there.
+        """
+        written = {_id(camera) for camera in _cameras(document) or ()}
+        files = written - self.removed
+        added = {id_: entry for id_, entry in self.added.items() if id_ not in files}
+        paused = {id_: value for id_, value in self.paused.items() if id_ in files | added.keys()}
+        return Overlay(added, self.removed & written, paused)
+
     def apply(self, document: Document) -> None:
         """Changes what was written; what is no list of cameras is left for others to complain of.
 
-        A camera that was added and stands in the file by now is the file's.
+        Of a camera that was added and is in the file as well, the file's is taken.
         """
-        written = document.value.get(_CAMERAS) if isinstance(document.value, dict) else None
-        if not isinstance(written, list):
+        written = _cameras(document)
+        if written is None:
             return
         kept = [at for at, camera in enumerate(written) if _id(camera) not in self.removed]
         cameras = [written[at] for at in kept]
@@ -65,6 +77,12 @@ class Overlay:
         if _id(camera) not in self.paused:
             return camera
         return {**camera, "paused": self.paused[_id(camera)]}
+
+
+def _cameras(document: Document) -> list[Any] | None:
+    """What is written under `cameras:`, if that is a list."""
+    written = document.value.get(_CAMERAS) if isinstance(document.value, dict) else None
+    return written if isinstance(written, list) else None
 
 
 def _id(camera: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.config import Overlay, PipelineConfig, loads
+from pipeline.config.document import parse
 from pipeline.errors import ConfigError
 
 FILE = """
@@ -57,6 +58,17 @@ def test_what_was_added_and_is_in_the_file_by_now_is_the_files() -> None:
     overlay = Overlay().adding({"id": "a", "uri": "rendered:night"})
     assert cameras(overlay) == ["a", "b", "c"]
     assert loaded(overlay).cameras[0].uri == "rendered:day"
+
+
+def test_what_the_file_says_by_itself_is_not_kept() -> None:
+    file = parse(FILE, "street.yaml", {})
+    overlay = Overlay().adding(D).removing("b").removing("x").pausing("c", True).pausing("y", True)
+    settled = overlay.settled(file)
+    assert (set(settled.added), settled.removed, set(settled.paused)) == ({"d"}, {"b"}, {"c"})
+    by_now = parse(FILE.replace("id: b", "id: d"), "street.yaml", {})
+    assert overlay.settled(by_now) == Overlay(paused={"c": True})
+    otherwise = Overlay().removing("a").adding({"id": "a", "uri": "rendered:night"})
+    assert otherwise.settled(file) == otherwise
 
 
 def test_messages_still_name_the_line() -> None:
