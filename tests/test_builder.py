@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,76 @@ def test_stages_that_do_not_fit_make_no_graph(light_meter: Path) -> None:
     whole = text(light_meter, stages).replace("workers: 2", "workers: 2, after: decode")
     with pytest.raises(GraphError, match="takes ModelInput"):
         pipeline.build(pipeline.loads(whole))
+
+
+def same(before: str, after: str) -> set[str]:
+    """Names of the stages and outputs that need not be made anew for another configuration."""
+    old, new = (pipeline.build(pipeline.loads(whole)) for whole in (before, after))
+    known = {node.name: node for node in old.nodes}
+    return {node.name for node in new.nodes if node.name in known and node.same(known[node.name])}
+
+
+CHAIN = {"preprocess", "detect", "postprocess", "track", "file"}
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        (("size=96x64", "size=64x48"), set()),
+        (("queue: 4", "queue: 8"), set()),
+        (("max: 4", "max: 2"), set()),
+        (("score: 0.1", "score: 0.2"), {"postprocess"}),
+        (("workers: 2", "workers: 1"), {"detect"}),
+        (("min_hits: 1", "min_hits: 2"), {"track"}),
+        (("threads: 1", "threads: 2"), {"detect"}),
+        (("t.jsonl", "u.jsonl"), {"file"}),
+    ],
+)
+def test_only_what_a_stage_is_made_from_makes_it_another_one(
+    change: tuple[str, str], changed: set[str], light_meter: Path
+) -> None:
+    stages = "  postprocess: {score: 0.1}\n  track: {min_hits: 1}\nrun: {queue: 4}"
+    before = text(light_meter, stages, "{file: {path: t.jsonl}}")
+    before = before.replace("backend: onnxruntime", "backend: onnxruntime, threads: 1")
+    assert change[0] in before
+    assert same(before, before.replace(*change)) == CHAIN - changed
+
+
+def test_a_tracker_remembers_vectors_of_one_network_only(
+    light_meter: Path, mean_color: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(mean_color, other)
+    before = text(light_meter, f"  embed: {{model: {mean_color}, when: always}}")
+    after = before.replace(str(mean_color), str(other))
+    assert same(before, after) == {"preprocess", "detect", "postprocess"}
+    scores = before.replace("when: always", "when: always, min_score: 0.3")
+    assert same(before, scores) == {"preprocess", "detect", "postprocess", "track"}
+
+
+def test_a_tracker_in_parts_stays_or_goes_as_a_whole(light_meter: Path) -> None:
+    parts = "  kalman: {min_hits: 1}\n  matching:\n  screening:\n"
+    before = text(light_meter, parts)
+    assert same(before, before.replace("min_hits: 1", "min_hits: 2")) == {
+        "preprocess",
+        "detect",
+        "postprocess",
+    }
+    for_labels = before.replace("workers: 2", "workers: 1")
+    assert {"kalman", "matching", "screening"} <= same(before, for_labels)
+
+
+def test_a_camera_is_another_one_if_anything_of_it_is(light_meter: Path) -> None:
+    (before,) = pipeline.build(pipeline.loads(text(light_meter))).cameras
+    (again,) = pipeline.build(pipeline.loads(text(light_meter))).cameras
+    (slower,) = pipeline.build(pipeline.loads(text(light_meter, camera=", max_fps: 5"))).cameras
+    assert again.same(before)
+    assert not slower.same(before)
+
+
+def test_results_are_kept_for_a_page_where_there_is_one(light_meter: Path) -> None:
+    whole = text(light_meter) + "http: {bind: '127.0.0.1:8080'}\n"
+    preview = pipeline.build(pipeline.loads(whole)).node("preview")
+    assert preview.after == ("track",)
+    with pytest.raises(GraphError):
+        pipeline.build(pipeline.loads(text(light_meter))).node("preview")
