@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pipeline.tracing import Moment, Trace
+
 
 @dataclass(slots=True, eq=False)
 class Ticket:
@@ -21,6 +23,7 @@ class Ticket:
     Attributes:
         deadline_ns: monotonic clock after which the frame is not put out; 0 where it may wait.
         ended: called, under the ledger's lock, once the frame's end is known.
+        trace: notes what happens to the frame; None where nobody wants to know.
     """
 
     camera: str
@@ -29,6 +32,7 @@ class Ticket:
     dropped: tuple[str, str] | None = None
     deadline_ns: int = 0
     ended: Callable[[], None] | None = None
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Ledger:
 
     def drop(self, ticket: Ticket, stage: str, reason: str) -> None:
         """A branch ended at `stage`, for `reason`."""
+        if ticket.trace is not None:
+            ticket.trace.mark(Moment.DROP, f"{stage}: {reason}")
         with self._lock:
             sums = self._sums[ticket.camera]
             sums.partial[stage, reason] += 1

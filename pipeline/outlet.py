@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.ledger import Ledger
 from pipeline.packet import Packet
 from pipeline.queues import Closed, LaneQueue
+from pipeline.tracing import Moment
 
 AnyPacket = Packet[Any]
 Inbox = LaneQueue[AnyPacket]
@@ -57,6 +58,8 @@ class Outlet:
         """
         closed = False
         for packet in packets:
+            if packet.ticket.trace is not None:
+                packet.ticket.trace.mark(Moment.LEAVE, self._owner)
             self._ledger.fork(packet.ticket, len(self._edges))
             for edge in self._edges:
                 closed = not self._put_on(edge, packet) or closed
@@ -64,11 +67,16 @@ class Outlet:
             raise Closed
 
     def _put_on(self, edge: Edge, packet: AnyPacket) -> bool:
+        trace = packet.ticket.trace
+        if trace is not None:
+            trace.mark(Moment.PUT, edge.target)
         try:
             gone = edge.put(packet)
         except Closed:
             self._ledger.drop(packet.ticket, self._owner, "shutdown")
             return False
+        if trace is not None:
+            trace.mark(Moment.QUEUED, edge.target)
         if gone is not None:
             self._ledger.drop(gone.ticket, edge.target, "queue_full")
         return True

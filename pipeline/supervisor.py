@@ -20,6 +20,7 @@ from pipeline.handover import Handover, Trial
 from pipeline.report import RunReport
 from pipeline.stage import Stage
 from pipeline.standing import Standing
+from pipeline.tracing import Tracer
 from pipeline.wiring import Hub, Wiring
 from pipeline.worker import Failure, SourceWorker, StageWorker
 
@@ -37,15 +38,18 @@ class Supervisor:
     Args:
         graph: what to run.
         clock: for pacing and ages.
+        tracer: says which frames' way is noted; None: no frame's.
 
     Raises:
         GraphError: a branch of the graph ends in no output.
     """
 
-    def __init__(self, graph: Graph, clock: Clock | None = None) -> None:
+    def __init__(
+        self, graph: Graph, clock: Clock | None = None, tracer: Tracer | None = None
+    ) -> None:
         graph.check_runnable()
         clock = clock or SystemClock()
-        self._hub = Hub(clock, Governor(graph.max_age_s, clock))
+        self._hub = Hub(clock, Governor(graph.max_age_s, clock), tracer=tracer)
         self._ledger = self._hub.ledger
         self._stop = self._hub.stop
         self._broken = self._hub.broken

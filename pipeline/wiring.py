@@ -17,6 +17,7 @@ from pipeline.media.sampling import FrameSampler
 from pipeline.numbering import Numbering
 from pipeline.outlet import Edge, Inbox, Outlet
 from pipeline.stage import Run
+from pipeline.tracing import Tracer
 from pipeline.worker import Feed, OnFailure, Post, SourceWorker, StageWorker
 
 
@@ -32,6 +33,7 @@ class Hub:
         broken: set once the run failed or was aborted.
         session: tells this run from every other.
         numberings: of every camera there ever was, by its id.
+        tracer: says whose way is noted; None: nobody's.
     """
 
     clock: Clock
@@ -41,6 +43,7 @@ class Hub:
     broken: threading.Event = field(default_factory=threading.Event)
     session: int = field(default_factory=lambda: secrets.randbits(64))
     numberings: dict[str, Numbering] = field(default_factory=dict)
+    tracer: Tracer | None = None
 
 
 @dataclass(frozen=True)
@@ -223,4 +226,5 @@ class Wiring:
     def _feed(self, camera: Camera) -> Feed:
         sampler = FrameSampler(camera.max_fps, camera.every)
         max_age_ns = round(self.graph.max_age_s * 1e9) if camera.drops else 0
-        return Feed(camera.id, camera.make, sampler, camera.realtime, max_age_ns)
+        tracer = self._hub.tracer
+        return Feed(camera.id, camera.make, sampler, camera.realtime, max_age_ns, tracer)

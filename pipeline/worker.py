@@ -38,6 +38,7 @@ from pipeline.payloads import Decoded
 from pipeline.queues import Closed
 from pipeline.sizes import size_of
 from pipeline.stage import Join, Stage
+from pipeline.tracing import Moment, Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -262,6 +263,7 @@ class StageWorker(Worker):
                 self._in_hand = self._crew.take()
             except Closed:
                 return
+            self._mark(Moment.BEGIN)
             if self._meeting is not None and isinstance(self.stage, Join):
                 self._join_in_hand(self.stage, self._meeting)
             elif len(self._in_hand) == 1:
@@ -281,12 +283,14 @@ class StageWorker(Worker):
                 results = []
             else:
                 self._settle(packet)
+        self._mark(Moment.END)
         self._hand_on(results)
 
     def _process_batch_in_hand(self) -> None:
         packets = [taken.packet for taken in self._in_hand]
         with _Timed(self.metrics, len(packets)):
             batches = self.stage.process_batch(packets)
+        self._mark(Moment.END)
         for packet, results in zip(packets, batches, strict=True):
             self._settle(packet)
             self._hand_on(results)
@@ -307,6 +311,7 @@ class StageWorker(Worker):
             except PacketError as error:
                 self._drop(taken.packet, error.reason)
                 results = []
+        self._mark(Moment.END)
         self._hand_on(results)
 
     def _hand_on(self, results: Sequence[AnyPacket]) -> None:
@@ -318,6 +323,12 @@ class StageWorker(Worker):
             metrics.hand_on(*size_of(packet.payload))
             metrics.blind += packet.status is Status.BLIND
         self._crew.hand_on(taken, results)
+
+    def _mark(self, moment: Moment) -> None:
+        """Notes it of the packets in hand that are traced."""
+        for taken in self._in_hand:
+            if taken.packet.ticket.trace is not None:
+                taken.packet.ticket.trace.mark(moment, self.stage_name)
 
     def _settle(self, packet: AnyPacket) -> None:
         if self._is_sink:
@@ -403,6 +414,7 @@ class Feed:
         sampler: says which frames to take.
         realtime: True where a file is to be played at its own speed.
         max_age_ns: frames are not put out later than this after they entered; 0: they may wait.
+        tracer: says whose way is noted.
     """
 
     camera: str
@@ -410,6 +422,7 @@ class Feed:
     sampler: FrameSampler
     realtime: bool = False
     max_age_ns: int = 0
+    tracer: Tracer | None = None
 
 
 def entering(header: FrameInfo, frame: SourceFrame, ticket: Ticket) -> Packet[Decoded]:
@@ -575,6 +588,8 @@ class SourceWorker(Worker):
             header = self.numbering.header(frame, self._clock.now_ns())
             if self._feed.max_age_ns:
                 ticket.deadline_ns = header.entered_ns + self._feed.max_age_ns
+            if self._feed.tracer is not None:
+                ticket.trace = self._feed.tracer.trace(header)
             packet = entering(header, frame, ticket)
             self.metrics.hand_on(*size_of(packet.payload))
             self._outlet.put([packet])
