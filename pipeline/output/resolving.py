@@ -56,8 +56,8 @@ class Resolver:
             if found is not None:
                 self.endpoint = found  # else the last known one stays
             self._answered.set()
-            wait_s = min(2 * wait_s, LONGEST_RETRY_S) if self.endpoint is None else LONGEST_RETRY_S
-            stop.wait(wait_s)
+            stop.wait(wait_s if self.endpoint is None else LONGEST_RETRY_S)
+            wait_s = min(2 * wait_s, LONGEST_RETRY_S)
 
     def close(self) -> None:
         """Ends the thread; one that waits for a name server ends after its answer."""

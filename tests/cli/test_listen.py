@@ -37,6 +37,47 @@ def test_what_a_run_sends_is_received(
     assert {line["camera"] for line in lines} == {"gate"}
 
 
+@pytest.mark.parametrize("where", ["file", "environment"])
+def test_with_a_key_only_sealed_telegrams_are_heard(
+    where: str, sightline: Command, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "c3" * 32
+    monkeypatch.setenv("UDP_KEY", key)
+    (tmp_path / "udp.key").write_text(key + "\n")
+    if where == "environment":
+        monkeypatch.setenv("SIGHTLINE_UDP_KEY", key)
+    given = ["--key", str(tmp_path / "udp.key")] if where == "file" else []
+    command = ["listen", "--bind", "127.0.0.1:0", "--count", "7", "--timeout", "60", *given]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli.main", *command, "--json"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as listener:  # fmt: skip
+        assert listener.stderr is not None
+        address = listener.stderr.readline().split()[-1]
+        for udp in (
+            f"{{to: '{address}'}}",
+            f"{{to: '{address}', secure: {{key: '${{UDP_KEY}}'}}}}",
+        ):
+            assert sightline("run", street, "--set", f"outputs=[{{udp: {udp}}}]").code == 0
+        account = json.loads(listener.stderr.read())
+    assert (account["messages"], account["refused"]) == (7, {"unauthenticated": 7})
+
+
+@pytest.mark.parametrize(
+    ("text", "named"), [("abc", "openssl rand"), (None, "cannot be read: No such file")]
+)
+def test_a_key_that_is_none_is_not_shown(
+    text: str | None, named: str, sightline: Command, tmp_path: Path
+) -> None:
+    if text:
+        (tmp_path / "udp.key").write_text(text)
+    result = sightline("listen", "--bind", "127.0.0.1:0", "--key", tmp_path / "udp.key")
+    assert result.code == 1
+    assert named in result.err
+    assert "abc" not in result.err
+
+
 def test_nothing_comes(sightline: Command) -> None:
     result = sightline("listen", "--bind", "127.0.0.1:0", "--timeout", "0.1", "--strict")
     assert result.code == 0

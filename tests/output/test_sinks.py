@@ -47,6 +47,38 @@ def test_udp_numbers_each_cameras_messages_without_gaps(make_packet: Any, form: 
     assert sum(len(m.tracks) for m in heard) == 6 * 30
 
 
+def test_a_camera_that_is_forgotten_ends_and_begins_anew(make_packet: Any) -> None:
+    with Listener("127.0.0.1:0") as listener:
+        sending = sink({"udp": {"to": str(listener.address)}}, ("gate", "yard"))
+        sending.open()
+        for camera in ("gate", "yard"):
+            sending.write(make_packet(0, camera))
+        sending.forget("gate")
+        sending.forget("nobody")
+        sending.write(make_packet(0, "gate"))
+        list(sending.flush())
+        sending.close()
+        heard = list(listener.messages(timeout_s=0.2))
+    gate = [message for message in heard if message.camera == "gate"]
+    assert [(m.sequence, m.last) for m in gate] == [(0, False), (1, True)] * 2
+    assert len({message.session for message in gate}) == 2
+    assert sum(message.last for message in heard) == 3
+
+
+def test_a_sealed_sink_stays_within_its_mtu(make_packet: Any) -> None:
+    key = bytes(range(32))
+    with Listener("127.0.0.1:0", key) as listener:
+        said = {"to": str(listener.address), "mtu": 576, "secure": {"key": key.hex()}}
+        packets = [
+            make_packet(index, camera, 60) for index in (0, 1) for camera in ("gate", "yard")
+        ]
+        list(drive(sink({"udp": said}), packets))
+        heard = list(listener.messages(timeout_s=0.2))
+    assert sum(len(message.tracks) for message in heard) == 4 * 60
+    assert (listener.statistics.lost, listener.statistics.incomplete) == (0, 0)
+    assert (listener.statistics.refused, listener.statistics.malformed) == ({}, {})
+
+
 def test_udp_counts_what_the_network_did_not_take(make_packet: Any) -> None:
     with Listener("127.0.0.1:0") as listener:
         address = str(listener.address)

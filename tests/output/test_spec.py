@@ -64,6 +64,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown suffix": ({"file": {"path": "a.xml"}}, "set 'format'"),
     "an empty path": ({"file": {"path": ""}}, "path"),
     "a video that is none": ({"annotate": {"path": "a.gif"}}, "end in .mp4"),
+    "rotation without a name for each": (
+        {"annotate": {"path": "a.mp4", "rotate_s": 60}},
+        r"a-\{start\}\.mp4",
+    ),
+    "a start that only a folder has": ({"file": {"path": "{start}/a.csv", "keep_h": 1}}, "start"),
+    "no time at all": ({"file": {"path": "{start}.csv", "rotate_s": 0}}, "rotate_s"),
     "a negative trail": ({"annotate": {"path": "a.mp4", "trails_s": -1}}, "trails_s"),
 }
 
