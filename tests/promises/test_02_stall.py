@@ -30,11 +30,13 @@ def test_silence_and_a_frozen_picture_are_told(
     silent = {name: rtsp(clip, seed=seed) for seed, name in enumerate(names)}
     frozen, still, well = rtsp(clip), rtsp(clip), rtsp(clip)
     still.faults.frozen = True
-    uris = {name: {"uri": camera.url, "transport": name[:3]} for name, camera in silent.items()} | {
+    uris: dict[str, str | Json] = {
         "frozen": {"uri": frozen.url, "freeze_s": FREEZE_S},
         "still": {"uri": still.url, "freeze_s": 0.0},
-        "well": {"uri": well.url},
+        "well": well.url,
     }
+    for name, camera in silent.items():
+        uris[name] = {"uri": camera.url, "transport": name[:3]}
     daemon = run(configuration(uris, spotter, messages))
     for name in uris.keys() - {"still"}:  # tracked for long enough to be worth predicting
         messages.wait_for(
