@@ -69,9 +69,8 @@ class Handover:
     @property
     def leaving(self) -> list[SourceWorker | StageWorker]:
         """Workers that end with the old graph."""
-        staying = {*self._new.sources, *(w for stage in self._new.stages for w in stage.workers)}
-        workers = [*self._old.sources, *(w for stage in self._old.stages for w in stage.workers)]
-        return [worker for worker in workers if worker not in staying]
+        staying = self._new.workers
+        return [worker for worker in self._old.workers if worker not in staying]
 
     def open(self) -> None:
         """Opens what is new, outputs last.
@@ -138,8 +137,10 @@ class Handover:
         """Every source waits before it hands on."""
         deadline_s = time.monotonic() + timeout_s
         held: list[SourceWorker] = []
+        drops = {camera.id: camera.drops for camera in self._old.graph.cameras}
         try:
-            for source in self._old.sources:
+            # Last those that never wait for room: a camera is held for the shortest time.
+            for source in sorted(self._old.sources, key=lambda source: drops[source.camera]):
                 if not source.gate.hold(max(0.0, deadline_s - time.monotonic())):
                     raise ReloadError(
                         f"camera {source.camera!r} has waited {timeout_s:g} s for room in the "

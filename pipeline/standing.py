@@ -66,12 +66,7 @@ class Standing:
     @property
     def workers(self) -> list[SourceWorker | StageWorker]:
         """All of them, in the order in which they end."""
-        return [*self.leaving, *self.wiring.sources, *self.stage_workers]
-
-    @property
-    def stage_workers(self) -> list[StageWorker]:
-        """Of the graph at work, in its order."""
-        return [worker for stage in self.wiring.stages for worker in stage.workers]
+        return [*self.leaving, *self.wiring.workers]
 
     def cameras(self, accounts: Mapping[str, Account], wall_s: float) -> Iterator[CameraReport]:
         """A line per camera."""
@@ -129,7 +124,7 @@ class Standing:
         """Decoders and engines that were started anew."""
         for source in self.wiring.sources:
             yield replace(source.restart, what=f"decoder of {source.camera}")
-        for worker in self.stage_workers:
+        for worker in self.wiring.stage_workers:
             for restart in worker.stage.restarts():
                 yield replace(restart, what=f"{restart.what} of {worker.stage_name}")
 

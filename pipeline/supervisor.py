@@ -203,7 +203,7 @@ class Supervisor:
 
     def copies(self, stage: str) -> list[Stage[Any, Any]]:
         """The copies of a stage that are at work now; none where there is no such stage."""
-        return [w.stage for w in self._standing.stage_workers if w.stage_name == stage]
+        return [w.stage for w in self._standing.wiring.stage_workers if w.stage_name == stage]
 
     def report(self) -> RunReport:
         """The run so far, or the finished run."""

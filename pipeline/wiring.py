@@ -110,6 +110,16 @@ class Wiring:
         self._before = {}  # else every graph there ever was would be kept
 
     @property
+    def stage_workers(self) -> list[StageWorker]:
+        """In graph order."""
+        return [worker for stage in self.stages for worker in stage.workers]
+
+    @property
+    def workers(self) -> list[SourceWorker | StageWorker]:
+        """All of them, in the order in which they end."""
+        return [*self.sources, *self.stage_workers]
+
+    @property
     def cameras(self) -> list[str]:
         """Their ids."""
         return [camera.id for camera in self.graph.cameras]

@@ -228,7 +228,7 @@ class StageWorker(Worker):
         """Waits for those whose work this worker goes on with."""
         for worker in self._before:
             while not worker.join(_POLL_S):
-                if self._dismissed.is_set():
+                if self._dismissed.is_set() or self._broken.is_set():
                     return
             self.stage.succeed(worker.stage)
         self._before = ()
