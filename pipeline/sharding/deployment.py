@@ -92,20 +92,22 @@ class ShardedDeployment(Deployment):
         self._spare: Shard | None = None
         self._spare_s = 0.0  # when one may be started
         self._books = threading.Lock()  # a process's report is in its place, or in the past
-        self._changing_hands = threading.RLock()  # of a place: one thread tends it at a time
+        self._changing_hands = threading.RLock()  # of places and spare: one thread tends them
         self._changing = threading.RLock()
         self._stopping = self._aborting = False
         self._deadline_s = float("inf")
         self._started_s = self._ended_s = 0.0
 
     def start(self) -> bool:
-        self._started_s = time.monotonic()
         asked = []
         for place in self._places:
             if place.config is not None:
                 place.shard, number = self._launch(place, place.config)
                 asked.append((place, number))
-        started = [self._has_started(place, number) for place, number in asked]
+        started = []
+        for place, number in asked:
+            started.append(self._has_started(place, number))
+            self._started_s = self._started_s or time.monotonic()
         if any(failure.fatal for failure in self.report().failures):
             self.stop()
         return any(started)
@@ -190,7 +192,8 @@ class ShardedDeployment(Deployment):
 
     def _launch(self, place: _Place, config: PipelineConfig) -> tuple[Shard, int]:
         """A process that starts a part: the one that stands by, or a new one."""
-        shard, self._spare = self._spare, None
+        with self._changing_hands:
+            shard, self._spare = self._spare, None
         if shard is None or shard.lost:
             shard = Shard()
         shard.name = str(place)
@@ -265,13 +268,14 @@ class ShardedDeployment(Deployment):
 
     def _keep_a_spare(self) -> None:
         """A process that has imported everything, for the place of one that dies."""
-        if self._spare is not None:
-            self._spare.tend()
-            if self._spare.lost:
-                self._spare, self._spare_s = None, time.monotonic() + _SPARE_S
-        elif not self._stopping and time.monotonic() >= self._spare_s and self._is_calm():
-            self._spare = Shard()
-            self._spare.ask("warm_up", self.config)
+        with self._changing_hands:
+            if self._spare is not None:
+                self._spare.tend()
+                if self._spare.lost:
+                    self._spare, self._spare_s = None, time.monotonic() + _SPARE_S
+            elif not self._stopping and time.monotonic() >= self._spare_s and self._is_calm():
+                self._spare = Shard()
+                self._spare.ask("warm_up", self.config)
 
     def _is_calm(self) -> bool:
         """Whether every place has its process at work, and time matters to a camera."""

@@ -10,12 +10,15 @@ from typing import Any
 
 from engines.isolation.spawn import ChildProcess
 from pipeline.errors import StageError
+from pipeline.health import Limits, health
 from pipeline.report import RunReport
 
 #: A process says so often how it is doing, seconds.
 BEAT_S = 0.25
 #: One that has not for so long hangs, and is killed, seconds.
 SILENCE_S = 1.5
+#: One of whose stages took nothing for so long while packets waited for it hangs as well, seconds.
+HUNG_S = 30.0
 #: What starting or changing a graph may take: some devices compile for minutes. Seconds.
 LOAD_S = 300.0
 _SLOW = ("start", "apply")
@@ -52,6 +55,7 @@ class Shard:
         self._slow: set[int] = set()  # asked for what takes long, and not answered
         self._answers: dict[int, tuple[Exception | None, Any]] = {}
         self._heard_s = float("inf")  # nothing is expected before it was asked to start
+        self._looked: RunReport | None = None  # the report that progress is measured from
         self._process = ChildProcess("a shard", "pipeline.sharding.child")
 
     @property
@@ -103,6 +107,9 @@ class Shard:
             elif time.monotonic() - self._heard_s > limit_s and not self.ended:
                 self._process.kill()
                 self._lose(f"gave no sign of life for {limit_s:g} s and was killed")
+            elif why := self._hangs():
+                self._process.kill()
+                self._lose(f"was killed, as a stage hung: {why}")
 
     def end(self) -> None:
         """Kills the process and gives everything back; any number of times."""
@@ -120,6 +127,14 @@ class Shard:
         else:
             (self.report,) = parts
             self.ended = kind == "ended"
+
+    def _hangs(self) -> str:
+        """Which of its stages does, in words; looked at from time to time."""
+        now, before = self.report, self._looked
+        if now is None or self._slow or (before and now.wall_s - before.wall_s < HUNG_S):
+            return ""
+        self._looked = now
+        return "; ".join(health(now, before, Limits(HUNG_S)).reasons) if not now.finished else ""
 
     def _lose(self, how: str) -> None:
         self._process.end()

@@ -38,7 +38,7 @@ def test_a_dead_process_is_back_and_the_others_never_notice(
     spotter: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    clip = encode(fps=15, gop=15, count=90)
+    clip = encode(fps=15, gop=5, count=90)
     cameras = {name: rtsp(clip, seed=seed) for seed, name in enumerate("abcd")}
     uris = {name: camera.url for name, camera in cameras.items()}
     daemon = run(configuration(uris, spotter, messages, run={"shards": 2, "drain_s": 2}))
