@@ -23,6 +23,7 @@ class Kind(StrEnum):
     BLIND = "blind"  # no engine of a stage works: nothing is known of these frames
     SLOW = "slow"  # a stage costs more than there is, so frames are dropped
     OVERLOAD = "overload"  # less is done with each frame, so that fewer are dropped
+    PAUSED = "paused"  # an output writes nothing, as its disk is full
     CAMERA = "camera"  # a camera gives nothing, or the same picture again and again
     FAILED = "failed"  # something ended for good
 
@@ -103,7 +104,7 @@ def health(now: RunReport, before: RunReport | None, limits: Limits = Limits()) 
     alarms = [Alarm(Kind.FAILED, f.where, str(f.error)) for f in now.failures if f.fatal]
     if before is not None and now.wall_s > before.wall_s:
         alarms += [*_hung(now, before, limits), *_blind(now, before), *_slow(now, before, limits)]
-    alarms += _overload(now)
+    alarms += [*_overload(now), *_paused(now)]
     of_stage = {alarm.where: alarm for alarm in reversed(alarms)}
     stages = {
         stage.name: Part(alarm.kind, alarm.text)
@@ -193,6 +194,14 @@ def _overload(now: RunReport) -> Iterator[Alarm]:
         why = governor.transitions[-1].why if governor.transitions else ""
         share = f"one of {governor.interval} frames is detected"
         yield Alarm(Kind.OVERLOAD, "governor", f"{governor.level}: {share}; {why}")
+
+
+def _paused(now: RunReport) -> Iterator[Alarm]:
+    for stage in now.stages:
+        if stage.counts.get("paused"):
+            missing = stage.counts.get("missing", 0)
+            text = f"the disk is full: it writes nothing, {missing} frames are missing so far"
+            yield Alarm(Kind.PAUSED, stage.name, text)
 
 
 def _asked(report: RunReport) -> tuple[int, int]:

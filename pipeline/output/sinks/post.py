@@ -81,13 +81,19 @@ class PostSink(Sink[Tracked]):
         return ()
 
     def counts(self) -> Mapping[str, int]:
-        """Messages ``delivered``, ``dropped from the spool``; failed attempts, by reason."""
+        """Messages ``delivered``, waiting, ``missing`` and dropped; failed attempts, by reason."""
         courier, spool = self._courier, self._spool
         if courier is None or spool is None:
             return {}
         failed = {f"failed {reason}": count for reason, count in dict(courier.failed).items()}
-        waiting = {"spooled bytes": spool.size_bytes, "dropped from spool": spool.dropped}
-        return {"delivered": courier.delivered, "paused": int(spool.room.paused)} | waiting | failed
+        return {
+            "delivered": courier.delivered,
+            "spooled bytes": spool.size_bytes,
+            "dropped from spool": spool.dropped,
+            "missing": spool.room.missing,
+            "paused": int(spool.room.paused),
+            **failed,
+        }
 
     def close(self) -> None:
         for thread in self._threads:
