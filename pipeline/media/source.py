@@ -114,7 +114,7 @@ class Source(ABC):
 
     @abstractmethod
     def open(self) -> SourceInfo:
-        """Opens the source and decodes its first frame.
+        """Opens a file and decodes its first frame; a camera is waited for in `frames` only.
 
         Raises:
             SourceError: it cannot be read; names the file or the URL (without its password), what
@@ -123,10 +123,10 @@ class Source(ABC):
 
     @abstractmethod
     def frames(self) -> Iterator[SourceFrame]:
-        """All frames in order; ends with the source, or soon after `interrupt`.
+        """All frames in order; ends with a file, see `faults`, or soon after `interrupt`.
 
         Raises:
-            SourceError: a live source failed. A file that breaks off simply ends, see `faults`.
+            SourceError: the next file of a list cannot be opened any more.
         """
 
     @abstractmethod
@@ -162,12 +162,22 @@ class Source(ABC):
         decode_error         a packet the decoder refused; its frame is missing
         corrupt_packet       a packet that came damaged or incomplete
         corrupt_frame        a frame that the decoder patched up
+        packets_lost         RTP packets that never came
+        incomplete_picture   a picture of which packets are missing, or may be
         read_error           the file or stream could not be read on
         truncated            the file ends before what its header says
         size_changed         the pictures have another size from here on
+        parameters_changed   the stream has other parameters from here on
+        codec_changed        the pictures come in another codec from here on
         pts_missing          a frame without time stamp
         pts_repeated         a time stamp not later than the last one
         pts_restarted        time stamps that began anew; see `SourceFrame.epoch`
+        pts_jumped           time stamps that ran ahead of the time that passed; likewise
+        pts_late             a camera that stays far behind the time that passed; likewise
+        late                 a frame from before a moment that was told as stalled; left out
+        connection_lost      a camera that had to be connected to again
+        stalled              a camera that was connected, but silent
+        frozen               a camera that sent the same picture again and again
         unreadable_image     a file of a folder that is no image, or a broken one
         unreadable_source    a file of a list that could not be opened
         ===================  ===================================================================

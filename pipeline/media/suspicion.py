@@ -22,6 +22,7 @@ class Suspicion:
     def __init__(self, faults: Counter[str], reason: str = "") -> None:
         self._faults = faults
         self._reason = reason
+        self._begun = not reason
         self._since: int | None = None
 
     def packet_lost(self, fault: str, pts: int | None) -> None:
@@ -32,9 +33,10 @@ class Suspicion:
     def judge(self, frame: av.VideoFrame) -> str:
         """Why the next frame in order is suspect; empty where it is not."""
         if frame.is_corrupt:
-            self.packet_lost("corrupt_frame", frame.pts)
-        elif self._reason and frame.key_frame and self._is_later(frame.pts):
-            self._reason = ""
+            if self._begun:  # in front of the first key frame nothing else is to be expected
+                self.packet_lost("corrupt_frame", frame.pts)
+        elif frame.key_frame and self._is_later(frame.pts):
+            self._reason, self._begun = "", True
         return self._reason
 
     def _is_later(self, pts: int | None) -> bool:

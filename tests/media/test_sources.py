@@ -207,6 +207,38 @@ def test_a_file_on_a_server(make_clip, tmp_path) -> None:
     assert "hush" not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
 
 
+@pytest.fixture
+def bait(make_clip, tmp_path) -> Path:
+    """A video at this machine that nothing on a server may make us open."""
+    folder = tmp_path / "private"
+    folder.mkdir()
+    return make_clip("bait.ts", pts=[0, 40, 80]).rename(folder / "bait.ts")
+
+
+PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"
+#: Each is opened by FFmpeg where all protocols and names are allowed.
+LURES = {
+    "list.m3u8": PLAYLIST.format("file://{path}"),
+    "parts.ffconcat": "ffconcat version 1.0\nfile 'file:{path}'\n",
+    "session.sdp": "v=0\nm=video 5004 RTP/AVP 96\nc=IN IP4 127.0.0.1\na=rtpmap:96 H264/90000\n",
+}
+
+
+@pytest.mark.parametrize("name", LURES)
+def test_what_a_server_sends_opens_nothing_here(bait, tmp_path, name) -> None:
+    (tmp_path / name).write_text(LURES[name].format(path=bait))
+    options = SourceOptions(open_timeout_s=2.0, read_timeout_s=1.0)
+    with serving(tmp_path) as host, pytest.raises(SourceError, match="cannot be opened"):
+        open_source(f"http://{host}/{name}", options).open()
+
+
+def test_a_playlist_on_a_server_may_name_what_is_there(bait, tmp_path) -> None:
+    (tmp_path / "list.m3u8").write_text(PLAYLIST.format("private/bait.ts"))
+    with serving(tmp_path) as host, opened(f"http://{host}/list.m3u8") as (source, info):
+        assert info.width == 160
+        assert len(list(source.frames())) == 3
+
+
 def test_nobody_answers() -> None:
     """A port where nothing listens, and one where somebody listens and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
