@@ -28,6 +28,8 @@ STALE = "stale"
 _COASTS = "not detected: overload"
 #: Frames under way at the beginning, until it is known how long they take.
 _FIRST = 8
+#: How much that number grows at most in a round, until frames took too long once, and then.
+_FIRST_GROWTH, _LATER_GROWTH = 2.0, 1.125
 #: A worker that waits for room looks up this often at least, so that an aborted run ends.
 _LONGEST_WAIT_S = 1.0
 
@@ -45,11 +47,11 @@ def refuse_late(ticket: Ticket, now_ns: int) -> None:
 class Window:
     """How many frames may be under way, so that each takes no longer than a target.
 
-    N frames under way at X frames a second take N / X (Little, A Proof for the Queuing Formula
-    L = λW, Operations Research 9, 1961), so the window wanted is X · target. It is found without
-    knowing X, as TCP finds its own (Jacobson, Congestion Avoidance and Control, SIGCOMM 1988, with
-    the time taken in place of loss, as Brakmo and Peterson, TCP Vegas, 1995): it grows while it is
-    full and frames take less, and shrinks in proportion, once per window, when they take longer.
+    N frames under way at X frames a second take N / X on the average (Little, A Proof for the
+    Queuing Formula L = λW, Operations Research 9, 1961). So where frames take T, a window of
+    N · target / T has them take the target if the graph is saturated, and lets it be if it is not.
+    It is set so round by round, as TCP sets its own (Jacobson, Congestion Avoidance and Control,
+    SIGCOMM 1988); it grows only if it was full.
 
     Args:
         target_ns: how long a frame may take from the entrance to its end.
@@ -58,8 +60,11 @@ class Window:
     def __init__(self, target_ns: int) -> None:
         self._target_ns = target_ns
         self._size = float(_FIRST)
+        self._most_growth = _FIRST_GROWTH
         self._under_way = 0
-        self._judged_ns = 0  # frames let in before have had their say
+        self._round_ns = 0  # a round ends with the first frame that was let in after it began
+        self._left = self._took_ns = 0  # frames that ended in this round, and their times, summed
+        self._was_full = False  # in this round
         self._mean_ns = self._deviation_ns = 0.0
 
     @property
@@ -93,13 +98,21 @@ class Window:
         """A frame has ended that was let in at `entered_ns`."""
         took_ns = now_ns - entered_ns
         self._learn(took_ns)
-        if took_ns > self._target_ns:
-            if entered_ns >= self._judged_ns:
-                self._size = max(1.0, self._size * self._target_ns / took_ns)
-                self._judged_ns = now_ns
-        elif not self.has_room:
-            self._size += 1.0 if took_ns < self._target_ns / 2 else 1 / self._size
+        self._left += 1
+        self._took_ns += took_ns
+        self._was_full |= not self.has_room
         self._under_way -= 1
+        if entered_ns >= self._round_ns:
+            self._judge(self._took_ns / self._left)
+            self._round_ns, self._left, self._took_ns, self._was_full = now_ns, 0, 0, False
+
+    def _judge(self, mean_ns: float) -> None:
+        """Sets the size by how long the frames of the last round took."""
+        factor = min(self._target_ns / max(mean_ns, 1.0), self._most_growth)
+        if factor < 1:
+            self._most_growth = _LATER_GROWTH
+        if factor < 1 or self._was_full:
+            self._size = max(1.0, self._size * factor)
 
     def _learn(self, took_ns: int) -> None:
         if not self._mean_ns:

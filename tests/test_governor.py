@@ -299,15 +299,27 @@ def test_a_step_that_was_taken_back_too_early_is_held_longer_the_next_time() -> 
 
 def test_the_window_grows_only_where_it_is_in_the_way() -> None:
     window = Window(250 * MS)
-    for _ in range(100):
+    for number in range(100):
         window.enter()
-        window.leave(0, 10 * MS)
+        window.leave(number * S, number * S + 10 * MS)
     assert window.size == 8
     for _ in range(8):
         window.enter()
-    assert not window.has_room
-    window.leave(0, 10 * MS)
-    assert (window.size, window.has_room) == (9, True)
+    window.leave(100 * S, 100 * S + 10 * MS)
+    assert window.size == 16  # twice as many take twice as long at most
+    for _ in range(9):
+        window.enter()
+    window.leave(101 * S, 101 * S + 200 * MS)
+    assert window.size == 20  # a quarter more may take a quarter longer
+
+
+def test_the_window_shrinks_to_what_has_frames_take_the_target() -> None:
+    window = Window(250 * MS)
+    for _ in range(8):
+        window.enter()
+    for _ in range(8):  # 8 in a second
+        window.leave(0, 1000 * MS)
+    assert window.size == 2
 
 
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=200))

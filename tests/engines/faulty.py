@@ -27,9 +27,11 @@ class FaultyOptions(OnnxRuntimeOptions):
 
     Attributes:
         orders: folder with what is to go wrong, see `order`; what was carried out is gone from it.
+        lag_s: how much longer it takes where it lags.
     """
 
     orders: str = ""
+    lag_s: float = 0.15
 
 
 def order(folder: Path, call: str, fault: str, after: int = 0, times: int = 1) -> None:
@@ -91,7 +93,7 @@ class FaultyEngine(OnnxRuntimeEngine):
 
     def _lag(self) -> None:
         """Takes longer, as on a device that is too weak or that others use."""
-        time.sleep(0.15)
+        time.sleep(self.options.lag_s)
 
     def _hang(self) -> None:
         time.sleep(3600)
