@@ -10,6 +10,7 @@ from pipeline.errors import ConfigError
 from pipeline.output.preview import PREVIEW, PreviewSink, Snapshot
 from pipeline.report import RunReport
 from pipeline.supervisor import Observer, Supervisor
+from pipeline.tracing import Tracer
 
 
 class Deployment(ABC):
@@ -69,13 +70,17 @@ class Deployment(ABC):
 class LocalDeployment(Deployment):
     """A configuration at work in this process.
 
+    Args:
+        config: what to run.
+        tracer: says which frames' way is noted; None: no frame's.
+
     Raises:
         ConfigError, GraphError: as `pipeline.build`.
     """
 
-    def __init__(self, config: PipelineConfig) -> None:
+    def __init__(self, config: PipelineConfig, tracer: Tracer | None = None) -> None:
         self.config = config
-        self._supervisor = Supervisor(build(config))
+        self._supervisor = Supervisor(build(config), tracer=tracer)
 
     def start(self) -> bool:
         return self._supervisor.start()
@@ -120,14 +125,23 @@ def check_change(now: PipelineConfig, wanted: PipelineConfig) -> None:
             )
 
 
-def deploy(config: PipelineConfig) -> Deployment:
+def deploy(config: PipelineConfig, tracer: Tracer | None = None) -> Deployment:
     """The configuration, ready to be started.
 
+    Args:
+        config: what to run.
+        tracer: says which frames' way is noted; None: no frame's.
+
     Raises:
-        ConfigError, GraphError: as `pipeline.build`.
+        ConfigError, GraphError: as `pipeline.build`; or frames are to be traced in other processes.
     """
     if config.run.shards == 1:
-        return LocalDeployment(config)
+        return LocalDeployment(config, tracer)
+    if tracer is not None:
+        raise ConfigError(
+            f"{config.where('run', 'shards')}: frames are traced in one process only; "
+            "add --set run.shards=1"
+        )
     from pipeline.sharding.deployment import ShardedDeployment  # it is one of these, in turn
 
     return ShardedDeployment(config)
