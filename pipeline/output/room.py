@@ -64,7 +64,10 @@ class Room:
     def _is_short(self) -> bool:
         if not self._min_free_bytes:
             return False
-        found = os.statvfs(self._path.parent)
+        try:
+            found = os.statvfs(self._path.parent)
+        except OSError:
+            return False  # what is written will tell
         return found.f_bavail * found.f_frsize < self._wanted_bytes()
 
     def _wanted_bytes(self) -> int:

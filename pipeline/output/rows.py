@@ -40,10 +40,10 @@ class Rows:
         del self._last[camera]
         return told
 
-    def end_all(self) -> list[Message]:
-        """The last message of every camera."""
-        ended = (self.end(camera) for camera in list(self._last))
-        return [message for message in ended if message is not None]
+    @property
+    def cameras(self) -> list[str]:
+        """Those whose row goes on."""
+        return list(self._last)
 
 
 def _ending(message: Message) -> Message:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline.output.room import MB
@@ -37,14 +37,19 @@ class Series:
         self._begun += 1
         self._began_s = time.monotonic()
         if START in self._template:
-            now = datetime.now(UTC)
-            start = f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z"
-            return Path(self._template.replace(START, start))
+            moment = datetime.now(UTC)
+            while (named := self._named(moment)).exists():  # the clock may have been set back
+                moment += timedelta(milliseconds=1)
+            return named
         path = Path(self._template)
         if self._begun == 1:
             return path
         suffixes = "".join(path.suffixes)  # what follows a break has a name of its own
         return path.with_name(f"{path.name.removesuffix(suffixes)}-{self._begun}{suffixes}")
+
+    def _named(self, moment: datetime) -> Path:
+        start = f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"
+        return Path(self._template.replace(START, start))
 
     def due(self, size: int) -> bool:
         """Whether a file of so many bytes is to be followed by the next one."""

@@ -49,7 +49,8 @@ class Segment:
         while at + _HEAD.size <= len(data):
             length, crc = _HEAD.unpack_from(data, at)
             record = data[at + _HEAD.size : at + _HEAD.size + length]
-            if len(record) != length or zlib.crc32(record) != crc:
+            # After a loss of power, zeros may be where the last records were to be.
+            if not length or len(record) != length or zlib.crc32(record) != crc:
                 break
             found.append(record)
             at += _HEAD.size + length
@@ -75,7 +76,7 @@ class Spool:
 
     def __init__(self, folder: Path, most_bytes: int, min_free_bytes: int = 0) -> None:
         self.dropped = 0
-        self.room = Room(folder / "spool", min_free_bytes)
+        self.room = Room(folder / f"*{_SUFFIX}", min_free_bytes)
         self._folder = folder
         self._most_bytes = most_bytes
         self._segment_bytes = min(_SEGMENT_BYTES, most_bytes // _LEAST_SEGMENTS)
@@ -90,7 +91,9 @@ class Spool:
         self._unsynced: list[int] = []  # closed segments' files
 
     def append(self, record: bytes) -> None:
-        """Writes a record; it is safe from the end of this process, and after `sync` from a crash.
+        """Writes a record, which is not empty.
+
+        It is safe from the end of this process then, and after `sync` from a loss of power.
 
         Raises:
             PacketError: ``disk_full``, as `Room.writing`.

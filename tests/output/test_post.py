@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from pipeline.errors import PacketError
 from pipeline.output import courier as couriers
 from pipeline.output.sinks import build_sink
 from pipeline.output.spec import OutputSpec
 from pipeline.payloads import Tracked
 from pipeline.stage import Run, Sink, drive
+from tests.output.full import fill, small_disk
 from tests.output.web import WebReceiver
 
 
@@ -103,6 +105,20 @@ def test_what_a_run_leaves_is_delivered_by_the_next(tmp_path: Path, make_packet:
         list(drive(sink(web.url, tmp_path), [make_packet(0)]))
         assert sequences(web) == [0, 1, 2, 3, 4, 5, 0, 1]
         assert len({message["session"] for message in web.messages}) == 2
+
+
+def test_a_full_disk_at_the_end_fails_nothing(tmp_path: Path, make_packet: Any) -> None:
+    with WebReceiver() as web, small_disk(tmp_path / "disk") as disk:
+        posting = sink(web.url, disk)
+        posting.open()
+        posting.write(make_packet(0))
+        web.wait_for(lambda: len(web.messages) == 1)
+        fill(disk)
+        with pytest.raises(PacketError, match="disk_full"):
+            posting.write(make_packet(1, count=300))
+        list(posting.flush())
+        posting.close()
+        assert posting.counts()["missing"] == 2
 
 
 def test_a_receiver_that_hangs_stops_nothing(tmp_path: Path, make_packet: Any) -> None:

@@ -94,6 +94,7 @@ def test_a_packet_that_no_telegram_can_tell_is_dropped_with_a_reason(make_packet
     sending.open()
     with pytest.raises(PacketError) as caught:
         sending.write(make_packet(camera="c" * 200))
+    list(sending.flush())  # which has an ending to tell, and cannot either
     sending.close()
     assert caught.value.reason == "not_encodable"
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import PacketError
 from pipeline.output.courier import Courier, Post
 from pipeline.output.jsonmessage import encode_whole
 from pipeline.output.message import Message, from_packet
@@ -70,12 +72,13 @@ class PostSink(Sink[Tracked]):
         self._spool.append(encode_whole(message, self._labels).encode() + b"\n")
 
     def forget(self, camera: str) -> None:
-        if (last := self._rows.end(camera)) is not None:
-            self._append(last)
+        with suppress(PacketError):  # no room for it
+            if (last := self._rows.end(camera)) is not None:
+                self._append(last)
 
     def flush(self) -> Iterable[Packet[Any]]:
-        for message in self._rows.end_all():
-            self._append(message)
+        for camera in self._rows.cameras:
+            self.forget(camera)
         if self._courier is not None:
             self._courier.finish(_LAST_S)
         return ()

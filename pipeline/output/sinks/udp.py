@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pipeline.errors import OutputError, PacketError
@@ -57,12 +58,13 @@ class UdpSink(Sink[Tracked]):
         self._send(self._rows.add(from_packet(packet, time.monotonic_ns())))
 
     def forget(self, camera: str) -> None:
-        if (last := self._rows.end(camera)) is not None:
-            self._send(last)
+        with suppress(PacketError):  # not one of its messages could be told
+            if (last := self._rows.end(camera)) is not None:
+                self._send(last)
 
     def flush(self) -> Iterable[Packet[Any]]:
-        for message in self._rows.end_all():
-            self._send(message)
+        for camera in self._rows.cameras:
+            self.forget(camera)
         return ()
 
     def _send(self, message: Message) -> None:
