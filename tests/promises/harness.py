@@ -119,6 +119,7 @@ class Messages:
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(0.1)
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"

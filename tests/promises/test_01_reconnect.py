@@ -2,7 +2,7 @@
 
 Injected: FIN, RST, a closed port, a server that hangs at accept or at DESCRIBE, a password that was
 changed, no bandwidth, a door that is slammed, a camera that is dead at the start, a killed server,
-a pulled cable.
+a power cut (the camera forgets its connections and nobody is told), a pulled cable.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def test_a_lost_camera_is_back_within_3_s_of_being_reachable(
     spotter: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    clip = encode(fps=15, gop=15, count=90)
+    clip = encode(fps=15, gop=8, count=80)
     cameras = {name: rtsp(clip, seed=seed) for seed, name in enumerate(HARMS)}
     cameras["refused"].go_away()  # dead at the start
     never = rtsp(clip)
@@ -193,12 +193,12 @@ def test_so_it_is_with_another_server_that_is_killed(
 
 
 @pytest.mark.skipif(not_permitted() != "", reason=not_permitted())
-def test_so_it_is_when_the_cable_was_pulled(
+def test_so_it_is_after_a_power_cut_and_when_the_cable_was_pulled(
     run: Callable[..., Running],
     spotter: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    clip = encode(fps=15, gop=15, count=90)
+    clip = encode(fps=15, gop=8, count=80)
     with Street() as street:
         with street.at_camera():
             camera = street.enter_context(Camera(clip, host=street.CAMERA))
@@ -207,13 +207,21 @@ def test_so_it_is_when_the_cable_was_pulled(
         cameras = {"gate": camera.url}
         daemon = run(configuration(cameras, spotter, messages), prefix=street.inside)
         messages.wait_for("gate")
+        cut_s = time.monotonic()
         street.pull()
-        pulled_s = time.monotonic()
-        stalled = messages.wait_for("gate", after_s=pulled_s, status="stalled")
-        time.sleep(pulled_s + 5.5 - time.monotonic())  # no connection is silent for so long
+        with street.at_camera():
+            camera.go_away(reset=True)  # nobody hears it
+        stalled = messages.wait_for("gate", after_s=cut_s, status="stalled")
+        with street.at_camera():
+            camera.come_back()
         street.plug()
-        took_s = back_s(messages, "gate", time.monotonic(), epoch=0)
-        record_property("back_s", round(took_s, 2))
-        record_property("stall_told_s", round(stalled.at_s - pulled_s, 2))
-        assert took_s <= BACK_S
+        times_s = [back_s(messages, "gate", time.monotonic(), epoch=0)]
+        epoch = epoch_of(messages, "gate")
+        street.pull()
+        time.sleep(5.5)  # no connection is silent for so long
+        street.plug()
+        times_s.append(back_s(messages, "gate", time.monotonic(), epoch))
+        record_property("back_s", [round(time_s, 2) for time_s in times_s])
+        record_property("stall_told_s", round(stalled.at_s - cut_s, 2))
+        assert max(times_s) <= BACK_S
         daemon.stop()

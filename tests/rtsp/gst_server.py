@@ -18,7 +18,7 @@ from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 USER, ROLE = "viewer", "viewer"
 METHODS = {"basic": GstRtsp.RTSPAuthMethod.BASIC, "digest": GstRtsp.RTSPAuthMethod.DIGEST}
-FAST = "tune=zerolatency speed-preset=ultrafast bitrate=300 key-int-max=15"
+FAST = "tune=zerolatency speed-preset=ultrafast bitrate=300 key-int-max=8"
 ENCODERS = {
     "h264": f"x264enc {FAST} ! rtph264pay config-interval=1 name=pay0 pt=96",
     "h265": f"x265enc {FAST} ! h265parse ! rtph265pay config-interval=1 name=pay0 pt=96",
