@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.daemon.control import Control
 from pipeline.daemon.http import metrics
@@ -92,11 +93,17 @@ class _Answers:
         frame = json.dumps(snapshot.frame)
         return Response(snapshot.jpeg, media_type="image/jpeg", headers={"x-frame": frame})
 
-    async def stream(self, request: Request) -> Response:
+    async def stream(self, request: Request) -> ASGIApp:
         camera = self._camera(request)
-        if self._preview.crowded:
-            raise HTTPException(503, "as many look as may", {"retry-after": "10"})
-        return StreamingResponse(self._preview.stream(camera), media_type=MJPEG)
+
+        async def show(scope: Scope, receive: Receive, send: Send) -> None:
+            with self._preview.viewing() as may:
+                if not may:
+                    raise HTTPException(503, "as many look as may", {"retry-after": "10"})
+                pictures = StreamingResponse(self._preview.stream(camera), media_type=MJPEG)
+                await pictures(scope, receive, send)
+
+        return show
 
     def reload(self, request: Request) -> Response:
         return self._outcome(lambda: self._control.reload("http"))

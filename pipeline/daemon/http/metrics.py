@@ -75,9 +75,10 @@ def _of_process(report: RunReport, health: Health) -> Iterator[Metric]:
 
 def _of_energy(insight: Insight) -> Iterator[Metric]:
     energy = insight.energy
-    if energy.joules is not None:
-        text = "Used by the whole machine, as far as its counters tell."
-        yield _counter("machine_energy_joules", text, [], [((), energy.joules)])
+    yield _counter(
+        "machine_energy_joules", "Used by the whole machine, as far as its counters tell.", [],
+        [] if energy.joules is None else [((), energy.joules)],
+    )  # fmt: skip
     yield _gauge(
         "temperature_celsius", "Of the machine's sensors.", ["sensor"],
         [((sensor,), celsius) for sensor, celsius in energy.temperatures_c.items()],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 
 from pipeline.output.preview import Snapshot
 
@@ -42,27 +42,25 @@ class Preview:
                 self._drawn[camera] = time.monotonic(), snapshot
             return snapshot
 
-    @property
-    def crowded(self) -> bool:
-        """Whether as many look at streams as may."""
-        return self._viewers >= _MOST_VIEWERS
-
     async def stream(self, camera: str) -> AsyncIterator[bytes]:
         """The camera's pictures as they come, as parts of an `MJPEG` body."""
         shown: Snapshot | None = None
-        async with self._viewing():
-            while True:
-                snapshot = await asyncio.to_thread(self.snapshot, camera)
-                if snapshot is not None and snapshot is not shown:
-                    shown = snapshot
-                    yield _part(snapshot.jpeg)
-                await asyncio.sleep(1 / _MOST_FPS)
+        while True:
+            snapshot = await asyncio.to_thread(self.snapshot, camera)
+            if snapshot is not None and snapshot is not shown:
+                shown = snapshot
+                yield _part(snapshot.jpeg)
+            await asyncio.sleep(1 / _MOST_FPS)
 
-    @asynccontextmanager
-    async def _viewing(self) -> AsyncIterator[None]:
+    @contextmanager
+    def viewing(self) -> Iterator[bool]:
+        """While the block runs, one more looks at a stream; says whether they may."""
+        if self._viewers >= _MOST_VIEWERS:
+            yield False
+            return
         self._viewers += 1
         try:
-            yield
+            yield True
         finally:
             self._viewers -= 1
 

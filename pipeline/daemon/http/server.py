@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from threading import Event
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.config import PipelineConfig
 from pipeline.daemon.control import Control
@@ -20,6 +22,8 @@ from pipeline.worker import Background
 _MOST_CLIENTS = 64
 _WAITING = 128
 _POLL_S = 0.2
+#: A connection on which nothing is being answered for so long is closed, seconds.
+_PATIENCE_S = 10.0
 #: What is still being answered at the end, such as a stream, has this long, seconds.
 _GRACE_S = 1
 
@@ -50,7 +54,7 @@ class Server:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 guard,
-                http="h11",
+                http=_connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -83,6 +87,21 @@ class Server:
             await asyncio.sleep(_POLL_S)
         self._server.should_exit = True
         await serving
+
+
+def _connection(**keys: Any) -> H11Protocol:
+    """One client's connection, which is closed where a request does not come to its end."""
+    connection = H11Protocol(**keys)
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        if connection.cycle is None or connection.cycle.response_complete:
+            connection.transport.close()
+        elif not connection.transport.is_closing():
+            loop.call_later(_PATIENCE_S, look)
+
+    loop.call_later(_PATIENCE_S, look)
+    return connection
 
 
 def _listening(address: Address, where: str) -> socket.socket:
