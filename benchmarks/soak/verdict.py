@@ -103,6 +103,7 @@ def findings(
         _count("descriptors", trend(steady, lambda sample: sample.usage.descriptors)),
         _count("threads", trend(steady, lambda sample: sample.usage.threads)),
         *([] if fps is None else [_rates(steady, fps)]),
+        _load(steady, final),
         _ledger(final),
         *_drops(samples, final),
         Finding("end", f"exit code {code}", "0", code == 0),
@@ -136,6 +137,17 @@ def _rates(steady: Sequence[Sample], fps: float) -> Finding:
         f"{1 - MISSED:.0%} of every camera",
         shares[least] >= 1 - MISSED,
     )
+
+
+def _load(steady: Sequence[Sample], final: Report) -> Finding:
+    """What it took: processors, processor time a frame by stage, and the frames' age."""
+    cores = trend(steady, lambda sample: sample.cores).median
+    costs = (f"{stage['name']} {stage['cpu_ms']:.1f}" for stage in final.get("stages", ()))
+    text = (
+        f"{cores:.2f} processors busy; ms a frame: {', '.join(costs)}; "
+        f"age at the output {steady[-1].age_p95_ms:.0f} ms (95th percentile)"
+    )
+    return Finding("load", text, "is told", True)
 
 
 def _ledger(final: Report) -> Finding:
