@@ -103,6 +103,7 @@ def back_s(messages: Messages, camera: str, reachable_s: float, epoch: int) -> f
     return back.at_s - reachable_s
 
 
+@pytest.mark.slow
 def test_a_lost_camera_is_back_within_3_s_of_being_reachable(
     rtsp: Callable[..., Camera],
     run: Callable[..., Running],
@@ -155,13 +156,14 @@ def assert_patient(never: Camera) -> None:
     assert max(late) - min(late) > 0.01
 
 
-@pytest.mark.skipif(gstreamer.missing() != "", reason=gstreamer.missing())
 def test_so_it_is_with_another_server_that_is_killed(
     run: Callable[..., Running],
     messages: Messages,
     spotter: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
+    if reason := gstreamer.missing():
+        pytest.skip(reason)
     wanted: dict[Codec, tuple[Login, str]] = {
         "h264": (Login(), "tcp"),
         "h265": (Login(scheme="basic"), "udp"),
@@ -192,12 +194,14 @@ def test_so_it_is_with_another_server_that_is_killed(
         daemon.stop()
 
 
-@pytest.mark.skipif(not_permitted() != "", reason=not_permitted())
+@pytest.mark.slow
 def test_so_it_is_after_a_power_cut_and_when_the_cable_was_pulled(
     run: Callable[..., Running],
     spotter: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
+    if reason := not_permitted():
+        pytest.skip(reason)
     clip = encode(fps=15, gop=8, count=80)
     with Street() as street:
         with street.at_camera():

@@ -87,3 +87,4 @@ def test_every_frame_is_accounted_for(
     accounts = daemon.report["ledger"]
     assert accounts.keys() >= cameras.keys()
     assert all(accounts[name]["emitted"] for name in cameras)
+    assert all(camera.most_connections == 1 for camera in cameras.values())

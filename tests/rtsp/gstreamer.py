@@ -14,7 +14,14 @@ from tests.rtsp.login import Login
 # The bindings come with the system, for the system's own interpreter.
 _PYTHON = "/usr/bin/python3"
 _SCRIPT = Path(__file__).with_name("gst_server.py")
-_PROBE = "import gi; gi.require_version('GstRtspServer', '1.0')"
+_PROBE = """
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gst, GstRtspServer
+Gst.init(None)
+assert all(map(Gst.ElementFactory.find, ("x264enc", "x265enc", "jpegenc", "rtph264pay")))
+"""
 
 
 @cache
@@ -23,7 +30,7 @@ def missing() -> str:
     if not Path(_PYTHON).exists():
         return f"no {_PYTHON} here, for GStreamer's RTSP server"
     probe = subprocess.run([_PYTHON, "-c", _PROBE], capture_output=True, check=False)
-    packages = "python3-gi gir1.2-gst-rtsp-server-1.0"
+    packages = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{base,good,bad,ugly}"
     return f"no GStreamer RTSP server: apt-get install {packages}" if probe.returncode else ""
 
 
