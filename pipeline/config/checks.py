@@ -230,12 +230,15 @@ def _check_outputs(document: Document, stages: Mapping[str, Any], outputs: Any) 
 
 def _check_path(document: Document, index: int, output: dict[str, Any], paths: set[str]) -> None:
     """Two outputs in one file would write over each other; `paths` has those met so far."""
-    for kind in ("file", "annotate"):
-        path = _mapping(output.get(kind)).get("path")
+    for keys in (("file",), ("annotate",), ("post", "spool")):
+        value: Any = output
+        for key in keys:
+            value = _mapping(value).get(key)
+        path = _mapping(value).get("path")
         if isinstance(path, str):
             if normpath(path) in paths:
                 message = f"two outputs write '{path}'"
-                document.complain(("outputs", index, kind, "path"), message, "give each its own")
+                document.complain(("outputs", index, *keys, "path"), message, "give each its own")
             paths.add(normpath(path))
 
 

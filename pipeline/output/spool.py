@@ -1,6 +1,9 @@
 """Records on the disk until somebody has acknowledged them.
 
-A spool is a folder of numbered segments. A segment is a file of records, each its length and CRC-32
+A spool is a folder with a numbered place for each process that writes into it. What a process
+leaves is adopted by the others, or by the next one.
+
+A place is a folder of numbered segments. A segment is a file of records, each its length and CRC-32
 (two little-endian u32) and its bytes; what a killed writer left half-written at a segment's end is
 known by them. A segment is given out when it is large enough or the only one, and goes, as a whole,
 when it was acknowledged: so after a crash no more than one is delivered twice.
@@ -28,6 +31,7 @@ _SUFFIX = ".segment"
 #: A segment is closed when it is so large, bytes; smaller in a small spool.
 _SEGMENT_BYTES = 1 << 20
 _LEAST_SEGMENTS = 8
+_MOST_PLACES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +64,62 @@ class Segment:
 
 
 class Spool:
-    """A folder of records that wait; one thread appends, another takes.
+    """This process's place in a folder of records that wait; one thread appends, another takes.
 
     Args:
-        folder: made if needed; nobody else may use it. What an earlier run left in it comes first.
-        most_bytes: it never grows beyond; the oldest segment goes for new records.
+        folder: made if needed; of one output alone. What earlier runs left in it comes first.
+        most_bytes: the place does not grow beyond; the oldest segment goes for new records.
         min_free_bytes: as `Room`.
 
     Attributes:
         dropped: records that went unacknowledged, as the spool was full.
 
     Raises:
-        OutputError: the folder cannot be used, or another run uses it.
+        OutputError: the folder cannot be used.
     """
 
     def __init__(self, folder: Path, most_bytes: int, min_free_bytes: int = 0) -> None:
         self.dropped = 0
-        self.room = Room(folder / f"*{_SUFFIX}", min_free_bytes)
-        self._folder = folder
+        self._root = folder
+        self._folder, self._claim = _claim_place(folder)
+        self.room = Room(self._folder / f"*{_SUFFIX}", min_free_bytes)
         self._most_bytes = most_bytes
         self._segment_bytes = min(_SEGMENT_BYTES, most_bytes // _LEAST_SEGMENTS)
         self._lock = Lock()
-        self._claim = _claim(folder)
-        paths = sorted(folder.glob(f"*{_SUFFIX}"))
-        self._closed = deque(Segment(path, path.stat().st_size) for path in paths)
+        self._closed = deque(_segments(self._folder))
         self._closed_bytes = sum(segment.size for segment in self._closed)
         self._in_hand: Segment | None = None
-        self._number = int(paths[-1].stem) if paths else 0
+        self._number = int(self._closed[-1].path.stem) if self._closed else 0
         self._fd, self._size = -1, 0
         self._unsynced: list[int] = []  # closed segments' files
+        self._foreign: set[Path] = set()  # places that cannot be adopted
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Takes over what waits in places that nobody has any more."""
+        for place in sorted(self._root.iterdir()):
+            if place == self._folder or place in self._foreign or not place.name.isdecimal():
+                continue
+            try:
+                self._adopt(place)
+            except OSError as error:
+                self._foreign.add(place)
+                _log.warning("%s: what waits there is not ours: %s", place, error.strerror)
+
+    def _adopt(self, place: Path) -> None:
+        claim = _lock(place)
+        if claim is None:
+            return
+        try:
+            for segment in _segments(place):
+                with self._lock:
+                    self._close_segment()
+                    self._number += 1
+                    ours = Segment(segment.path.rename(self._path()), segment.size)
+                    self._closed.append(ours)
+                    self._closed_bytes += ours.size
+        finally:
+            os.close(claim)
 
     def append(self, record: bytes) -> None:
         """Writes a record, which is not empty.
@@ -185,20 +216,34 @@ class Spool:
         os.close(self._claim)
 
 
-def _claim(folder: Path) -> int:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {folder}: {error.strerror}; change the spool's 'path', or the "
-            "permissions of its folder"
-        ) from error
+def _segments(place: Path) -> list[Segment]:
+    """What waits in a place, in order."""
+    return [Segment(path, path.stat().st_size) for path in sorted(place.glob(f"*{_SUFFIX}"))]
+
+
+def _claim_place(folder: Path) -> tuple[Path, int]:
+    """The first place that nobody has, and the lock that keeps it ours until it is closed."""
+    for number in range(_MOST_PLACES):
+        place = folder / str(number)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            claim = _lock(place)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {folder}: {error.strerror}; change the spool's 'path', or the "
+                "permissions of its folder"
+            ) from error
+        if claim is not None:
+            return place, claim
+    raise OutputError(f"cannot write {folder}: {_MOST_PLACES} processes have it already")
+
+
+def _lock(place: Path) -> int | None:
+    """The lock of a place; None where another process, or another spool of this one, has it."""
+    fd = os.open(place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except OSError:
         os.close(fd)
-        raise OutputError(
-            f"cannot write {folder}: another output or run has it; give each spool its own 'path'"
-        ) from error
+        return None
     return fd

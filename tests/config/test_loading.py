@@ -239,6 +239,12 @@ MISTAKES = {
     "two outputs in one": (
         MINIMAL + "outputs: [{udp: {to: 'a:1'}, file: {path: a.csv}}]", "outputs[0]", "exactly one",
     ),
+    "two outputs in one spool": (
+        MINIMAL + "outputs: [{post: {to: 'https://a/', spool: {path: s}}},"
+        " {post: {to: 'https://b/', spool: {path: s/}}}]",
+        "outputs[1].post.spool.path: two outputs write 's/'",
+        "give each its own",
+    ),
     "two outputs in one file": (
         MINIMAL + "outputs: [{file: {path: a.csv}}, {file: {path: ./a.csv}}]",
         "outputs[1].file.path: two outputs write './a.csv'",

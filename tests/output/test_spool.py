@@ -41,7 +41,7 @@ def test_what_is_appended_comes_out_in_order_and_once(tmp_path: Path) -> None:
     assert taken + emptied(spool) == records
     assert (spool.size_bytes, spool.dropped) == (0, 0)
     spool.close()
-    assert [path.name for path in (tmp_path / "spool").iterdir()] == ["lock"]
+    assert [path.name for path in (tmp_path / "spool").rglob("*") if path.is_file()] == ["lock"]
 
 
 def test_what_was_not_acknowledged_comes_again(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_full_spool_drops_the_oldest_and_counts_them(
     for number in range(1000):
         spool.append(b"%04d" % number * 10)
         assert spool.size_bytes <= 10_000
-        assert sum(path.stat().st_size for path in tmp_path.glob("*.segment")) <= 10_000
+        assert sum(path.stat().st_size for path in tmp_path.rglob("*.segment")) <= 10_000
     left = emptied(spool)
     spool.close()
     assert spool.dropped + len(left) == 1000
@@ -95,7 +95,7 @@ def test_a_torn_segment_gives_what_is_whole(
     for record in records:
         spool.append(record)
     spool.close()
-    (path,) = folder.glob("*.segment")
+    (path,) = folder.rglob("*.segment")
     whole = path.read_bytes()
     kept = data.draw(st.integers(0, len(whole) - 1))
     path.write_bytes(whole[:kept])
@@ -115,7 +115,7 @@ def test_a_flipped_bit_never_makes_a_record(
     for record in records:
         spool.append(record)
     spool.close()
-    (path,) = folder.glob("*.segment")
+    (path,) = folder.rglob("*.segment")
     changed = bytearray(path.read_bytes())
     changed[bit // 8 % len(changed)] ^= 1 << bit % 8
     path.write_bytes(changed)
@@ -128,7 +128,7 @@ def test_the_zeros_that_a_loss_of_power_leaves_are_no_records(tmp_path: Path) ->
     spool = Spool(tmp_path, MB)
     spool.append(b"whole")
     spool.close()
-    (path,) = tmp_path.glob("*.segment")
+    (path,) = tmp_path.rglob("*.segment")
     path.write_bytes(path.read_bytes() + bytes(4096))
     again = Spool(tmp_path, MB)
     assert emptied(again) == [b"whole"]
@@ -166,12 +166,26 @@ def test_a_full_disk_pauses_and_room_resumes(
         spool.close()
 
 
-def test_two_outputs_cannot_share_a_spool(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, MB)
-    with pytest.raises(OutputError, match="give each spool its own 'path'"):
-        Spool(tmp_path, MB)
-    spool.close()
-    Spool(tmp_path, MB).close()
+def test_processes_share_a_folder_and_adopt_what_one_leaves(tmp_path: Path) -> None:
+    first, second = Spool(tmp_path, MB), Spool(tmp_path, MB)
+    first.append(b"of the first")
+    second.append(b"of the second")
+    second.adopt()
+    segment = second.take()
+    assert segment is not None
+    assert segment.records() == [b"of the second"]
+    first.close()
+    second.append(b"later")
+    second.adopt()
+    assert emptied(second) == [b"of the second", b"later", b"of the first"]
+    third = Spool(tmp_path, MB)
+    assert emptied(third) == []
+    third.close()
+    second.close()
+    assert not list(tmp_path.rglob("*.segment"))
+
+
+def test_a_folder_that_cannot_be_used_is_named_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="change the spool's 'path'"):
         Spool(tmp_path / "file" / "spool", MB)

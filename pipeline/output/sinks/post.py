@@ -56,11 +56,12 @@ class PostSink(Sink[Tracked]):
         spool = self._spool = Spool(Path(spec.path), most_bytes, min_free_bytes)
         courier = self._courier = Courier(spool, self._post)
 
-        def sync(stop: threading.Event) -> None:
+        def keep(stop: threading.Event) -> None:
             while not stop.wait(spec.fsync_s):
                 spool.sync()
+                spool.adopt()
 
-        self._threads = [Background("courier", courier.run), Background("fsync", sync)]
+        self._threads = [Background("courier", courier.run), Background("spool", keep)]
         for thread in self._threads:
             thread.start()
 
