@@ -128,7 +128,9 @@ class Node:
 
     def same(self, other: Node) -> bool:
         """Whether the running copies of the other one can go on as this one's."""
-        return self.signature is not None and self.signature == other.signature
+        if self.signature is None or self.stage is not other.stage:
+            return False
+        return self.signature == other.signature
 
     @property
     def is_sink(self) -> bool:

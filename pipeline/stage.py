@@ -134,6 +134,7 @@ class Join(Stage[In, Out]):
     """A stage that takes one packet of a frame from each of several predecessors."""
 
     joins = True
+    per_camera = True  # the packets of a frame have to meet
 
     def process(self, packet: Packet[In]) -> Iterable[Packet[Out]]:
         return self.join((packet,))

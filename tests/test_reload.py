@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,7 +63,6 @@ class Watched(Pass):
         self.closed = 0
 
     def process(self, packet: Packet[Decoded]) -> Iterable[Packet[Decoded]]:
-        assert packet.frame.camera not in self.forgotten[:-1]
         self.met.setdefault(packet.frame.camera, []).append(packet.frame.sequence)
         return (packet,)
 
@@ -457,6 +457,58 @@ def test_a_way_back_goes_on_or_begins_anew(stays: bool) -> None:
         supervisor.replace(Graph((a, b), loop(1 if stays else 2)))
         until(lambda: sink.count("b") > 20)
     assert gapless(sink.seen["a"])
+
+
+def anything(chance: random.Random, sink: Sightings, cameras: Mapping[str, Camera]) -> Graph:
+    """Some graph with some cameras; ``a`` is always there, and so is the output."""
+
+    def same_or_other(name: str, make: Callable[[], Stage[Any, Any]], *after: str) -> Node:
+        workers = chance.choice([1, 2, 3])
+        return node(name, make, *after, signature=chance.randrange(2), workers=workers)
+
+    fork = chance.random() < 0.5
+    first = same_or_other("first", Pass)
+    if fork:
+        nodes = [
+            first,
+            same_or_other("left", Pass, "first"),
+            same_or_other("right", Pass, "first"),
+            same_or_other("both", Both, "left", "right"),
+        ]
+    else:
+        nodes = [first, same_or_other("both", Pass, "first")]
+    nodes.append(same_or_other("work", Watched, "both"))
+    nodes.append(node("out", lambda: sink, "work"))
+    if chance.random() < 0.3:
+        nodes.append(node("more", Sightings, chance.choice(["first", "both", "work"])))
+    here = [cameras["a"]]
+    for name in "bcd":
+        if chance.random() < 0.5:
+            fresh = chance.random() < 0.3
+            here.append(camera(name, signature=chance.random()) if fresh else cameras[name])
+    return Graph(tuple(here), tuple(nodes))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_follows_whatever_nothing_is_lost(seed: int) -> None:
+    chance, sink = random.Random(seed), Sightings()
+    with running(anything(chance, sink, _four())) as supervisor:
+        cameras = dict.fromkeys("a", supervisor.graph.cameras[0])
+        for _ in range(25):
+            cameras |= {name: one for name, one in _four().items() if name != "a"}
+            cameras |= {one.id: one for one in supervisor.graph.cameras}
+            supervisor.replace(anything(chance, sink, cameras))
+        seen = sink.count("a")
+        until(lambda: sink.count("a") > seen + 20)
+        report = supervisor.report()
+    assert all(gapless(frames) for frames in sink.seen.values())
+    reasons = {drop for account in report.ledger.values() for drop in account.dropped}
+    assert reasons <= {("decode", "removed")}
+    assert report.ledger["a"].dropped == {}
+
+
+def _four() -> dict[str, Camera]:
+    return {name: camera(name) for name in "abcd"}
 
 
 def test_conditions_are_told_of_every_camera() -> None:

@@ -359,7 +359,7 @@ def test_branches_meet_again_and_what_one_dropped_is_counted() -> None:
     nodes = (
         node("left", lambda: Pass(drop_third), workers=2),
         node("right", Pass()),
-        node("both", Both(), "left", "right"),
+        node("both", Both, "left", "right", workers=2),
         node("out", sink, "both"),
     )
     report = Supervisor(Graph((camera("a"), camera("b")), nodes)).run()

@@ -133,8 +133,11 @@ def test_twenty_changes_cost_the_others_nothing(
     messages: Messages,
     record_property: Callable[[str, Any], None],
 ) -> None:
-    town, camera = Town(run, light_meter, messages), rtsp()
-    messages.wait_for("b")
+    live, camera = rtsp(), rtsp()
+    town = Town(run, light_meter, messages)
+    town.document["cameras"].append({"id": "live", "uri": live.url})
+    assert town.reload()["applied"]
+    messages.wait_for("live")
     took_s = []
     began_s = time.monotonic()
     for outcome in _changes(town, {"id": "c", "uri": camera.url}):
@@ -145,6 +148,8 @@ def test_twenty_changes_cost_the_others_nothing(
     assert len(took_s) == TURNS
     assert messages.of("c"), "the third camera was seen"
     assert camera.most_connections == 1
+    assert live.connections_ever == 1, "its connection was not touched"
+    assert {message.body["epoch"] for message in messages.of("live")} == {0}
     town.daemon.stop()
     frames = {camera: town.assert_whole(camera) for camera in "ab"}
     pauses = [now.at_s - before.at_s for now, before in _in_turn(messages.of("a"))]
