@@ -8,6 +8,7 @@ from typing import Any
 
 from engines.isolation.restarts import Restart
 from pipeline.boundary import Boundary
+from pipeline.energy import Energy
 from pipeline.errors import PipelineError
 from pipeline.governor import GovernorReport
 from pipeline.ledger import Account
@@ -185,6 +186,7 @@ class RunReport:
         failures: what went wrong for good, first failure first.
         restarts: engines, decoders and processes that were started anew.
         governor: what was done against overload; None where no camera may drop frames.
+        energy: that the whole machine used meanwhile; None where nobody measured it.
     """
 
     finished: bool
@@ -200,6 +202,7 @@ class RunReport:
     failures: tuple[Failure, ...]
     restarts: tuple[Restart, ...] = ()
     governor: GovernorReport | None = None
+    energy: Energy | None = None
 
     @property
     def entered(self) -> int:
@@ -222,6 +225,12 @@ class RunReport:
     def fps(self) -> float:
         """Frames emitted per second, all cameras together."""
         return self.emitted / self.wall_s if self.wall_s else 0.0
+
+    @property
+    def joules_per_frame(self) -> float | None:
+        """Of the whole machine, by frame emitted; None where that is not known."""
+        joules = self.energy.joules if self.energy else None
+        return joules / self.emitted if joules is not None and self.emitted else None
 
     @property
     def bottleneck(self) -> StageReport | None:
@@ -271,6 +280,8 @@ class RunReport:
             "edges": [asdict(edge) for edge in self.edges],
             "boundaries": [asdict(boundary) for boundary in self.boundaries],
             "governor": asdict(self.governor) if self.governor else None,
+            "energy": asdict(self.energy) if self.energy else None,
+            "joules_per_frame": self.joules_per_frame,
             "failures": [f"{failure.where}: {failure.error}" for failure in self.failures],
             "restarts": [asdict(restart) for restart in self.restarts],
         }

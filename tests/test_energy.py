@@ -1,8 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.energy import Meter
+from pipeline.ledger import Account
+from pipeline.report import RunReport
 
 
 def _write(folder: Path, **files: object) -> Path:
@@ -99,3 +102,15 @@ def test_this_machine_is_read_without_an_error() -> None:
     energy = Meter().read()
     assert (energy.joules is None) <= bool(energy.uncounted)
     assert bool(energy.temperatures_c) != bool(energy.no_temperature)
+
+
+def test_a_frame_has_its_share(tmp_path: Path) -> None:
+    package = _zone(tmp_path, "intel-rapl:0", "package-0", 0)
+    meter = Meter(tmp_path)
+    _write(package, energy_uj=6_000_000)
+    account = Account(entered=5, emitted=4, dropped={("detect", "bad"): 1}, partial={})
+    report = RunReport(True, False, 1.0, 0.5, 2, (), {"gate": account}, (), (), (), ())
+    assert report.joules_per_frame is None
+    report = replace(report, energy=meter.read())
+    assert report.joules_per_frame == pytest.approx(1.5)
+    assert report.to_json()["energy"]["joules"] == pytest.approx(6.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGINT, SIGTERM
 from threading import Event
@@ -19,6 +20,7 @@ from pipeline.daemon.logs import LogStyle
 from pipeline.daemon.service import serve
 from pipeline.daemon.signals import Signals
 from pipeline.deployment import Deployment, deploy
+from pipeline.energy import Meter
 from pipeline.report import RunReport
 from pipeline.supervisor import Observer
 from pipeline.worker import Background
@@ -84,6 +86,15 @@ def command(
 def _run(deployment: Deployment, observer: Observer | None, interval_s: float) -> RunReport:
     """Runs to the end; the first signal drains, the second one ends at once."""
     signals = Signals(SIGTERM, SIGINT)
+    meter = Meter()
+
+    def measured(report: RunReport) -> RunReport:
+        return replace(report, energy=meter.read())
+
+    def observe(report: RunReport) -> None:
+        report = measured(report)
+        if observer is not None:
+            observer(report)
 
     def end_when_asked(stop: Event) -> None:
         acts = iter((deployment.stop, deployment.abort))
@@ -94,6 +105,6 @@ def _run(deployment: Deployment, observer: Observer | None, interval_s: float) -
     with signals.heeded():
         ender.start()
         deployment.start()
-        report = deployment.wait(observer, interval_s)
+        report = deployment.wait(observe, interval_s)
         ender.stop()
-    return report
+    return measured(report)

@@ -127,6 +127,8 @@ def _verdict(report: RunReport) -> str:
     if busiest is not None:
         speed += f"; the bottleneck is {busiest.name} ({busiest.busy:.0%} busy)"
     lines.append(speed)
+    if report.joules_per_frame is not None:
+        lines.append(f"the whole machine used {report.joules_per_frame:.2f} J a frame")
     for stage in report.stages:
         if stage.counts:
             counts = ", ".join(f"{name} {count}" for name, count in sorted(stage.counts.items()))

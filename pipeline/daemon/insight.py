@@ -76,15 +76,17 @@ class Insight:
 
     def status(self) -> dict[str, Any]:
         """All of it, as JSON values."""
-        report, energy = self.report(), self.energy
+        report = replace(self.report(), energy=self.energy)
         frames = max(report.emitted, 1)
-        joules = None if energy.joules is None else energy.joules / frames
         return {
             "version": version(),
             "health": health_json(self.health),
             "report": report.to_json(),
-            "energy": asdict(energy),
-            "per_frame": {"cpu_s": report.cpu_s / frames, "machine_joules": joules},
+            "energy": asdict(self.energy),
+            "per_frame": {
+                "cpu_s": report.cpu_s / frames,
+                "machine_joules": report.joules_per_frame,
+            },
         }
 
 
