@@ -24,6 +24,7 @@ class Kind(StrEnum):
     SLOW = "slow"  # a stage costs more than there is, so frames are dropped
     OVERLOAD = "overload"  # less is done with each frame, so that fewer are dropped
     PAUSED = "paused"  # an output writes nothing, as its disk is full
+    RESTARTED = "restarted"  # an engine, decoder or process died, or hung, and was started anew
     CAMERA = "camera"  # a camera gives nothing, or the same picture again and again
     FAILED = "failed"  # something ended for good
 
@@ -47,7 +48,7 @@ class Alarm:
 
     Attributes:
         kind: what it is about.
-        where: the camera or stage; for overload ``governor``.
+        where: the camera, stage or output; for overload ``governor``, for a restart what it was.
         text: what was measured or told; may change while the alarm stands.
     """
 
@@ -104,6 +105,7 @@ def health(now: RunReport, before: RunReport | None, limits: Limits = Limits()) 
     alarms = [Alarm(Kind.FAILED, f.where, str(f.error)) for f in now.failures if f.fatal]
     if before is not None and now.wall_s > before.wall_s:
         alarms += [*_hung(now, before, limits), *_blind(now, before), *_slow(now, before, limits)]
+        alarms += _restarted(now, before)
     alarms += [*_overload(now), *_paused(now)]
     of_stage = {alarm.where: alarm for alarm in reversed(alarms)}
     stages = {
@@ -204,6 +206,14 @@ def _paused(now: RunReport) -> Iterator[Alarm]:
             yield Alarm(Kind.PAUSED, stage.name, text)
 
 
+def _restarted(now: RunReport, before: RunReport) -> Iterator[Alarm]:
+    earlier = {restart.what: restart.count for restart in before.restarts}
+    for restart in now.restarts:
+        if restart.count > earlier.get(restart.what, 0):
+            text = f"started anew, {restart.count} times by now: {restart.reason}"
+            yield Alarm(Kind.RESTARTED, restart.what, text)
+
+
 def _asked(report: RunReport) -> tuple[int, int]:
     """Frames that were to be worked on, and those of them that had to go for want of time."""
     drops = [(why, n) for a in report.ledger.values() for (_, why), n in a.dropped.items()]
@@ -234,7 +244,7 @@ class _Pace:
             done -= was.processed
         cost_s = max(busy_s, 0.0) / max(done, 1)
         return _Pace(
-            max(busy_s, 0.0) / ((now.wall_s - before.wall_s) * stage.workers),
+            max(busy_s, 0.0) / ((now.wall_s - before.wall_s) * max(stage.workers, 1)),
             cost_s * 1e3,
             stage.workers / cost_s if cost_s else 0.0,
         )

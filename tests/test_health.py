@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engines.isolation.restarts import Restart
 from pipeline.errors import StageError
 from pipeline.escalation import Level, Transition
 from pipeline.governor import GovernorReport
@@ -160,6 +161,15 @@ def test_doing_less_with_each_frame_is_told(level: Level) -> None:
     found = health(run(5, governor=governor), None, LIMITS)
     less = level in (Level.COASTING, Level.NO_REID)
     assert kinds(found) == [(Kind.OVERLOAD, "governor")] * less
+
+
+def test_a_restart_is_told_for_a_while() -> None:
+    first = Restart("decoder of gate", 1, "it died")
+    again = first.again("it hung")
+    was, now = run(10, restarts=(first,)), run(20, restarts=(again,))
+    text = "started anew, 2 times by now: it hung"
+    assert health(now, was, LIMITS).alarms == (Alarm(Kind.RESTARTED, "decoder of gate", text),)
+    assert health(run(30, restarts=(again,)), now, LIMITS).alarms == ()
 
 
 def test_what_ended_for_good_is_told_until_the_end() -> None:

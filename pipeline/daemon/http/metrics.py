@@ -18,6 +18,7 @@ from prometheus_client.core import (
 )
 
 from pipeline.daemon.insight import Insight, version
+from pipeline.escalation import Level
 from pipeline.health import Health, Kind
 from pipeline.media.source import SourceState
 from pipeline.metrics import SPREAD_S, Spread
@@ -67,6 +68,11 @@ def _of_process(report: RunReport, health: Health) -> Iterator[Metric]:
         "alarms", "Cameras or stages about which an alarm stands.", ["kind"],
         [((kind,), count) for kind, count in alarms],
     )  # fmt: skip
+    governor = report.governor
+    levels = [((level,), governor.level == level) for level in Level] if governor else []
+    yield _gauge("overload_level", "1 for what is done against overload.", ["level"], levels)
+    coasted = [((), governor.coasted)] if governor else []
+    yield _counter("frames_coasted", "Not detected, to save time.", [], coasted)
     yield _counter(
         "restarts", "Engines, decoders and processes started anew.", ["what"],
         [((one.what,), one.count) for one in report.restarts],
@@ -141,8 +147,8 @@ def _of_stages(report: RunReport) -> Iterator[Metric]:
         "stage_cpu_seconds", "Processor time of its workers' own threads.", ["stage"],
         [((s.name,), s.cpu_ms / 1e3 * s.processed) for s in stages],
     )  # fmt: skip
-    yield _counter(
-        "stage_counts", "What a stage counts by itself.", ["stage", "what"],
+    yield _gauge(
+        "stage_counts", "What a stage counts by itself; most only rises.", ["stage", "what"],
         [((s.name, what), count) for s in stages for what, count in s.counts.items()],
     )  # fmt: skip
     yield _histogram("stage_service_seconds", "Of one call.", [(s.name, s.service) for s in stages])
