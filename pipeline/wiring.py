@@ -164,7 +164,7 @@ class Wiring:
                 node.queue,
                 lanes(node, self.graph.cameras),
                 producers,
-                self._priorities,
+                self._priorities if node.at_entrance else {},
                 follows[index],
             )
             for index in range(copies)

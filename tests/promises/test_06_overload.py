@@ -24,19 +24,22 @@ from tests.engines.faulty import order
 
 CONFIG = """
 cameras:
-  - {{id: gate, uri: "{scene}&seed=1", priority: high, pace: realtime, on_full: drop_oldest}}
-  - {{id: east, uri: "{scene}&seed=2", pace: realtime, on_full: drop_oldest}}
-  - {{id: west, uri: "{scene}&seed=3", pace: realtime, on_full: drop_oldest}}
-  - {{id: yard, uri: "{scene}&seed=4", priority: low, pace: realtime, on_full: drop_oldest}}
+{cameras}
 engines:
-  weak: {{backend: faulty, orders: "{orders}"}}
+  weak: {{backend: faulty, orders: "{orders}", lag_s: {lag_s}}}
   cpu0: {{backend: onnxruntime, threads: 1}}
 stages:
   detect: {{model: "{detector}", engine: weak, workers: 1}}
   embed: {{model: "{reid}", engine: cpu0, when: always, min_score: 0.1, workers: 1}}
-  track: {{}}
+  track: {{min_hits: 1, new_score: 0.2, high_score: 0.2}}
 """
-SCENE = "rendered:day?size=160x96&fps=15"
+CAMERAS = """
+  - {id: gate, uri: "SCENE&seed=1", priority: high, pace: realtime, on_full: drop_oldest}
+  - {id: east, uri: "SCENE&seed=2", pace: realtime, on_full: drop_oldest}
+  - {id: west, uri: "SCENE&seed=3", pace: realtime, on_full: drop_oldest}
+  - {id: yard, uri: "SCENE&seed=4", priority: low, pace: realtime, on_full: drop_oldest}
+""".replace("SCENE", "rendered:day?size=160x96&fps=15")
+RECORDING = '  - {id: file, uri: "rendered:day?size=160x96&fps=15&seconds=2&seed=5"}\n'
 MAX_AGE_S = 0.5
 
 
@@ -86,7 +89,7 @@ class Course:
     def _hold(self, report: RunReport) -> None:
         assert report.governor is not None
         if report.governor.level == Level.NO_REID:
-            self._next_s = time.monotonic() + 2.0
+            self._next_s = time.monotonic() + 1.0
             self._act = self._ease
 
     def _ease(self, report: RunReport) -> None:
@@ -101,20 +104,35 @@ class Course:
             self._act = lambda report: self._end()
 
 
+@pytest.fixture
+def configured(
+    light_meter: Path, mean_color: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, float], Graph]:
+    """Makes the graph for these cameras, with an engine that lags so long where it is told to."""
+    monkeypatch.setitem(engines.registry.BUILT_IN, "faulty", "tests.engines.faulty:FaultyEngine")
+
+    def make(cameras: str, lag_s: float) -> Graph:
+        text = CONFIG.format(
+            cameras=cameras,
+            orders=tmp_path / "orders",
+            lag_s=lag_s,
+            detector=light_meter,
+            reid=mean_color,
+        )
+        return pipeline.build(pipeline.loads(text))
+
+    return make
+
+
 @pytest.mark.slow
 def test_what_comes_out_is_fresh_and_every_step_is_taken_and_taken_back(
-    light_meter: Path,
-    mean_color: Path,
+    configured: Callable[[str, float], Graph],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     record_property: Callable[[str, Any], None],
 ) -> None:
-    monkeypatch.setitem(engines.registry.BUILT_IN, "faulty", "tests.engines.faulty:FaultyEngine")
-    orders = tmp_path / "orders"
-    text = CONFIG.format(scene=SCENE, orders=orders, detector=light_meter, reid=mean_color)
-    graph, ages = watched(pipeline.build(pipeline.loads(text)))
+    graph, ages = watched(configured(CAMERAS, 0.15))
     supervisor = Supervisor(graph)
-    course = Course(orders, supervisor.stop)
+    course = Course(tmp_path / "orders", supervisor.stop)
     report = supervisor.run(course, interval_s=0.05)
 
     assert report.exit_code == 0
@@ -145,4 +163,34 @@ def test_what_comes_out_is_fresh_and_every_step_is_taken_and_taken_back(
         out[packet.frame.camera] += begin_s < at_s < end_s
     record_property("out_under_load", dict(out))
     assert out["gate"] >= max(out["east"], out["west"])
-    assert min(out["east"], out["west"]) >= out["yard"] > 0
+    assert min(out.values()) > 0
+
+
+def test_a_recording_beside_cameras_under_overload_is_complete_and_the_same(
+    configured: Callable[[str, float], Graph], tmp_path: Path
+) -> None:
+    def of_the_file(ages: Ages) -> list[tuple[Any, ...]]:
+        packets = [packet for *_, packet in ages.packets if packet.frame.camera == "file"]
+        tracks = [packet.payload.tracks for packet in packets]
+        return [
+            (packet.frame.index, packet.status, found.ids.tolist(), found.boxes_xyxy.tobytes())
+            for packet, found in zip(packets, tracks, strict=True)
+        ]
+
+    graph, alone = watched(configured(RECORDING, 0.0))
+    assert Supervisor(graph).run().governor is None
+
+    order(tmp_path / "orders", "forward", "lag", times=-1)
+    graph, beside = watched(configured(CAMERAS + RECORDING, 0.1))
+    supervisor = Supervisor(graph)
+
+    def end_with_the_file(report: RunReport) -> None:
+        if "file" in report.ledger and report.ledger["file"].emitted == 30:
+            supervisor.stop()
+
+    report = supervisor.run(end_with_the_file, interval_s=0.05)
+    assert report.balanced
+    assert report.governor is not None
+    assert report.governor.seconds[Level.COASTING] > 0
+    assert of_the_file(beside) == of_the_file(alone)
+    assert len(of_the_file(alone)) == 30
