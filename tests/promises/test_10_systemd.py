@@ -118,3 +118,27 @@ def test_children_do_not_speak_for_it(
     for child in daemon.processes()[1:]:
         with suppress(psutil.NoSuchProcess):
             assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC"} & set(child.environ())
+
+
+@pytest.mark.parametrize("manager", ["path"], indirect=True)
+def test_reloading_is_said_until_it_is_done_whatever_becomes_of_it(
+    run: Callable[..., Running], messages: Messages, spotter: Path, manager: Manager
+) -> None:
+    daemon = run(configuration({"gate": VIDEO}, spotter, messages))
+    eventually(lambda: manager.times("READY=1"), 30, "ready")
+    daemon.wait_for("ready")
+    text = daemon.config.read_text()
+    changed = text.replace("pace: realtime", "pace: realtime\n  max_fps: 5")
+    for wanted, applied in ((changed, True), (text.replace("loop: true", "loop: 3"), False)):
+        known = len(manager.heard)
+        daemon.config.write_text(wanted)
+        daemon.signal(signal.SIGHUP)
+        line = daemon.wait_for(
+            "reload", such_that=lambda line, applied=applied: line["applied"] is applied
+        )
+        assert applied or "daemon.yaml:4:9: cameras[0].loop: expected true or false" in line["why"]
+        eventually(lambda at=known: "READY=1" in [told for _, told in manager.heard[at:]])
+        words = [told for _, told in manager.heard[known:]]
+        (begun,) = (at for at, word in enumerate(words) if word == "RELOADING=1")
+        assert words[begun + 1].startswith("MONOTONIC_USEC=")
+        assert words.index("READY=1") > begun
