@@ -11,6 +11,9 @@ from pipeline.media.rtsp.packets import RtpPacket
 
 _START_CODE = b"\x00\x00\x00\x01"
 _LARGEST = 1 << 24
+# FFmpeg reads on behind the last macroblock, and takes a picture with nothing there for damaged
+# (ISO/IEC 14496-2, table 6-3: visual_object_sequence_end_code).
+_SEQUENCE_END = b"\x00\x00\x01\xb1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,9 @@ class Mpeg4(Assembler):
     def _add(self, payload: bytes, gap: bool) -> None:
         self._data += payload
 
+    def _closed(self) -> bytes:
+        return super()._closed() + _SEQUENCE_END if self._data else b""
+
 
 class _NalUnits(Assembler):
     """What H.264 and H.265 have in common: NAL units, alone, several in a packet, or in parts."""
@@ -115,7 +121,7 @@ class _NalUnits(Assembler):
         super().__init__()
         self.extradata = b"".join(_START_CODE + unit for unit in parameter_sets(offer))
         self._open = False  # a unit that comes in parts is not at its end yet
-        self._sets = bytearray()
+        self._sets: set[bytes] = set()
 
     @staticmethod
     @abstractmethod
@@ -140,7 +146,7 @@ class _NalUnits(Assembler):
         self._open = False
         self._data += _START_CODE + unit
         if self._kind(unit) == self._parameter_set:
-            self._sets += unit
+            self._sets.add(bytes(unit))
 
     def _add_several(self, payload: bytes) -> None:
         at = self._header
@@ -168,7 +174,7 @@ class _NalUnits(Assembler):
         self._open &= not ends
 
     def _parameters(self) -> bytes:
-        sets = bytes(self._sets)
+        sets = b"".join(sorted(self._sets))  # cameras repeat them
         self._sets.clear()
         return sets
 

@@ -133,11 +133,11 @@ def test_a_picture_without_end_is_bounded() -> None:
     assert len(unit.data) <= (1 << 24) + 400
 
 
-def test_mpeg4_is_as_it_comes() -> None:
+def test_mpeg4_is_as_it_comes_with_an_end() -> None:
     maker = Mpeg4(Offer("video", 96, parameters={"config": "000001b0"}))
     assert maker.extradata == b"\x00\x00\x01\xb0"
     assert list(maker.push(payload(b"ab", marker=False), False)) == []
-    assert [unit.data for unit in maker.push(payload(b"cd"), False)] == [b"abcd"]
+    assert [unit.data for unit in maker.push(payload(b"cd"), False)] == [b"abcd\x00\x00\x01\xb1"]
 
 
 @pytest.mark.parametrize("encoding", ASSEMBLERS)
