@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 
@@ -63,6 +63,7 @@ class LiveSource(Source):
         self._index = 0
         self._condition = Condition(SourceState.CONNECTING, "connecting", self._clock.now_ns())
         self._known = _NOTHING_YET
+        self._frames = self._sessions()
 
     def open(self) -> SourceInfo:
         """Opens nothing yet: a camera may be away for as long as it likes.
@@ -73,6 +74,10 @@ class LiveSource(Source):
         return _NOTHING_YET
 
     def frames(self) -> Iterator[SourceFrame]:
+        return self._frames
+
+    def _sessions(self) -> Generator[SourceFrame, None, None]:
+        """One connection after another, and what comes between them."""
         while not self._interrupted.is_set():
             began_ns = self._clock.now_ns()
             sessions = self._condition.sessions
@@ -93,6 +98,7 @@ class LiveSource(Source):
 
     def close(self) -> None:
         self._interrupted.set()
+        self._frames.close()
         self._last = None
 
     def _session(self) -> Iterator[SourceFrame]:
@@ -184,7 +190,8 @@ class LiveSource(Source):
 
     def _lost(self, reason: str) -> None:
         if self._condition.state is not SourceState.RETRYING:
-            self._faults["connection_lost"] += self._condition.sessions > 0
+            if self._condition.sessions:
+                self._faults["connection_lost"] += 1
             _log.warning("%s; trying again for ever", reason)
         elif reason != self._condition.last_error:
             _log.warning("%s", reason)
