@@ -27,6 +27,7 @@ FAULTS = {
     "flooding": Faults(speed=8),
     "hung": Faults(hangs_at="DESCRIBE"),
     "slammed": Faults(slams=True),
+    "babbling": Faults(nonsense=0.2),
 }
 DRAIN_S = 2
 

@@ -47,6 +47,7 @@ class Faults:
         no_reports: no RTCP.
         speed: so many times as many pictures a second as it should send.
         hangs_at: where it gives no answer any more; "accept": it connects and is silent.
+        nonsense: share of its answers and interleaved packets that are random bytes, 0..1.
         slams: closes every connection as soon as it is there.
         max_clients: more are told that there is no bandwidth.
     """
@@ -60,6 +61,7 @@ class Faults:
     no_reports: bool = False
     speed: float = 1.0
     hangs_at: Literal["", "accept", "OPTIONS", "DESCRIBE", "SETUP", "PLAY"] = ""
+    nonsense: float = 0.0
     slams: bool = False
     max_clients: int = 99
 
@@ -207,6 +209,13 @@ class Camera:
         """Waits while the camera hangs there; for its sessions."""
         while self.faults.hangs_at == place and not self._closed.is_set():
             time.sleep(0.01)
+
+    def said(self, data: bytes) -> bytes:
+        """What it says in place of this; for its sessions."""
+        share = self.faults.nonsense
+        if not share or self._chance.random() >= share:
+            return data
+        return self._chance.randbytes(len(data))
 
     def forget(self, session: Session) -> None:
         """The session is over; for its sessions."""

@@ -177,7 +177,7 @@ class Session:
 
     def _write(self, data: bytes) -> None:
         with self._sending:
-            self._connection.sendall(data)
+            self._connection.sendall(self._camera.said(data))
 
 
 def _next_request(stream: IO[bytes]) -> Request | None:
