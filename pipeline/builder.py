@@ -95,6 +95,7 @@ def _camera(config: CameraConfig) -> Camera:
         ", else ".join(config.decoder),
         config,
         priority=Priority(config.priority),
+        paused=config.paused,
     )
 
 

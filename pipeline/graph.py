@@ -67,6 +67,7 @@ class Camera:
         signature: of two cameras of one id whose signatures are equal, one can go on as the other;
             None equals nothing.
         priority: whose frames go first under overload.
+        paused: it is known, and gives no frames.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Camera:
     decoder: str = ""
     signature: object = field(default=None, repr=False)
     priority: Priority = Priority.NORMAL
+    paused: bool = False
 
     @property
     def drops(self) -> bool:
@@ -166,6 +168,14 @@ class Graph:
         for node in self.nodes:
             self._check_payload(node)
             self._check_way_back(node)
+
+    def without_paused(self) -> Graph:
+        """The graph without cameras that give no frames, for who waits for every camera's.
+
+        Raises:
+            GraphError: all are paused.
+        """
+        return replace(self, cameras=tuple(camera for camera in self.cameras if not camera.paused))
 
     def node(self, name: str) -> Node:
         """The stage of that name. Raises `GraphError` if there is none."""

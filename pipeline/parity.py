@@ -253,7 +253,7 @@ def require_recorded(graph: Graph) -> None:
     Raises:
         GraphError: one is live.
     """
-    for camera in graph.cameras:
+    for camera in graph.without_paused().cameras:
         if camera.live:
             raise GraphError(
                 f"camera {camera.id!r} is live: it would show each side other frames; record it "

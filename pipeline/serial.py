@@ -45,6 +45,7 @@ def run_serially(graph: Graph) -> Iterator[SerialRun]:
     Raises:
         SourceError, StageError: on entering, a camera or a stage does not open.
     """
+    graph = graph.without_paused()
     with ExitStack() as stack:
         sources = {camera.id: camera.make() for camera in graph.cameras}
         for source in sources.values():

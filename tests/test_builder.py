@@ -7,6 +7,7 @@ import pytest
 
 import pipeline
 from pipeline.errors import ConfigError, GraphError
+from pipeline.media.source import SourceState
 from pipeline.queues import OnFull, Priority
 
 
@@ -183,3 +184,15 @@ def test_results_are_kept_for_a_page_where_there_is_one(light_meter: Path) -> No
     assert preview.after == ("track",)
     with pytest.raises(GraphError):
         pipeline.build(pipeline.loads(text(light_meter))).node("preview")
+
+
+def test_a_paused_camera_is_known_and_left_alone(light_meter: Path) -> None:
+    config = text(light_meter, camera="}\n  - {id: gate, uri: 'missing.mp4', paused: true")
+    graph = pipeline.build(pipeline.loads(config))
+    gate = graph.cameras[1]
+    source = gate.make()
+    source.open()
+    assert source.condition.state is SourceState.PAUSED
+    source.interrupt()
+    assert list(source.frames()) == []
+    assert [camera.id for camera in graph.without_paused().cameras] == ["street"]

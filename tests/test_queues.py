@@ -181,3 +181,21 @@ def test_nothing_is_lost_or_doubled(
         assert queue.statistics().depth == waiting
     seen += [item for _, item in drain(queue)]
     assert sorted(seen) == [number for number, (step, _) in enumerate(steps) if step == "put"]
+
+
+def test_a_queue_counts_on_where_another_one_ended() -> None:
+    first = single(4)
+    for item in range(3):
+        first.put("", item)
+    second: LaneQueue[int] = LaneQueue(8, {"": OnFull.BLOCK}, follows=first)
+    second.put("", 3)
+    both = second.statistics()
+    assert (both.put, both.got, both.depth, both.max_depth, both.capacity) == (4, 0, 4, 3, 8)
+    first.close_put()
+    for _ in range(3):
+        first.get()
+    second.get()
+    for _ in range(2):  # the second time the first queue is forgotten
+        both = second.statistics()
+        assert (both.put, both.got, both.depth, both.max_depth) == (4, 4, 0, 3)
+        assert both.wait.count == 4

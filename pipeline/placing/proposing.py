@@ -75,7 +75,7 @@ def propose(config: PipelineConfig, wishes: Wishes, tell: Tell = lambda text: No
         SourceError: a camera cannot be read.
         StageError: the written configuration does not run, or a stage on no engine that is allowed.
     """
-    graph = graph_of(config)
+    graph = graph_of(config).without_paused()
     stages = placed_stages(config, wishes.stages)
     allowed = allowed_engines(config, stages, wishes.allow)
     written = written_placement(graph, stages)

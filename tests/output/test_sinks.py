@@ -210,3 +210,54 @@ def test_an_annotated_video_has_every_frame_at_its_time(tmp_path: Path, make_pac
 def test_a_camera_without_a_frame_leaves_no_video(tmp_path: Path) -> None:
     list(drive(sink({"annotate": {"path": str(tmp_path / "a.mp4")}}), []))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "said", [{"file": {"path": "{camera}.jsonl"}}, {"annotate": {"path": "{camera}.mp4"}}]
+)
+def test_a_cameras_file_begins_and_ends_with_it(
+    make_packet: Any, said: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    suffix = next(iter(said.values()))["path"].removeprefix("{camera}")
+    there = sink(said, ("gate",))
+    there.open()
+    there.write(make_packet(0, "gate"))
+    for camera in ("yard", "never"):
+        there.expect(camera)
+    there.write(make_packet(0, "yard"))
+    there.forget("yard")
+    assert (tmp_path / f"yard{suffix}").stat().st_size, "it is finished"
+    there.forget("never")
+    assert not list(tmp_path.glob("never*")), "nothing was written, nothing is left"
+    there.write(make_packet(1, "gate"))
+    assert not (tmp_path / f"gate{suffix}").exists()
+    list(there.flush())
+    there.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"gate{suffix}", f"yard{suffix}"]
+
+
+def test_a_file_for_all_cameras_outlives_each_of_them(make_packet: Any, tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    there = sink({"file": {"path": str(path)}}, ("gate",))
+    there.open()
+    there.write(make_packet(0, "gate"))
+    there.expect("yard")
+    there.write(make_packet(0, "yard"))
+    there.forget("gate")
+    assert not path.exists()
+    there.write(make_packet(1, "yard"))
+    list(there.flush())
+    there.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["camera"] for line in lines] == ["gate", "yard", "yard"]
+
+
+def test_a_file_that_cannot_be_there_keeps_its_camera_away(tmp_path: Path) -> None:
+    there = sink({"file": {"path": f"{tmp_path}/{{camera}}.jsonl"}})
+    there.open()
+    (tmp_path / "yard.jsonl").mkdir()
+    with pytest.raises(OutputError, match=r"yard\.jsonl"):
+        there.expect("yard")
+    there.forget("yard")
+    there.close()
