@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
 from threading import Event
@@ -58,23 +59,24 @@ def serve(path: Path, overrides: Sequence[str], style: LogStyle) -> int:
     Raises:
         SightlineError: nothing could be started.
     """
+    notifier = Notifier.from_environment()
     environment = dict(os.environ)
     config = pipeline.load(path, overrides)
     for name in secret_variables(config, environment):
         del os.environ[name]  # children get the rest; a reload reads what was kept
-    deployment = deploy(config)
-    reloader = Reloader(deployment, path, overrides, environment)
-    set_up(style, lambda text: deployment.config.hide(text))
-    for name in _TOLD_HERE:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    cameras = [camera.id for camera in config.cameras]
-    _log.info("start", version=version(), config=str(path), pid=os.getpid(), cameras=cameras)
     try:
-        service = Service(deployment, reloader, Notifier.from_environment())
-        return service.run().exit_code
-    except SightlineError:
+        deployment = deploy(config)
+        set_up(style, lambda text: deployment.config.hide(text))
+        for name in _TOLD_HERE:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        cameras = [camera.id for camera in config.cameras]
+        _log.info("start", version=version(), config=str(path), pid=os.getpid(), cameras=cameras)
+        reloader = Reloader(deployment, path, overrides, environment)
+        return Service(deployment, reloader, notifier).run().exit_code
+    except SightlineError as error:
+        error.args = (config.hide(str(error)),)  # it goes to stderr, past the log
         raise
-    except Exception:  # a traceback on stderr could tell a secret
+    except Exception:  # so would its traceback
         _log.exception("crashed")
         return EXIT_FAILED
 
@@ -119,6 +121,7 @@ class Service:
             report = self._deployment.wait(self._look, self._look_s)
             self._say_stopping("every camera has ended")
         self._write_down(report)
+        report = replace(report, energy=self._insight.energy)
         _log.info("report", **report.to_json())
         return report
 
