@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.doctor.check import Check, Grade
 
-#: For the program, and for each camera: at least twice what four 720p cameras and the shipped detector take.
+#: For the program, and for each camera: at least twice what four 720p ones and street-pico take.
 _FILES, _FILES_EACH = 64, 16
 _THREADS, _THREADS_EACH = 64, 4
 _MB, _MB_EACH = 300, 60
