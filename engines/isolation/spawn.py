@@ -28,6 +28,8 @@ _KEPT = 4096
 _ENDING_S = 1.0
 #: A message that began may take so long to come or go: its sender was stopped in the midst of it.
 _MESSAGE_S = 5
+#: Who asks a whole group of processes to end asks the parent too, which still needs its children.
+_NOT_FOR_CHILDREN = (signal.SIGINT, signal.SIGTERM)
 
 
 class ChildProcess:
@@ -134,17 +136,22 @@ class ChildProcess:
 
 def _spawn(module: str, descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)
-    return subprocess.Popen(
-        # -P: only what we can import ourselves, and not what lies in the current directory.
-        [sys.executable, "-P", "-m", module, *map(str, descriptors)],
-        bufsize=0,
-        stdin=subprocess.PIPE,  # nothing is written: that it closes is the sign of our death
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,  # our own stdout may be data that somebody reads
-        pass_fds=descriptors,
-        process_group=0,  # Ctrl-C is for us: what is under way is finished first
-        env=os.environ | {"PYTHONPATH": path},
-    )
+    # Inherited: so the child is deaf to them before it can say so itself.
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_CHILDREN)
+    try:
+        return subprocess.Popen(
+            # -P: only what we can import ourselves, and not what lies in the current directory.
+            [sys.executable, "-P", "-m", module, *map(str, descriptors)],
+            bufsize=0,
+            stdin=subprocess.PIPE,  # nothing is written: that it closes is the sign of our death
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # our own stdout may be data that somebody reads
+            pass_fds=descriptors,
+            process_group=0,  # Ctrl-C is for us: what is under way is finished first
+            env=os.environ | {"PYTHONPATH": path},
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
 
 
 def from_the_parent() -> tuple[Connection, tuple[int, ...]]:
@@ -155,9 +162,9 @@ def from_the_parent() -> tuple[Connection, tuple[int, ...]]:
     of PR_SET_PDEATHSIG would come at the end of the thread that started us instead.
     Source: fcntl(2), O_ASYNC and F_SETSIG.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Who asks a whole group of processes to end asks our parent too, which still needs us.
+    for number in _NOT_FOR_CHILDREN:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _NOT_FOR_CHILDREN)
     stdin = sys.stdin.fileno()
     fcntl.fcntl(stdin, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(stdin, fcntl.F_SETSIG, signal.SIGKILL)

@@ -96,9 +96,7 @@ class IsolatedSource(Source):
                 if self._decoder is None:
                     self._decoder = Decoder(self._name)
                     self._decoder.ask("frames", self._make, self._next)
-                kind, faults, value = self._decoder.take(
-                    self._silence_s if wanted == "picture" else OPENING_S
-                )
+                kind, faults, value = self._decoder.take(self._silence_s)
             except (DecoderLostError, OSError) as error:
                 self._died(str(error))
                 continue
@@ -156,10 +154,9 @@ class IsolatedCamera(LiveSource):
         try:
             with closing(Decoder(self._name)) as decoder:
                 decoder.ask("shots", self._make)
-                kind, limit_s = "", OPENING_S
+                kind = ""
                 while kind != "ended":
-                    kind, counted, shot = decoder.take(limit_s)
-                    limit_s = SILENCE_S
+                    kind, counted, shot = decoder.take(SILENCE_S)
                     faults.update(counted)
                     yield shot
         except (DecoderLostError, OSError) as error:
@@ -185,6 +182,7 @@ class Decoder:
     def __init__(self, name: str) -> None:
         self._memories: tuple[int, ...] = (new_memory(), new_memory())
         self._tensors = tuple(map(SharedTensors, self._memories))
+        self._heard = False  # whether it has said anything yet
         try:
             self._process = ChildProcess(
                 f"decoder of {name}", "pipeline.media.isolated_child", *self._memories
@@ -205,14 +203,16 @@ class Decoder:
         """The next message: its kind, the source's faults, and what came with it.
 
         Args:
-            silence_s: longest wait for it; a child that takes longer hangs.
+            silence_s: longest wait for it, but for the first, which may take `OPENING_S`; a child
+                that takes longer hangs.
 
         Raises:
             DecoderLostError: the child died, or hung and was killed.
             SourceError: the source's own.
         """
         process = self._process
-        until_s = time.monotonic() + silence_s
+        limit_s = silence_s if self._heard else OPENING_S
+        until_s = time.monotonic() + limit_s
         while not process.messages:
             process.receive(until_s - time.monotonic())
             if process.messages:
@@ -222,8 +222,9 @@ class Decoder:
             if time.monotonic() >= until_s:
                 process.kill()
                 raise DecoderLostError(
-                    f"decoder process gave no sign of life for {silence_s:g} s and was killed"
+                    f"decoder process gave no sign of life for {limit_s:g} s and was killed"
                 )
+        self._heard = True
         kind, faults, value = process.messages.popleft()
         if kind == "failed":
             raise SourceError(value)

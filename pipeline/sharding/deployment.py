@@ -18,7 +18,7 @@ from pipeline.media.sources import is_live
 from pipeline.output.preview import Snapshot
 from pipeline.report import RunReport
 from pipeline.sharding.merging import merged, settled
-from pipeline.sharding.shard import Shard
+from pipeline.sharding.shard import Shard, ShardLostError
 from pipeline.sharding.spreading import part, places, spread
 from pipeline.supervisor import Observer, Supervisor
 from pipeline.worker import Failure
@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 _POLL_S = 0.02
 #: How long the processes may take to end beyond `drain_s`, and again once they were told to abort.
 _ENDING_S = 3.0
-#: A process that was to stand by and died is replaced after so long, seconds.
-_SPARE_S = 30.0
+#: A process that could not be started, or died while it stood by, is tried again so often, seconds.
+_AGAIN_S = 5.0
 
 
 @dataclass(eq=False)
@@ -102,8 +102,12 @@ class ShardedDeployment(Deployment):
         asked = []
         for place in self._places:
             if place.config is not None:
-                place.shard, number = self._launch(place, place.config)
-                asked.append((place, number))
+                try:
+                    place.shard, number = self._launch(place.config)
+                except ShardLostError as error:
+                    self._fail(place, error)
+                else:
+                    asked.append((place, number))
         started = []
         for place, number in asked:
             started.append(self._has_started(place, number))
@@ -190,13 +194,12 @@ class ShardedDeployment(Deployment):
     ) -> list[PipelineConfig | None]:
         return [part(config, placed, number, self._shards) for number in range(count)]
 
-    def _launch(self, place: _Place, config: PipelineConfig) -> tuple[Shard, int]:
+    def _launch(self, config: PipelineConfig) -> tuple[Shard, int]:
         """A process that starts a part: the one that stands by, or a new one."""
         with self._changing_hands:
             shard, self._spare = self._spare, None
         if shard is None or shard.lost:
             shard = Shard()
-        shard.name = str(place)
         return shard, shard.ask("start", config)
 
     def _has_started(self, place: _Place, number: int) -> bool:
@@ -205,10 +208,14 @@ class ShardedDeployment(Deployment):
         try:
             return bool(place.shard.answer(number))
         except SightlineError as error:
-            self._failures.append(Failure(str(place), error, fatal=True))
             place.shard.end()
-            self._leave(place, None)
+            self._fail(place, error)
             return False
+
+    def _fail(self, place: _Place, error: SightlineError) -> None:
+        """A place could not be started, and so the whole run fails."""
+        self._failures.append(Failure(str(place), error, fatal=True))
+        self._leave(place, None)
 
     def _tend(self, place: _Place) -> None:
         with self._changing_hands:
@@ -226,7 +233,11 @@ class ShardedDeployment(Deployment):
         if place.over or place.config is None or self._stopping:
             place.over = True
         elif time.monotonic() >= place.again_s:
-            place.shard, _ = self._launch(place, place.config)
+            try:
+                place.shard, _ = self._launch(place.config)
+            except ShardLostError as error:
+                _log.error("%s: %s", place, error)
+                place.again_s = time.monotonic() + _AGAIN_S
 
     def _end(self, place: _Place, shard: Shard, last: RunReport) -> None:
         """A process has done all it had to, or its graph failed."""
@@ -272,10 +283,12 @@ class ShardedDeployment(Deployment):
             if self._spare is not None:
                 self._spare.tend()
                 if self._spare.lost:
-                    self._spare, self._spare_s = None, time.monotonic() + _SPARE_S
+                    self._spare = None
             elif not self._stopping and time.monotonic() >= self._spare_s and self._is_calm():
-                self._spare = Shard()
-                self._spare.ask("warm_up", self.config)
+                self._spare_s = time.monotonic() + _AGAIN_S  # for the next one
+                with suppress(ShardLostError):
+                    self._spare = Shard()
+                    self._spare.ask("warm_up", self.config)
 
     def _is_calm(self) -> bool:
         """Whether every place has its process at work, and time matters to a camera."""
@@ -310,7 +323,7 @@ class ShardedDeployment(Deployment):
                 continue
             self._await_end_of_stopped(place)
             if place.over:
-                asked.append((place, *self._launch(place, config), config))
+                asked.append((place, *self._launch(config), config))
             elif place.shard is not None:
                 asked.append((place, place.shard, place.shard.ask("apply", config), config))
             else:
@@ -318,6 +331,8 @@ class ShardedDeployment(Deployment):
         for place, shard, number, config in asked:
             try:
                 self._settle(place, shard, number, config)
+            except ShardLostError as error:
+                errors.append(ReloadError(f"{place}: {error}"))
             except SightlineError as error:
                 errors.append(error)
         if errors:

@@ -39,14 +39,11 @@ class Shard:
         ended: whether its run is over, and `report` final.
         lost: how it died, in words; empty while it lives.
 
-        name: for the log and for errors.
-
     Raises:
-        OSError: no process can be started.
+        ShardLostError: no process can be started.
     """
 
     def __init__(self) -> None:
-        self.name = "a shard that stands by"
         self.report: RunReport | None = None
         self.ended = False
         self.lost = ""
@@ -56,7 +53,10 @@ class Shard:
         self._answers: dict[int, tuple[Exception | None, Any]] = {}
         self._heard_s = float("inf")  # nothing is expected before it was asked to start
         self._looked: RunReport | None = None  # the report that progress is measured from
-        self._process = ChildProcess("a shard", "pipeline.sharding.child")
+        try:
+            self._process = ChildProcess("a shard", "pipeline.sharding.child")
+        except OSError as error:
+            raise ShardLostError(f"no process can be started: {error}") from error
 
     @property
     def pid(self) -> int:
@@ -81,7 +81,7 @@ class Shard:
         """
         while number not in self._answers:
             if self.lost:
-                raise ShardLostError(f"{self.name}: {self.lost}")
+                raise ShardLostError(self.lost)
             self.tend()
             time.sleep(_POLL_S)
         error, value = self._answers.pop(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -229,6 +230,17 @@ def test_what_fails_at_the_start_ends_it(config) -> None:
     assert report.exit_code == 1
     assert report.entered == 0
     assert "cuda" in str(report.failures[0].error)
+
+
+def test_where_no_process_can_be_started(config, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/python")
+    report = run(config())
+    assert report.exit_code == 1
+    told = [f"{failure.where}: {failure.error}" for failure in report.failures]
+    assert [text[:40] for text in told] == [
+        "shard 0: no process can be started: [Err",
+        "shard 1: no process can be started: [Err",
+    ]
 
 
 def test_a_file_for_several_cameras_is_refused(config, tmp_path) -> None:
