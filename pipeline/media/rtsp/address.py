@@ -43,6 +43,7 @@ class RtspAddress:
         try:
             parts = urlsplit(uri)
             host, port = parts.hostname, parts.port
+            (host or "").encode("idna")  # as the resolver will ask for it
         except ValueError:
             host = port = None
         if not host:

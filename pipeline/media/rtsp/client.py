@@ -16,7 +16,7 @@ from pipeline.media.connection import TICK_S, Connect, Shot
 from pipeline.media.decoders import SOFTWARE
 from pipeline.media.rtsp.address import RtspAddress
 from pipeline.media.rtsp.datagrams import Datagrams
-from pipeline.media.rtsp.description import Offer, control_url, offers
+from pipeline.media.rtsp.description import Offer, control_of_all, control_url, offers
 from pipeline.media.rtsp.login import Login
 from pipeline.media.rtsp.message import Answer, Splitter, request
 from pipeline.media.rtsp.reports import receiver_report
@@ -33,6 +33,7 @@ _HOLD_S = 0.05
 # The longest group of pictures that is waited for before the camera is asked anew.
 _UNDECODABLE_S = 15.0
 _REPORT_S = 5.0
+_EMPTY_PACKET = b"\x80" + bytes(11)
 _REMEDY = "check address, user, password"
 _REMEDIES = {
     401: "user or password is wrong",
@@ -104,9 +105,11 @@ class Client:
         self._ports = 0, 0  # the camera's
         self._channels = _RTP, _RTCP
         self._count = 0
+        self._by_ns = 0  # when all answers must be there
+        self._sign_of_life = "OPTIONS"
         self._session = ""
         self._session_s = 60.0
-        self._base = address.url
+        self._base = self._stream_base = address.url
         self._answers: deque[Answer] = deque()
         self._packets: deque[tuple[int, bytes]] = deque()
         self._own = secrets.randbits(32)
@@ -119,19 +122,15 @@ class Client:
             OSError: it is not there, or the connection was lost.
         """
         options = self._options
-        by_ns = self._clock.now_ns() + round(options.open_timeout_s * NS_PER_S)
+        self._by_ns = self._clock.now_ns() + round(options.open_timeout_s * NS_PER_S)
         yield from self._wire.connect(min(_CONNECT_S, options.open_timeout_s))
-        yield from self._ask("OPTIONS", self._base, {}, by_ns)
-        described = yield from self._ask(
-            "DESCRIBE", self._base, {"Accept": "application/sdp"}, by_ns
-        )
-        offer = self._chosen(described)
+        offer = yield from self._described()
         hold_s = _HOLD_S if options.transport == "udp" else 0.0
         stream = Stream(
             offer, options.decoders, options.threads, round(hold_s * NS_PER_S), self._faults
         )
-        yield from self._set_up(offer, by_ns)
-        yield from self._ask("PLAY", self._base, {"Range": "npt=now-"}, by_ns)
+        yield from self._set_up(offer)
+        yield from self._ask("PLAY", self._base, {"Range": "npt=now-"})
         yield from self._listen(stream)
 
     def close(self) -> None:
@@ -143,13 +142,21 @@ class Client:
         if self._datagrams is not None:
             self._datagrams.close()
 
+    def _described(self) -> Generator[None, None, Offer]:
+        """What of all that the camera offers we take."""
+        understood = yield from self._ask("OPTIONS", self._base, {})
+        if "GET_PARAMETER" in understood.header("public"):
+            self._sign_of_life = "GET_PARAMETER"
+        described = yield from self._ask("DESCRIBE", self._base, {"Accept": "application/sdp"})
+        return self._chosen(described)
+
     def _ask(
-        self, method: str, url: str, headers: Mapping[str, str], by_ns: int
+        self, method: str, url: str, headers: Mapping[str, str]
     ) -> Generator[None, None, Answer]:
         """Sends a request, with a login where the camera asks for one, and waits for its answer."""
         for _ in range(2):
             self._wire.send(self._request(method, url, headers))
-            answer = yield from self._answer(by_ns)
+            answer = yield from self._answer()
             if answer.status != 401 or not self._login.take(
                 answer.headers.get("www-authenticate", ())
             ):
@@ -164,7 +171,7 @@ class Client:
             own["Session"] = self._session
         return request(method, url, own | dict(headers) | self._login.headers(method, url))
 
-    def _answer(self, by_ns: int) -> Generator[None, None, Answer]:
+    def _answer(self) -> Generator[None, None, Answer]:
         while True:
             self._receive()
             while self._answers:
@@ -172,7 +179,7 @@ class Client:
                 if answer.header("cseq") in ("", str(self._count)):
                     return answer
             yield None
-            if self._clock.now_ns() >= by_ns:
+            if self._clock.now_ns() >= self._by_ns:
                 raise SourceError(f"no answer in time; {_REMEDY}")
 
     @staticmethod
@@ -191,9 +198,10 @@ class Client:
     def _chosen(self, described: Answer) -> Offer:
         """The first video that may be decoded."""
         base = described.header("content-base") or described.header("content-location")
-        if base.startswith(("rtsp://", "rtsps://")):
-            self._base = base
-        videos = [o for o in offers(described.body.decode(errors="replace")) if o.kind == "video"]
+        text = described.body.decode(errors="replace")
+        self._stream_base = base if "://" in base else self._address.url
+        self._base = control_url(self._stream_base, control_of_all(text))
+        videos = [offer for offer in offers(text) if offer.kind == "video"]
         for offer in videos:
             if offer.encoding in ASSEMBLERS:
                 return offer
@@ -203,21 +211,24 @@ class Client:
             f"{', '.join(ASSEMBLERS)}"
         )
 
-    def _set_up(self, offer: Offer, by_ns: int) -> Generator[None, None, None]:
-        url = control_url(self._base, offer.control)
+    def _set_up(self, offer: Offer) -> Generator[None, None, None]:
+        url = control_url(self._stream_base, offer.control)
         if self._options.transport == "udp":
             self._datagrams = Datagrams(self._wire.own_host, self._wire.camera_host)
             first, second = self._datagrams.ports
             way = f"RTP/AVP;unicast;client_port={first}-{second}"
         else:
             way = "RTP/AVP/TCP;unicast;interleaved=0-1"
-        answer = yield from self._ask("SETUP", url, {"Transport": way}, by_ns)
+        answer = yield from self._ask("SETUP", url, {"Transport": way})
         self._session, _, rest = answer.header("session").partition(";")
         if found := re.search(r"timeout\s*=\s*(\d+)", rest):
             self._session_s = max(2.0, float(found[1]))
         agreed = answer.header("transport")
         self._channels = _pair(agreed, "interleaved") or self._channels
         self._ports = _pair(agreed, "server_port") or self._ports
+        if self._datagrams is not None:
+            # Opens the way through routers between us.
+            self._datagrams.send(_RTP, _EMPTY_PACKET, self._ports[_RTP])
 
     def _listen(self, stream: Stream) -> Iterator[Shot | None]:
         heard_ns = shown_ns = alive_ns = reported_ns = self._clock.now_ns()
@@ -240,7 +251,7 @@ class Client:
             self._hear_answers()
             if now_ns - alive_ns >= self._session_s / 2 * NS_PER_S:
                 alive_ns = now_ns
-                self._wire.send(self._request("GET_PARAMETER", self._base, {}))
+                self._wire.send(self._request(self._sign_of_life, self._base, {}))
             if now_ns - reported_ns >= _REPORT_S * NS_PER_S:
                 reported_ns = now_ns
                 self._report()

@@ -48,6 +48,16 @@ def offers(text: str) -> Iterator[Offer]:
             _attribute(offer, *value.split(":", 1))
 
 
+def control_of_all(text: str) -> str:
+    """The address of all streams together, from before the first of them; empty: none is given."""
+    for line in text.splitlines():
+        if line.startswith("m="):
+            break
+        if line.startswith("a=control:"):
+            return line.removeprefix("a=control:").strip()
+    return ""
+
+
 def _media(value: str) -> Offer | None:
     parts = value.split()
     if len(parts) < 4 or not parts[3].isdecimal():

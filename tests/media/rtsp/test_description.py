@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.media.rtsp.description import control_url, offers, parameter_sets
+from pipeline.media.rtsp.description import control_of_all, control_url, offers, parameter_sets
 
 SDP = """v=0
 o=- 1 1 IN IP4 10.0.0.5
@@ -49,6 +49,11 @@ def test_streams(end: str) -> None:
 @pytest.mark.parametrize("base", ["rtsp://cam:554/live", "rtsp://cam:554/live/"])
 def test_addresses_of_streams(base: str, control: str, url: str) -> None:
     assert control_url(base, control).removesuffix("/") == url
+
+
+def test_the_address_of_all_streams_is_named_before_them() -> None:
+    assert control_of_all(SDP) == ""
+    assert control_of_all("v=0\r\na=control:*\r\nm=video 0 RTP/AVP 96\r\n") == "*"
 
 
 def test_parameter_sets_that_are_broken_are_left_out() -> None:
