@@ -61,6 +61,7 @@ class Recorder(Generic[Content]):
         self._series = Series(template, spec)
         self._make = make
         self._file: Recording[Content] | None = None
+        self._finished = 0
         self._told = 0  # of the room's missing frames, by a file that was finished
 
     def open(self) -> None:
@@ -95,7 +96,7 @@ class Recorder(Generic[Content]):
 
     def _current(self) -> Recording[Content]:
         if self._file is None:
-            path = self._series.begin()
+            path = self._series.begin(self._finished)
             self._file = self._make(path)
             self._series.tidy(path)
         return self._file
@@ -128,6 +129,7 @@ class Recorder(Generic[Content]):
                     raise
                 told = file.finish(self.room.missing - self._told)
             if told:
+                self._finished += 1
                 self._told = self.room.missing
         finally:
             file.close()

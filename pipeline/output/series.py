@@ -29,12 +29,10 @@ class Series:
     def __init__(self, template: str, spec: RecordingSpec) -> None:
         self._template = template
         self._spec = spec
-        self._begun = 0
         self._began_s = 0.0
 
-    def begin(self) -> Path:
-        """The path of the next file."""
-        self._begun += 1
+    def begin(self, finished: int) -> Path:
+        """The path of the next file, after so many that were finished."""
         self._began_s = time.monotonic()
         if START in self._template:
             moment = datetime.now(UTC)
@@ -42,10 +40,10 @@ class Series:
                 moment += timedelta(milliseconds=1)
             return named
         path = Path(self._template)
-        if self._begun == 1:
+        if not finished:
             return path
         suffixes = "".join(path.suffixes)  # what follows a break has a name of its own
-        return path.with_name(f"{path.name.removesuffix(suffixes)}-{self._begun}{suffixes}")
+        return path.with_name(f"{path.name.removesuffix(suffixes)}-{finished + 1}{suffixes}")
 
     def _named(self, moment: datetime) -> Path:
         start = f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z"

@@ -215,11 +215,19 @@ def _checked_url(url: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise ValueError(f"it is no URL: {error}; write https://host/path") from None
-    if parts.scheme not in ("http", "https") or not host or not url.isascii():
+    strange = not url.isascii() or not url.isprintable() or " " in url
+    if parts.scheme not in ("http", "https") or not host or strange:
         raise ValueError("it is no URL of the web; write https://host/path")
     if parts.username is not None or parts.password is not None:
         raise ValueError("a URL has no place for a password here; use 'token'")
     return url
+
+
+def _checked_token(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("a token is one word of ASCII letters, digits and signs")
+    return token
 
 
 class PostSpec(_Spec):
@@ -228,8 +236,8 @@ class PostSpec(_Spec):
     to: Annotated[str, AfterValidator(_checked_url)] = Field(
         description="Where they are posted: https://host/path, or http://…."
     )
-    token: SecretStr | None = Field(
-        None, min_length=1, description="Shown as `Authorization: Bearer …`, such as ${TOKEN}."
+    token: Annotated[SecretStr, AfterValidator(_checked_token)] | None = Field(
+        None, description="Shown as `Authorization: Bearer …`, such as ${TOKEN}."
     )
     ca: str = Field(
         "", description="A PEM file of who vouches for the receiver; by default the system's."

@@ -26,10 +26,10 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 @contextmanager
-def small_disk(folder: Path, size_kb: int = 1024) -> Iterator[Path]:
+def small_disk(folder: Path, size_kb: int = 1024, files: int = 1000) -> Iterator[Path]:
     """A file system of its own that holds so much; the test is skipped where none may be made."""
     folder.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", str(folder)]
+    options = ["-t", "tmpfs", "-o", f"size={size_kb}k,nr_inodes={files}", "tmpfs", str(folder)]
     try:
         made = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
     except FileNotFoundError:

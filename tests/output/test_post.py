@@ -55,12 +55,12 @@ def free_port() -> int:
 
 def test_every_message_is_delivered_in_order(tmp_path: Path, make_packet: Any) -> None:
     with WebReceiver() as web:
-        posting = sink(web.url, tmp_path, token="open sesame")
+        posting = sink(web.url, tmp_path, token="open-sesame")
         list(drive(posting, [make_packet(index) for index in range(200)]))
         assert sequences(web) == list(range(201))
         assert {message["session"] for message in web.messages} == {web.messages[0]["session"]}
         assert web.messages[-1]["last"] is True
-        assert {headers["Authorization"] for headers in web.seen} == {"Bearer open sesame"}
+        assert {headers["Authorization"] for headers in web.seen} == {"Bearer open-sesame"}
         assert {headers["Content-Type"] for headers in web.seen} == {"application/x-ndjson"}
     assert posting.counts()["delivered"] == 201
     assert not list((tmp_path / "spool").rglob("*.segment"))
@@ -213,7 +213,9 @@ def test_a_receiver_must_prove_who_it_is(
         ({"to": "ftp://host/"}, "https://host/path"),
         ({"to": "nonsense"}, "https://host/path"),
         ({"to": "https://user:hunter2@host/"}, "use 'token'"),
+        ({"to": "https://host/a b"}, "https://host/path"),
         ({"to": "http://10.0.0.5/", "token": "t"}, "use https"),
+        ({"to": "https://host/", "token": "two\nlines"}, "one word"),
         ({"to": "https://h/", "spool": {"path": ""}}, "path"),
         ({"to": "https://h:99999/"}, "no URL"),
     ],

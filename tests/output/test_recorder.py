@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,24 @@ def test_the_last_of_a_disk_is_left_to_others(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_full_at_the_start_is_waited_for(tmp_path: Path) -> None:
-    recording = recorder(tmp_path / "a.csv")
-    recording.open()
-    recording.write("1\n")
-    recording.finish()
-    assert (tmp_path / "a.csv").read_text() == "1\n"
+    with small_disk(tmp_path / "disk", files=10) as disk:
+        folders = [disk / str(number) for number in range(10)]
+        with suppress(OSError):  # no place for the name of another file, either
+            for folder in folders:
+                folder.mkdir()
+        recording = recorder(disk / "a.csv")
+        recording.open()
+        with pytest.raises(PacketError):
+            recording.write("0\n")
+        folders[0].rmdir()
+        folders[1].rmdir()
+        recording.write("1\n")
+        recording.finish()
+        assert (disk / "a.csv").read_text() == "1\n"
+        assert told_missing(disk / "a.csv") == 1
+
+
+def test_a_wrong_path_is_known_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="change the output's 'path'"):
         recorder(tmp_path / "file" / "a.csv").open()
