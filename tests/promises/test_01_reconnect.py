@@ -25,7 +25,7 @@ from tests.rtsp.login import Login
 
 BACK_S = 3.0
 #: For so long a camera is away, seconds: the pauses between attempts are short then, or long.
-AWAY_S = (1.0, 3.2)
+AWAY_S = (0.6, 3.2)
 
 
 def go_away(camera: Camera) -> None:
@@ -133,7 +133,7 @@ def test_a_lost_camera_is_back_within_3_s_of_being_reachable(
         for name, harm in HARMS.items():
             reachable_s = harmed_s if harm in MOMENTARY else healed_s
             times_s.append(back_s(messages, name, reachable_s, epochs[name]))
-        time.sleep(0.5)
+        time.sleep(0.3)
     record_property("back_s_median", round(statistics.median(times_s), 2))
     record_property("back_s_worst", round(max(times_s), 2))
     record_property("tries", len(times_s))
@@ -208,7 +208,7 @@ def test_so_it_is_after_a_power_cut_and_when_the_cable_was_pulled(
             camera = street.enter_context(Camera(clip, host=street.CAMERA))
         with street.at_daemon():
             messages = street.enter_context(Messages())
-        cameras = {"gate": camera.url}
+        cameras: dict[str, str | Json] = {"gate": {"uri": camera.url, "read_timeout_s": 2.5}}
         daemon = run(configuration(cameras, spotter, messages), prefix=street.inside)
         messages.wait_for("gate")
         cut_s = time.monotonic()
@@ -222,7 +222,7 @@ def test_so_it_is_after_a_power_cut_and_when_the_cable_was_pulled(
         times_s = [back_s(messages, "gate", time.monotonic(), epoch=0)]
         epoch = epoch_of(messages, "gate")
         street.pull()
-        time.sleep(5.5)  # no connection is silent for so long
+        time.sleep(3.2)  # no connection may be silent for so long
         street.plug()
         times_s.append(back_s(messages, "gate", time.monotonic(), epoch))
         record_property("back_s", [round(time_s, 2) for time_s in times_s])

@@ -91,7 +91,7 @@ def test_a_stream_may_change_in_any_way(
     daemon = run(configuration({n: c.url for n, c in cameras.items()}, spotter, messages))
     for name in cameras:
         messages.wait_for(name, such_that=lambda body: bool(body["tracks"]))
-    time.sleep(0.5)
+    time.sleep(0.3)
     changed_s = time.monotonic()
     for name, change in CHANGES.items():
         change.act(cameras[name])

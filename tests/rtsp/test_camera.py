@@ -69,7 +69,7 @@ def next_packet(client: socket.socket) -> tuple[int, bytes]:
     ],
 )
 def test_its_pictures_can_be_decoded(codec: Codec, transport: str, scheme: str) -> None:
-    clip = encode(codec, 160, 96, count=20, gop=10)
+    clip = encode(codec, 160, 96, fps=50, count=20, gop=10)
     with Camera(clip, login=Login(scheme=scheme)) as camera:  # type: ignore[arg-type]
         options = {"rtsp_transport": transport, **_QUICK}
         with av.open(camera.url, options=options, timeout=10) as container:
