@@ -35,11 +35,16 @@ class Limits:
 
     Attributes:
         hung_s: a stage that takes nothing for so long while packets wait for it hangs, seconds.
-        busy: share of its time, 0 to 1, from which on a stage can do no more.
+        busy: share of its time, 0 to 1, from which on the busiest stage is to blame for what is
+            dropped. Not near 1: it waits for a core as well, and the governor keeps it from more.
+        lost: share of the frames asked for that must have been dropped, 0 to 1.
+        paced_s: the pace of a stage is judged after so long, seconds.
     """
 
     hung_s: float = 10.0
-    busy: float = 0.85
+    busy: float = 0.5
+    lost: float = 0.01
+    paced_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +175,7 @@ def _blind(now: RunReport, before: RunReport) -> Iterator[Alarm]:
 
 
 def _slow(now: RunReport, before: RunReport, limits: Limits) -> Iterator[Alarm]:
-    """The busiest stage, where frames had to go because it can do no more."""
+    """The busiest stage, where frames had to go for want of time."""
     passed_s = now.wall_s - before.wall_s
     asked, lost = (new - old for new, old in zip(_asked(now), _asked(before), strict=True))
     earlier = {stage.name: stage for stage in before.stages}
@@ -178,7 +183,9 @@ def _slow(now: RunReport, before: RunReport, limits: Limits) -> Iterator[Alarm]:
         stage.name: _Pace.of(stage, now, earlier.get(stage.name), before) for stage in now.stages
     }
     busiest = max(now.stages, key=lambda stage: paces[stage.name].busy, default=None)
-    if busiest is None or lost <= 0 or paces[busiest.name].busy < limits.busy:
+    if passed_s < limits.paced_s or lost <= limits.lost * asked:
+        return
+    if busiest is None or paces[busiest.name].busy < limits.busy:
         return
     pace = paces[busiest.name]
     yield Alarm(
