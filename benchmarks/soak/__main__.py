@@ -45,6 +45,7 @@ outputs:
 def main() -> None:
     """Command line; exits with 1 where a rule was missed."""
     arguments = _arguments()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     allowed = sorted(os.sched_getaffinity(0))
     clips = painted(arguments.cameras, round(arguments.loop * FPS), len(allowed))
     with (

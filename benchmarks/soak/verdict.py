@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from scipy.stats import theilslopes
@@ -169,10 +168,12 @@ def _ledger(final: Report) -> Finding:
 def _drops(samples: Sequence[Sample], final: Report) -> list[Finding]:
     """Every drop is explained by the load at its time, or it is not explained at all."""
     explained: Counter[str] = Counter()
-    for before, after in pairwise(samples):
-        for reason, count in after.dropped.items():
-            if reason.split(": ")[1] in OVERLOAD and after.machine >= BUSY:
-                explained[reason] += count - before.dropped.get(reason, 0)
+    before: dict[str, int] = {}
+    for sample in samples:
+        for reason, count in sample.dropped.items():
+            if reason.split(": ")[1] in OVERLOAD and sample.machine >= BUSY:
+                explained[reason] += count - before.get(reason, 0)
+        before = sample.dropped
     unexplained = Counter(drops(final)) - explained
     rule = (
         f"none but for want of time ({', '.join(OVERLOAD)}) while the machine is ≥{BUSY:.0%} busy"
