@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engines.errors import EngineError
 from pipeline.config import Overlay, PipelineConfig, loads, read
 from pipeline.config.document import parse
 from pipeline.deployment import Deployment
@@ -133,7 +134,7 @@ class Reloader:
                 text, overlay = wanted()
                 config = loads(text, str(self._path), self._overrides, self._environment, overlay)
                 self._deployment.apply(config)
-            except SightlineError as error:
+            except (SightlineError, EngineError) as error:
                 why = before.hide(str(error))
                 self.last = Outcome(what, False, why, time.time())
             else:

@@ -15,7 +15,7 @@ import yaml
 
 import pipeline
 from pipeline.config import PipelineConfig
-from pipeline.deployment import Deployment, deploy
+from pipeline.deployment import Deployment, LocalDeployment, deploy
 from pipeline.errors import SightlineError
 from pipeline.media.source import SourceState
 from pipeline.report import RunReport
@@ -185,3 +185,40 @@ def test_the_latest_picture_is_there_for_whoever_asks(config: Make, shards: int)
     assert picture.shape == (64, 96, 3)
     assert snapshot.frame["camera"] == "b"
     assert snapshot.frame["status"] == "ok"
+
+
+@pytest.mark.slow
+def test_results_are_those_of_a_run_without_changes(tmp_path: Path) -> None:
+    """To the last byte: with a real detector, and the tracker in parts, which has a way back."""
+
+    def street(folder: str, pace: str, *further: str) -> PipelineConfig:
+        uris = {"a": "rendered:day?seed=1&seconds=4", "b": "rendered:day?seed=2&seconds=4"}
+        uris |= dict.fromkeys(further, "rendered:dusk?seed=3&seconds=1")
+        document = {
+            "cameras": [
+                {"id": name, "uri": f"{uri}&size=320x192&fps=25", "pace": pace}
+                for name, uri in uris.items()
+            ],
+            "stages": {
+                "detect": {"model": "street-pico", "workers": 2},
+                "kalman": {},
+                "matching": {},
+                "screening": {},
+            },
+            "outputs": [{"file": {"path": str(tmp_path / folder / "{camera}.jsonl")}}],
+        }
+        return pipeline.loads(yaml.safe_dump(document))
+
+    assert pipeline.run(pipeline.build(street("still", "asap"))).exit_code == 0
+    changed = LocalDeployment(street("changed", "realtime"))
+    assert changed.start()
+    changes = 0
+    while changed.report().emitted < 100:
+        changes += 1
+        changed.apply(street("changed", "realtime", *"cd"[: changes % 3]))
+    assert changed.wait().exit_code == 0
+    assert changes > 1
+    for camera in ("a.jsonl", "b.jsonl"):
+        still, moved = (tmp_path / folder / camera for folder in ("still", "changed"))
+        assert len(lines(still)) == 100
+        assert moved.read_bytes() == still.read_bytes()
