@@ -7,6 +7,8 @@ from typing import Any
 from engines.isolation.restarts import Restart
 from pipeline.daemon.journal import Journal
 from pipeline.errors import SourceError
+from pipeline.escalation import Level, Transition
+from pipeline.governor import GovernorReport
 from pipeline.health import Alarm, Health, Kind
 from pipeline.ledger import Account
 from pipeline.media.source import Condition, SourceState
@@ -67,6 +69,21 @@ def test_an_alarm_is_told_when_it_is_raised_and_when_it_is_cleared() -> None:
     assert told(journal, run(11), Health(True, True, alarms=(more,))) == []
     cleared = {"kind": Kind.BLIND, "where": "detect", "after_s": 4.5}
     assert told(journal, run(14.5)) == [("alarm cleared", cleared)]
+
+
+def test_each_step_of_the_governor_is_told() -> None:
+    journal = Journal()
+
+    def step(level: Level, why: str = "") -> list[Any]:
+        changes = (Transition(1.0, level, 2, why),)
+        governor = GovernorReport(level, 2, {}, changes, 0, 4, 20.0)
+        return told(journal, run(governor=governor))
+
+    assert step(Level.NORMAL) == []
+    about = {"step": Level.DROPPING, "interval": 2, "why": "9 of 10 frames were dropped"}
+    assert step(Level.DROPPING, about["why"]) == [("governor", about)]
+    assert step(Level.DROPPING, about["why"]) == []
+    assert [text for text, _ in step(Level.NORMAL)] == ["governor"]
 
 
 def test_restarts_and_failures_are_told_once() -> None:
