@@ -154,7 +154,7 @@ class StageWorker(Worker):
         stage: the copy this worker owns.
         post: the first one.
         broken: set once the run failed or was aborted: nothing is to be finished any more.
-        heirs_of: whose work this one goes on with: it takes no packet before they have ended.
+        heir_of: whose work this one goes on with: it takes no packet before they have ended.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class StageWorker(Worker):
         ledger: Ledger,
         on_failure: OnFailure,
         broken: threading.Event,
-        heirs_of: Sequence[StageWorker] = (),
+        heir_of: Sequence[StageWorker] = (),
     ) -> None:
         super().__init__(f"{stage_name}-{index}", ledger, on_failure)
         self.stage_name = stage_name
@@ -174,7 +174,7 @@ class StageWorker(Worker):
         self._posts = deque([post])  # the present one, then those that follow
         self._broken = broken
         self._dismissed = threading.Event()
-        self._before = heirs_of
+        self._before = heir_of
         self._is_sink = stage.produces is None
         self._meeting = _meeting(post)
         self._in_hand: list[Taken] = []
@@ -238,10 +238,11 @@ class StageWorker(Worker):
         if self.settled:
             return False
         self._leave()
-        self._posts.popleft()
-        for camera in self._posts[0].gone:
+        following = self._posts[1]
+        for camera in following.gone:
             self._forget(camera)
-        self._meeting = _meeting(self._posts[0])
+        self._meeting = _meeting(following)
+        self._posts.popleft()  # last: who sees that may send for one of these cameras again
         return True
 
     def _forget(self, camera: str) -> None:
