@@ -98,11 +98,11 @@ def _check_receiver(host: str, port: int, *, ask: bool) -> Check:
     try:
         flags = 0 if ask else socket.AI_NUMERICHOST
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=flags)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         if not ask:
             return Check(name, Grade.OK, "a name; --connect looks it up")
         remedy = "write an IP address, or a name that resolves"
-        return Check(name, Grade.FAIL, f"not known: {error.strerror}", remedy)
+        return Check(name, Grade.FAIL, f"not known: {error}", remedy)
     return Check(name, Grade.OK, str(found[0][4][0]))
 
 
