@@ -18,6 +18,9 @@ from pipeline.wiring import Wiring
 from pipeline.worker import Failure, OnFailure, SourceWorker, StageWorker
 
 
+_CLOSING_S = 2.0
+
+
 class Trial:
     """Hears of the failures of new workers: until they are needed, they are nobody's.
 
@@ -109,6 +112,7 @@ class Handover:
             worker.stage.forget(camera)
         for worker in reversed(self._fresh):
             worker.dismiss()
+            worker.join(_CLOSING_S)  # else its files would be in the way of another attempt
         for source in self.arriving:
             source.close()
 

@@ -238,6 +238,21 @@ def test_a_camera_that_comes_back_counts_on() -> None:
     assert sink.told == [("forget", "b"), ("expect", "b")]
 
 
+def test_a_camera_is_forgotten_before_it_may_come_back() -> None:
+    class Slow(Sightings):
+        def forget(self, camera: str) -> None:
+            time.sleep(0.05)
+            super().forget(camera)
+
+    sink, work = Slow(), node("work", Watched)
+    a, b = camera("a"), camera("b")
+    with running(chain(a, b, work=work, sink=sink)) as supervisor:
+        for _ in range(3):
+            supervisor.replace(chain(a, work=work, sink=sink))
+            supervisor.replace(chain(a, camera("b"), work=work, sink=sink))
+    assert sink.told == [("forget", "b"), ("expect", "b")] * 3
+
+
 def test_a_camera_that_does_not_hear_delays_nobody() -> None:
     sink = Sightings()
     deaf = Deaf()
@@ -330,7 +345,7 @@ def test_what_was_opened_in_vain_is_closed_and_not_finished() -> None:
     with running(graph) as supervisor:
         with pytest.raises(OutputError):
             supervisor.replace(wrong)
-        until(lambda: vain.closed == 1)
+        assert vain.closed == 1
     assert vain.finished == 0
 
 
