@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from dataclasses import asdict, replace
@@ -29,18 +30,27 @@ class Insight:
         limits: from where on something is an alarm.
 
     Attributes:
-        health: at the last look.
         energy: what the machine used, and how hot it was, at the last look.
     """
 
     def __init__(self, deployment: Deployment, limits: Limits) -> None:
         self.deployment = deployment
-        self.health = Health(live=True, ready=False, reasons=("starting: nothing is open yet",))
+        self._health = Health(live=True, ready=False, reasons=("starting: nothing is open yet",))
+        self._looked_s = math.inf
         self._limits = limits
         self._looks: deque[RunReport] = deque(maxlen=_MOST_LOOKS)
         self._stopping = ""
         self._meter = Meter()
         self.energy = self._meter.read()
+
+    @property
+    def health(self) -> Health:
+        """At the last look; where that is too long ago, whoever looks hangs."""
+        found, silent_s = self._health, time.monotonic() - self._looked_s
+        if silent_s <= self._limits.hung_s:
+            return found
+        why = f"nobody has looked at the run for {silent_s:.0f} s"
+        return replace(found, live=False, ready=False, reasons=(*found.reasons, why))
 
     def look(self, report: RunReport) -> Health:
         """The verdict on the run as it is now, compared with some seconds ago."""
@@ -51,14 +61,14 @@ class Insight:
         found = health(report, looks[0] if len(looks) > 1 else None, self._limits)
         if self._stopping:
             found = replace(found, ready=False, reasons=(*found.reasons, self._stopping))
-        self.health = found
+        self._health, self._looked_s = found, time.monotonic()
         self.energy = self._meter.read()
         return found
 
     def stopping(self, why: str) -> None:
         """From now on the run is not ready, whatever it still works on."""
         self._stopping = f"stopping: {why}"
-        self.health = replace(self.health, ready=False, reasons=(self._stopping,))
+        self._health = replace(self._health, ready=False, reasons=(self._stopping,))
 
     def report(self) -> RunReport:
         """The run as it is now."""

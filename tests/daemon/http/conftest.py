@@ -49,12 +49,7 @@ class Page:
         self._deployment.start()
         self._run = threading.Thread(target=self._wait, daemon=True)
         self._run.start()
-        eventually(lambda: self._deployment.report().emitted, 30)
-        self.look()
-
-    def look(self) -> None:
-        """As the service does every now and then."""
-        self.insight.look(self._deployment.report())
+        eventually(lambda: self._deployment.report().emitted and self.insight.health.ready, 30)
 
     def close(self) -> None:
         self.client.close()
@@ -63,7 +58,7 @@ class Page:
         self._run.join(timeout=30)
 
     def _wait(self) -> None:
-        self.report = self._deployment.wait()
+        self.report = self._deployment.wait(self.insight.look, 0.2)
 
 
 @pytest.fixture(scope="session")

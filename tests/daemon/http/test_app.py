@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.daemon.http.app import application
 from pipeline.daemon.http.preview import Preview
+from pipeline.daemon.insight import Insight
 from pipeline.health import Health
 from pipeline.metrics import SPREAD_S
 from tests.daemon.http.conftest import Page
@@ -67,7 +68,7 @@ def test_health_is_the_verdict(page: Page, monkeypatch: pytest.MonkeyPatch) -> N
     assert answer.json()["stages"]["detect"] == {"state": "ok", "reason": ""}
     for unwell in (Health(False, False, ("detect: hung",)), Health(True, False, ("stopping",))):
         with monkeypatch.context() as patch:
-            patch.setattr(page.insight, "health", unwell)
+            patch.setattr(Insight, "health", unwell)
             assert page.client.get("/health").status_code == 503
             assert page.client.get("/health").json()["reasons"] == list(unwell.reasons)
             live, ready = page.client.get("/health/live"), page.client.get("/health/ready")
