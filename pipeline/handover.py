@@ -17,7 +17,7 @@ from pipeline.errors import ReloadError, SightlineError
 from pipeline.wiring import Wiring
 from pipeline.worker import Failure, OnFailure, SourceWorker, StageWorker
 
-
+#: How long what was opened in vain may take to close.
 _CLOSING_S = 2.0
 
 
