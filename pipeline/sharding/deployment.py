@@ -25,7 +25,7 @@ from pipeline.worker import Failure
 
 _log = logging.getLogger(__name__)
 
-_POLL_S = 0.02
+_POLL_S = 0.05
 #: How long the processes may take to end beyond `drain_s`, and again once they were told to abort.
 _ENDING_S = 3.0
 #: A process that could not be started, or died while it stood by, is tried again so often, seconds.
@@ -204,13 +204,16 @@ class ShardedDeployment(Deployment):
 
     def _has_started(self, place: _Place, number: int) -> bool:
         """Waits until frames are let in at a place; an error ends the run."""
-        assert place.shard is not None  # it was launched
+        shard = place.shard
+        assert shard is not None  # it was launched
         try:
-            return bool(place.shard.answer(number))
+            if shard.answer(number):
+                return True
+            self._leave(place, shard.last_word())
         except SightlineError as error:
-            place.shard.end()
             self._fail(place, error)
-            return False
+        shard.end()
+        return False
 
     def _fail(self, place: _Place, error: SightlineError) -> None:
         """A place could not be started, and so the whole run fails."""
@@ -261,7 +264,8 @@ class ShardedDeployment(Deployment):
         with self._books:
             if shard.report is not None:
                 self._past = merged([self._past, settled(shard.report)], 0.0)
-            place.restart = place.restart.again(why)
+            if not self._stopping:
+                place.restart = place.restart.again(why)
             place.shard, place.again_s = None, now_s + wait_s
         if wait_s and not place.lives and place.config is not None:
             # Recordings played from their beginning again and again would never end.
@@ -353,11 +357,9 @@ class ShardedDeployment(Deployment):
             with self._books:
                 place.shard, place.over = shard, False
         else:  # it was launched for this, and no frame was let in
-            while not shard.ended and not shard.lost:
-                shard.tend()
-                time.sleep(_POLL_S)
+            last = shard.last_word()
             shard.end()
-            failures = shard.report.failures if shard.report else ()
+            failures = last.failures if last else ()
             raise failures[0].error if failures else ReloadError(f"{place}: {shard.lost}")
 
     def _await_end_of_stopped(self, place: _Place) -> None:

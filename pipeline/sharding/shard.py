@@ -89,6 +89,13 @@ class Shard:
             raise error
         return value
 
+    def last_word(self) -> RunReport | None:
+        """Waits for the end of a run that is ending; gives its report, None where it died first."""
+        while not self.ended and not self.lost:
+            self.tend()
+            time.sleep(_POLL_S)
+        return self.report if self.ended else None
+
     def tend(self) -> None:
         """Takes what the process has sent; kills it where it hangs, and notes where it died."""
         with self._lock:
