@@ -56,3 +56,4 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
         for daemon in started:
             if daemon.process.poll() is None:
                 daemon.kill()
+            print(daemon.text)  # shown where the test failed
