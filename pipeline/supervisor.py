@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -141,12 +141,11 @@ class Supervisor:
             old = self._standing.wiring
             new = Wiring(graph, self._hub, trial, old)
             handover = Handover(old, new, trial, self._open)
-            try:
+            with ExitStack() as undo:
+                undo.callback(handover.cancel)
                 handover.open()
                 handover.switch(graph.drain_s)
-            except BaseException:
-                handover.cancel()
-                raise
+                undo.pop_all()
             self._standing = self._standing.followed_by(new, handover.leaving)
             for source in handover.arriving:
                 source.start()
