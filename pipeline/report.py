@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from engines.isolation.restarts import Restart
@@ -61,8 +61,8 @@ class StageReport:
     age_p95_ms: float
     counts: dict[str, int]
     reasons: dict[str, str]
-    service: Spread = Spread()
-    age: Spread = Spread()
+    service: Spread = field(default_factory=Spread)
+    age: Spread = field(default_factory=Spread)
 
     @staticmethod
     def of(
@@ -165,7 +165,7 @@ class CameraReport:
     fps: float
     faults: dict[str, int]
     error: str
-    condition: Condition = Condition(SourceState.CONNECTING)
+    condition: Condition = field(default_factory=lambda: Condition(SourceState.CONNECTING))
 
 
 @dataclass(frozen=True)
