@@ -141,6 +141,9 @@ def test_the_report_counts_every_move_and_keeps_the_reason(street: Street) -> No
     assert detect.blind == 0
     assert "the device was removed" in detect.reasons["a"]
     assert " on a (faulty/cpu/fp32), else " in detect.binding
+    (restart,) = report.restarts
+    assert (restart.what, restart.count) == ("engine a of detect", 1)
+    assert restart.reason == detect.reasons["a"]
     told = json.loads(json.dumps(report.to_json()))
     assert told["stages"][2]["reasons"] == detect.reasons
     on_a, on_b = report.boundaries
