@@ -221,11 +221,11 @@ class Client:
             way = "RTP/AVP/TCP;unicast;interleaved=0-1"
         answer = yield from self._ask("SETUP", url, {"Transport": way})
         self._session, _, rest = answer.header("session").partition(";")
-        if found := re.search(r"timeout\s*=\s*(\d+)", rest):
+        if found := re.search(r"timeout\s*=\s*(\d{1,9})", rest):
             self._session_s = max(2.0, float(found[1]))
         agreed = answer.header("transport")
-        self._channels = _pair(agreed, "interleaved") or self._channels
-        self._ports = _pair(agreed, "server_port") or self._ports
+        self._channels = _pair(agreed, "interleaved", 0xFF) or self._channels
+        self._ports = _pair(agreed, "server_port", 0xFFFF) or self._ports
         if self._datagrams is not None:
             # Opens the way through routers between us.
             self._datagrams.send(_RTP, _EMPTY_PACKET, self._ports[_RTP])
@@ -298,10 +298,11 @@ class Client:
             self._packets.extend(self._datagrams.receive())
 
 
-def _pair(transport: str, name: str) -> tuple[int, int] | None:
-    """Two numbers of SETUP's answer, such as ``server_port=6970-6971``."""
-    found = re.search(rf"{name}=(\d+)(?:-(\d+))?", transport)
+def _pair(transport: str, name: str, most: int) -> tuple[int, int] | None:
+    """Two numbers of SETUP's answer, such as ``server_port=6970-6971``; None where it has none."""
+    found = re.search(rf"{name}=(\d{{1,5}})(?:-(\d{{1,5}}))?\b", transport)
     if found is None:
         return None
     first = int(found[1])
-    return first, int(found[2] or first + 1)
+    second = int(found[2] or first + 1)
+    return (first, second) if max(first, second) <= most else None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urljoin
 
 #: Payload types that need no ``rtpmap`` (RFC 3551, table 5): name and clock.
 _STATIC = {26: ("JPEG", 90_000)}
@@ -60,7 +59,7 @@ def control_of_all(text: str) -> str:
 
 def _media(value: str) -> Offer | None:
     parts = value.split()
-    if len(parts) < 4 or not parts[3].isdecimal():
+    if len(parts) < 4 or not re.fullmatch(r"[0-9]{1,3}", parts[3]):
         return None
     number = int(parts[3])
     encoding, clock_hz = _STATIC.get(number, ("", 90_000))
@@ -77,7 +76,7 @@ def _attribute(offer: Offer, name: str, value: str = "") -> None:
     elif name == "rtpmap" and of_this:
         encoding, _, clock = rest.partition("/")
         offer.encoding = encoding.strip().upper()
-        offer.clock_hz = int(_positive(clock.partition("/")[0]) or offer.clock_hz)
+        offer.clock_hz = round(_positive(clock.partition("/")[0]) or 0) or offer.clock_hz
     elif name == "fmtp" and of_this:
         pairs = (part.partition("=") for part in rest.split(";"))
         offer.parameters = {key.strip().lower(): value.strip() for key, _, value in pairs}
@@ -97,9 +96,9 @@ def control_url(base: str, control: str) -> str:
         return base
     if "://" in control:
         return control
-    # urljoin knows no rtsp, and cameras mean a folder also where they leave the slash away.
     if control.startswith("/"):
-        return urljoin(base.replace("rtsp", "http", 1), control).replace("http", "rtsp", 1)
+        return "/".join(base.split("/")[:3]) + control
+    # Cameras mean a folder also where they leave the slash away.
     return f"{base.removesuffix('/')}/{control}"
 
 
@@ -111,6 +110,6 @@ def parameter_sets(offer: Offer) -> list[bytes]:
     for text in texts:
         try:
             units.append(base64.b64decode(text + "=" * (-len(text) % 4)))
-        except binascii.Error:
+        except ValueError:
             continue
     return units

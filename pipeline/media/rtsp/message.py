@@ -117,4 +117,4 @@ def _headers(lines: list[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) < 10 else None

@@ -160,15 +160,15 @@ def test_the_camera_has_seen_the_end_when_it_is_closed() -> None:
 
 @pytest.mark.parametrize("hours", [-5, 0, 100])
 def test_utc_is_that_of_the_camera(hours: int) -> None:
-    clip = encode(fps=50, count=50, gop=10)
+    clip = encode("h264", count=50, fps=50, gop=10)
     with (
         Camera(clip, wall_clock=lambda: time.time() + 3600 * hours, report_every_s=0.2) as camera,
         closing(connection(camera.url)) as shots,
     ):
-        found = taken(shots, 40)
+        found = taken(shots, 30)
     assert found[0].utc_ns is None
     told = [shot for shot in found if shot.utc_ns is not None]
-    assert len(told) > 20
+    assert len(told) > 10
     ago_s = [time.monotonic() - shot.arrived_ns / 1e9 for shot in told]
     for shot, ago in zip(told, ago_s, strict=True):
         assert shot.utc_ns / 1e9 - 3600 * hours == pytest.approx(time.time() - ago, abs=0.2)
@@ -176,7 +176,7 @@ def test_utc_is_that_of_the_camera(hours: int) -> None:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_what_is_lost_is_known(transport: str) -> None:
-    clip = encode(fps=50, count=50, gop=10, width=640, height=480)
+    clip = encode("h264", count=50, fps=50, gop=10)
     faults: Counter[str] = Counter()
     with (
         Camera(clip) as camera,
@@ -184,9 +184,9 @@ def test_what_is_lost_is_known(transport: str) -> None:
     ):
         taken(shots, 12)
         camera.faults = Faults(loss=0.2)
-        lossy = taken(shots, 40)
+        lossy = taken(shots, 35)
         camera.faults = Faults()
-        healed = taken(shots, 30)
+        healed = taken(shots, 25)
         assert faults["packets_lost"] == pytest.approx(camera.lost_packets, abs=2)
     whole = prints(clip)
     for shot in lossy + healed:
@@ -218,7 +218,7 @@ def host(talk: Talk) -> Iterator[tuple[int, list[bytes]]]:
 def answering(*answers: bytes) -> Talk:
     def talk(connected: socket.socket, heard: list[bytes]) -> None:
         for number, answer in enumerate(answers, 1):
-            heard.append(connected.recv(4096))
+            heard.append(connected.recv(1 << 16))
             head = b"RTSP/1.0 %b\r\nCSeq: %d\r\n" % (answer.partition(b"\n")[0], number)
             connected.sendall(head + answer.partition(b"\n")[2])
         connected.recv(4096)
@@ -227,7 +227,7 @@ def answering(*answers: bytes) -> Talk:
 
 
 def described(sdp: str) -> bytes:
-    return f"200 OK\nContent-Length: {len(sdp)}\r\n\r\n{sdp}".encode()
+    return f"200 OK\nContent-Length: {len(sdp.encode())}\r\n\r\n{sdp}".encode()
 
 
 OK = b"200 OK\n\r\n"
@@ -252,6 +252,25 @@ def test_what_cameras_say(answers: list[bytes], says: str) -> None:
         reason = ended(connection(f"rtsp://me:{PASSWORD}@127.0.0.1:{port}/1"))
     assert says in reason
     assert "hush" not in reason
+
+
+NASTY = ("999-1000", "1-70000", "0-" + "9" * 5000, "-1", "\u0663-\u0664", "0")
+
+
+@pytest.mark.parametrize("numbers", NASTY)
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_numbers_that_make_no_sense(numbers: str, transport: str) -> None:
+    sdp = f"m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/{numbers}\r\na=control:/[{numbers}\r\n"
+    agreed = (
+        f"200 OK\nSession: {numbers};timeout={numbers}\r\n"
+        f"Transport: x;interleaved={numbers};server_port={numbers}\r\n\r\n"
+    )
+    talk = answering(OK, described(sdp), agreed.encode(), OK)
+    with host(talk) as (port, heard):
+        assert "silent for" in ended(
+            connection(f"rtsp://127.0.0.1:{port}/1", transport=transport, read_timeout_s=0.2)
+        )
+    assert heard[3].startswith(b"PLAY ")
 
 
 def test_a_description_cannot_send_us_elsewhere() -> None:
@@ -384,9 +403,12 @@ def test_nothing_is_written_where_others_read(
 ) -> None:
     """Loss and damage make FFmpeg talk."""
     caplog.set_level(logging.DEBUG)
-    with Camera(encode(fps=50, gop=10)) as camera, closing(connection(camera.url)) as shots:
+    with (
+        Camera(encode("h264", count=50, fps=50, gop=10)) as camera,
+        closing(connection(camera.url)) as shots,
+    ):
         taken(shots, 5)
         camera.faults = Faults(loss=0.1, corruption=0.3)
-        taken(shots, 40)
+        taken(shots, 25)
     printed = capfd.readouterr()
     assert PASSWORD not in caplog.text + printed.out + printed.err

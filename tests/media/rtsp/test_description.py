@@ -64,5 +64,15 @@ def test_parameter_sets_that_are_broken_are_left_out() -> None:
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_description(text: str) -> None:
-    for offer in offers(text + "\nm=video 0 RTP/AVP 96\na=" + text):
+    lines = [
+        "m=video 0 RTP/AVP 96",
+        "a=rtpmap:96 H264/",
+        "a=control:",
+        "a=framerate:",
+        "m=video 1 ",
+    ]
+    lines += ["a=fmtp:96 sprop-parameter-sets="]
+    for offer in offers("\n".join(line + text for line in lines)):
         parameter_sets(offer)
+        control_url("rtsp://cam/1", offer.control)
+        assert offer.clock_hz > 0
