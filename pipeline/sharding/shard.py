@@ -79,11 +79,12 @@ class Shard:
             ShardLostError: the process died meanwhile.
             SightlineError: its own.
         """
+        self.tend()
         while number not in self._answers:
             if self.lost:
                 raise ShardLostError(self.lost)
-            self.tend()
             time.sleep(_POLL_S)
+            self.tend()
         error, value = self._answers.pop(number)
         if error is not None:
             raise error
@@ -145,7 +146,4 @@ class Shard:
 
     def _lose(self, how: str) -> None:
         self._process.end()
-        if not self.ended:
-            self.lost = f"its process {how}"
-        else:
-            self.lost = "has ended"
+        self.lost = "has ended" if self.ended else f"its process {how}"
