@@ -121,7 +121,8 @@ def test_cameras_come_go_and_pause_beside_one_that_stays(
         under.more("a")
         under.deployment.apply(config("a", "c", **run))
         under.more("c")
-        assert whole(tmp_path / "b.jsonl"), "the file of a camera that went is finished"
+        eventually((tmp_path / "b.jsonl").exists, 10, "the finished file of a camera that went")
+        assert whole(tmp_path / "b.jsonl")
         paused = {"id": "c", "uri": PACED, "pace": "realtime", "paused": True}
         under.deployment.apply(config("a", paused, **run))
 
