@@ -28,8 +28,8 @@ STALE = "stale"
 _COASTS = "not detected: overload"
 #: Frames under way at the beginning, until it is known how long they take.
 _FIRST = 8
-#: How much that number grows at most in a round, until frames took too long once, and then.
-_FIRST_GROWTH, _LATER_GROWTH = 2.0, 1.125
+#: How much that number grows at most in a round, and where it was too large before.
+_MOST_GROWTH, _CAREFUL_GROWTH = 2.0, 1.125
 #: A worker that waits for room looks up this often at least, so that an aborted run ends.
 _LONGEST_WAIT_S = 1.0
 
@@ -60,7 +60,7 @@ class Window:
     def __init__(self, target_ns: int) -> None:
         self._target_ns = target_ns
         self._size = float(_FIRST)
-        self._most_growth = _FIRST_GROWTH
+        self._was_too_large = False
         self._under_way = 0
         self._round_ns = 0  # a round ends with the first frame that was let in after it began
         self._left = self._took_ns = 0  # frames that ended in this round, and their times, summed
@@ -108,11 +108,13 @@ class Window:
 
     def _judge(self, mean_ns: float) -> None:
         """Sets the size by how long the frames of the last round took."""
-        factor = min(self._target_ns / max(mean_ns, 1.0), self._most_growth)
+        factor = self._target_ns / max(mean_ns, 1.0)
         if factor < 1:
-            self._most_growth = _LATER_GROWTH
-        if factor < 1 or self._was_full:
+            self._was_too_large = True
             self._size = max(1.0, self._size * factor)
+        elif self._was_full:
+            careful = self._was_too_large and factor < _MOST_GROWTH
+            self._size *= _CAREFUL_GROWTH if careful else min(factor, _MOST_GROWTH)
 
     def _learn(self, took_ns: int) -> None:
         if not self._mean_ns:

@@ -32,7 +32,7 @@ CONFIG = """
 cameras:
 {cameras}
 engines:
-  far: {{backend: faulty, orders: "{orders}", lag_s: 0.3}}
+  far: {{backend: faulty, orders: "{orders}", lag_s: 0.2}}
 stages:
   detect: {{model: "{detector}", engine: far, workers: 24}}
   track: {{min_hits: 1, new_score: 0.2, high_score: 0.2}}
