@@ -89,7 +89,7 @@ def _clip(scene: str, path: Path, seconds: float) -> tuple[list[Packet[Detected]
     frames = list(_frames(World(scene, 7, *STREET, FPS), path, round(seconds * FPS)))
     packets: Iterator[Packet] = iter([packet for packet, _ in frames])
     for stage in ("preprocess", "detect", "postprocess"):
-        packets = drive(graph.node(stage).make(Run(0)), packets)
+        packets = drive(graph.node(stage).make(Run()), packets)
     return list(packets), [rows for _, rows in frames]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from pipeline.config import AnyStage, CameraConfig, PipelineConfig
+from pipeline.config import AnyStage, CameraConfig, OutputConfig, PipelineConfig
 from pipeline.crew import Batch
 from pipeline.graph import SOURCES, Camera, Graph, Node
 from pipeline.media.paused import PausedSource
@@ -20,7 +20,7 @@ from pipeline.planning import Plan, Planner
 from pipeline.queues import OnFull, Priority
 from pipeline.registry import STAGES
 from pipeline.sharding.spreading import cores
-from pipeline.stage import Run
+from pipeline.stage import Run, Sink
 from pipeline.stages.entrance import ENTRANCE, EntranceStage
 
 
@@ -169,9 +169,9 @@ def _sinks(planner: Planner) -> Iterator[Node]:
         used[output.name] += 1
         name = output.name if used[output.name] == 1 else f"{output.name}-{used[output.name]}"
         labels = planner.labels(output.after)
-        make = partial(build_sink, output, cameras, labels)
+        make = _sink_maker(output, cameras, labels)
         with planner.located("outputs", index):
-            make(Run(0))  # so that an output that does not fit the cameras is told before the start
+            make(Run())  # so that an output that does not fit the cameras is told before the start
         yield Node(
             name,
             sink_class(output),
@@ -181,3 +181,9 @@ def _sinks(planner: Planner) -> Iterator[Node]:
             about=output.about,
             signature=(output.spec, labels),
         )
+
+
+def _sink_maker(
+    output: OutputConfig, cameras: Sequence[str], labels: Sequence[str]
+) -> Callable[[Run], Sink[Tracked]]:
+    return lambda run: build_sink(output, cameras, labels)

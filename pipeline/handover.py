@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from pipeline.errors import ReloadError, SightlineError
+from pipeline.source_worker import SourceWorker
+from pipeline.stage_worker import StageWorker
 from pipeline.wiring import Wiring
-from pipeline.worker import Failure, OnFailure, SourceWorker, StageWorker
+from pipeline.worker import Failure, OnFailure
 
 #: How long what was opened in vain may take to close.
 _CLOSING_S = 2.0

@@ -15,8 +15,8 @@ from pipeline.ledger import Ledger
 from pipeline.media.sampling import FrameSampler
 from pipeline.media.source import Source, SourceFrame
 from pipeline.packet import FrameInfo, Packet
+from pipeline.source_worker import entering
 from pipeline.stage import Join, Run, Stage
-from pipeline.worker import entering
 
 #: What each stage gave for one frame, by the stage's name; under `SOURCES` the frame itself.
 Step = Mapping[str, list[Packet[Any]]]
@@ -51,7 +51,7 @@ def run_serially(graph: Graph) -> Iterator[SerialRun]:
         for source in sources.values():
             stack.callback(source.close)
             source.open()
-        run = Run(0)
+        run = Run()
         stages = [(node, node.make(run)) for node in graph.nodes]
         for _, stage in stages:
             stack.callback(stage.close)
@@ -73,7 +73,7 @@ def run_alone(graph: Graph) -> Iterator[Callable[[Step], Step]]:
         StageError: on entering, a stage does not open.
     """
     with ExitStack() as stack:
-        ways_back = {node.name: Run(0) for node in graph.nodes}
+        ways_back = {node.name: Run() for node in graph.nodes}
         stages = [(node, node.make(ways_back[node.name])) for node in graph.nodes]
         for _, stage in stages:
             stack.callback(stage.close)

@@ -27,11 +27,9 @@ class Run:
     """What a stage may know of the run it is made for.
 
     Attributes:
-        session: random 64-bit number that tells this run from every other.
         governor: keeps what comes out fresh; None where there is no overload.
     """
 
-    session: int
     governor: Governor | None = None
     _feedbacks: dict[str, Feedback[Any]] = field(default_factory=dict, repr=False)
 

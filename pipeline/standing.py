@@ -17,8 +17,10 @@ from pipeline.graph import SOURCES
 from pipeline.ledger import Account
 from pipeline.metrics import Histogram, StageMetrics
 from pipeline.report import CameraReport, EdgeReport, StageReport
+from pipeline.source_worker import SourceWorker
+from pipeline.stage_worker import StageWorker
 from pipeline.wiring import Crewed, Wiring
-from pipeline.worker import SourceWorker, StageWorker, Worker
+from pipeline.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,13 @@ from pipeline.governor import Governor
 from pipeline.graph import Graph
 from pipeline.handover import Handover, Trial
 from pipeline.report import RunReport
+from pipeline.source_worker import SourceWorker
 from pipeline.stage import Stage
+from pipeline.stage_worker import StageWorker
 from pipeline.standing import Standing
 from pipeline.tracing import Tracer
 from pipeline.wiring import Hub, Wiring
-from pipeline.worker import Failure, SourceWorker, StageWorker
+from pipeline.worker import Failure
 
 #: How long a worker may take to notice that the run was aborted before it is given up.
 _ABORT_S = 2.0

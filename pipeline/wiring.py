@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -16,9 +15,11 @@ from pipeline.ledger import Ledger
 from pipeline.media.sampling import FrameSampler
 from pipeline.numbering import Numbering
 from pipeline.outlet import Edge, Inbox, Outlet
+from pipeline.source_worker import Feed, SourceWorker
 from pipeline.stage import Run
+from pipeline.stage_worker import Post, StageWorker
 from pipeline.tracing import Tracer
-from pipeline.worker import Feed, OnFailure, Post, SourceWorker, StageWorker
+from pipeline.worker import OnFailure
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,6 @@ class Hub:
         ledger: told of every frame's end.
         stop: set when no more frames are wanted.
         broken: set once the run failed or was aborted.
-        session: tells this run from every other.
         numberings: of every camera there ever was, by its id.
         tracer: says whose way is noted; None: nobody's.
     """
@@ -41,7 +41,6 @@ class Hub:
     ledger: Ledger = field(default_factory=Ledger)
     stop: threading.Event = field(default_factory=threading.Event)
     broken: threading.Event = field(default_factory=threading.Event)
-    session: int = field(default_factory=lambda: secrets.randbits(64))
     numberings: dict[str, Numbering] = field(default_factory=dict)
     tracer: Tracer | None = None
 
@@ -92,7 +91,7 @@ class Wiring:
         self._hub = hub
         self._on_failure = on_failure
         self._before = {stage.node.name: stage for stage in before.stages} if before else {}
-        self._run = Run(hub.session, hub.governor)
+        self._run = Run(hub.governor)
         self._priorities = {camera.id: camera.priority for camera in graph.cameras}
         self._nodes = {node.name: self._resolved(node) for node in graph.nodes}
         self._homes = {name: self._house(node) for name, node in self._nodes.items()}

@@ -155,7 +155,7 @@ def node(
     name: str, stage: Stage[Any, Any] | Callable[[], Stage[Any, Any]], *after: str, **settings: Any
 ) -> Node:
     make = (lambda run: stage) if isinstance(stage, Stage) else (lambda run: stage())
-    kind = type(make(Run(0)))
+    kind = type(make(Run()))
     return Node(name, kind, make, after or ("decode",), **settings)
 
 

@@ -63,7 +63,7 @@ class Solo:
     """
 
     def __init__(self, node: Node) -> None:
-        run = Run(0)
+        run = Run()
         self.stage = node.make(run)
         self._batch = node.batch.most
         self._way_back = run.feedback(node.name)

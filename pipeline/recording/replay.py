@@ -40,7 +40,7 @@ def replay(
             f"{recording.about.at!r} gives, {given.__name__}; record at "
             f"{' or '.join(map(repr, node.after))}"
         )
-    run, packets = Run(0), recording.packets()
+    run, packets = Run(), recording.packets()
     if node.stage.recurrent:
         giver = next(other.name for other in graph.nodes if other.returns_to == stage)
         if feedback is None:

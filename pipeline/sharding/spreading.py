@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from pipeline.config import PipelineConfig
-from pipeline.config.schema import OutputConfig
 
 
 def places(config: PipelineConfig) -> int:
@@ -42,8 +40,6 @@ def part(
 ) -> PipelineConfig | None:
     """The configuration with the cameras of one shard only; None where it has none.
 
-    What only one process can write is its own: each has a folder in that of a spool.
-
     Args:
         shards: as which `run.shards` is told there, for a fair share of the machine; settled at the
             start of a run.
@@ -51,18 +47,8 @@ def part(
     cameras = tuple(camera for camera in config.cameras if placed[camera.id] == shard)
     if not cameras:
         return None
-    outputs = tuple(_with_own_spool(output, shard) for output in config.outputs)
     run = config.run.model_copy(update={"shards": shards})
-    return config.model_copy(update={"cameras": cameras, "outputs": outputs, "run": run})
-
-
-def _with_own_spool(output: OutputConfig, shard: int) -> OutputConfig:
-    """The output with a folder of its own for what waits: a spool has one writer."""
-    if output.post is None:
-        return output
-    path = str(Path(output.post.spool.path) / f"shard-{shard}")
-    spool = output.post.spool.model_copy(update={"path": path})
-    return output.model_copy(update={"post": output.post.model_copy(update={"spool": spool})})
+    return config.model_copy(update={"cameras": cameras, "run": run})
 
 
 def cores(config: PipelineConfig) -> int:

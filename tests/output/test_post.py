@@ -18,7 +18,7 @@ from pipeline.output import courier as couriers
 from pipeline.output.sinks import build_sink
 from pipeline.output.spec import OutputSpec
 from pipeline.payloads import Tracked
-from pipeline.stage import Run, Sink, drive
+from pipeline.stage import Sink, drive
 from tests.output.full import fill, small_disk
 from tests.output.web import WebReceiver
 
@@ -32,7 +32,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def sink(url: str, folder: Path, **keys: Any) -> Sink[Tracked]:
     spool = {"path": str(folder / "spool"), "min_free_mb": 0}
     spec = OutputSpec.model_validate({"post": {"to": url, "spool": spool} | keys})
-    return build_sink(spec, ("gate",), ("person", "car"), Run(0))
+    return build_sink(spec, ("gate",), ("person", "car"))
 
 
 def sequences(web: WebReceiver) -> list[int]:

@@ -16,15 +16,14 @@ from pipeline.output.sinks.rows import camera_rows
 from pipeline.output.spec import OutputSpec
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Tracked
-from pipeline.stage import Run, Sink, drive
+from pipeline.stage import Sink, drive
 
 LABELS = ("person", "car")
-RUN = Run(session=99)
 
 
 def sink(said: dict[str, Any], cameras: tuple[str, ...] = ("gate",)) -> Sink[Tracked]:
     spec = OutputSpec.model_validate(said)
-    made = build_sink(spec, cameras, LABELS, RUN)
+    made = build_sink(spec, cameras, LABELS)
     assert type(made) is sink_class(spec)
     assert made.consumes is Tracked
     return made
@@ -102,7 +101,7 @@ def test_a_packet_that_no_telegram_can_tell_is_dropped_with_a_reason(make_packet
 def test_more_classes_than_a_telegram_can_number_are_refused() -> None:
     spec = OutputSpec.model_validate({"udp": {"to": "127.0.0.1:9"}})
     with pytest.raises(OutputError, match="use 'json'"):
-        build_sink(spec, ("gate",), ("x",) * 8193, RUN)
+        build_sink(spec, ("gate",), ("x",) * 8193)
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.mot.txt"])

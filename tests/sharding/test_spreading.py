@@ -32,15 +32,3 @@ def test_a_part_has_its_cameras_only_and_its_share_of_the_machine(monkeypatch) -
     assert spreading.cores(whole) == 4
     assert whole.stages == config.stages
     assert part(config, {"a": 0, "b": 1, "c": 0}, 2, 2) is None
-
-
-def test_each_part_has_a_spool_of_its_own() -> None:
-    output = "outputs=[{post: {to: 'http://127.0.0.1:9/', spool: {path: out/spool}}}]"
-    config = pipeline.loads(CONFIG, overrides=[output])
-    spools = []
-    for shard in (0, 1):
-        half = part(config, {"a": 0, "b": 1, "c": 0}, shard, 2)
-        assert half is not None
-        assert half.outputs[0].post is not None
-        spools.append(half.outputs[0].post.spool.path)
-    assert spools == ["out/spool/shard-0", "out/spool/shard-1"]

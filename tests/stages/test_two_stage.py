@@ -168,7 +168,7 @@ def test_a_blind_frame_stays_blind_through_all_steps() -> None:
     blind = packet(ModelOutput(picture(), {}, PLACEMENT)).marked(Status.BLIND, "gone")
     packets: list[Packet[Any]] = [blind]
     for name in STAGES[2:]:
-        stage = graph.node(name).make(Run(0))
+        stage = graph.node(name).make(Run())
         packets = list(drive(stage, packets))
         assert [(p.status, p.reason) for p in packets] == [(Status.BLIND, "gone")], name
     assert len(packets[0].payload.detections) == 0

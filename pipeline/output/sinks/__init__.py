@@ -13,7 +13,7 @@ from pipeline.output.sinks.post import PostSink
 from pipeline.output.sinks.udp import UdpSink
 from pipeline.output.spec import OutputSpec
 from pipeline.payloads import Tracked
-from pipeline.stage import Run, Sink
+from pipeline.stage import Sink
 
 _CLASSES: dict[str, type[Sink[Tracked]]] = {
     "udp": UdpSink,
@@ -28,9 +28,7 @@ def sink_class(spec: OutputSpec) -> type[Sink[Tracked]]:
     return _CLASSES[spec.name]
 
 
-def build_sink(
-    spec: OutputSpec, cameras: Sequence[str], labels: Sequence[str], _run: Run
-) -> Sink[Tracked]:
+def build_sink(spec: OutputSpec, cameras: Sequence[str], labels: Sequence[str]) -> Sink[Tracked]:
     """Makes an output's sink; nothing is opened yet.
 
     Args:
