@@ -12,7 +12,7 @@ import pytest
 from pipeline.errors import OutputError, PacketError
 from pipeline.output.listen import Listener
 from pipeline.output.sinks import build_sink, sink_class
-from pipeline.output.sinks.rows import camera_rows
+from pipeline.output.sinks.recording import camera_rows
 from pipeline.output.spec import OutputSpec
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Tracked
