@@ -23,7 +23,7 @@ from pipeline.tracking.forms import FORMS, Form
 from pipeline.tracking.kalman import Kalman
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.tracker import Tracker
-from pipeline.tracking.warm_restart import Keeper, Keeping
+from pipeline.tracking.warm_restart import Keepers, Keeping
 
 
 class EngineKalman(Kalman):
@@ -77,10 +77,8 @@ class KalmanStage(BoundStage[Detected, Predicted]):
         self._spec = spec
         self._network = network
         self._feedback = feedback
-        self._keeping = keeping
-        self._clock = clock or SystemClock()
         self._trackers: dict[str, Tracker] = {}
-        self._keepers: dict[str, Keeper] = {}
+        self._keepers = Keepers(keeping, clock or SystemClock())
         self._free_ids = FreeIds()
 
     def process(self, packet: Packet[Detected]) -> Iterable[Packet[Predicted]]:
@@ -95,9 +93,8 @@ class KalmanStage(BoundStage[Detected, Predicted]):
                 plain.restore(state)
                 step = plain.predict(frame.pts_ns, detected.camera_motion)
                 tracker.restore(plain.saved())
-        if frame.camera in self._keepers:
-            # Before anybody sees the ids that this frame's detections may get.
-            self._keepers[frame.camera].keep(frame.pts_ns, coming=len(detected.detections))
+        # Before anybody sees the ids that this frame's detections may get.
+        self._keepers.keep(frame, coming=len(detected.detections))
         return (packet.carrying(Predicted(detected, step, tracker.saved())),)
 
     def _as_left(self, frame: FrameInfo) -> tuple[Tracker, TrackerState]:
@@ -111,17 +108,14 @@ class KalmanStage(BoundStage[Detected, Predicted]):
         if self._network is not None:
             motion = EngineKalman(FORMS[self._spec.motion_model], self._network)
         tracker = self._trackers[frame.camera] = Tracker(self._spec, motion=motion)
-        if self._keeping:
-            keeper = Keeper(self._keeping, tracker, frame, self._clock)
-            self._keepers[frame.camera] = keeper
+        self._keepers.begin(tracker, frame)
         self._free_ids.begin(frame.camera, tracker)
         return tracker, tracker.saved()
 
     def flush(self) -> Iterable[Packet[Predicted]]:
         for camera, tracker in self._trackers.items():
             tracker.restore(self._feedback.take(camera))
-        for keeper in self._keepers.values():
-            keeper.finish()
+        self._keepers.finish()
         return ()
 
     def succeed(self, before: Stage[Any, Any]) -> None:
@@ -134,21 +128,14 @@ class KalmanStage(BoundStage[Detected, Predicted]):
         tracker = self._trackers.pop(camera)
         tracker.restore(self._feedback.take(camera))  # else it would wait there for its next frame
         self._free_ids.left(camera, tracker)
-        if camera in self._keepers:
-            keeper = self._keepers.pop(camera)
-            keeper.finish()
-            keeper.close()
+        self._keepers.forget(camera)
 
     def counts(self) -> Mapping[str, int]:
-        if not self._keeping:
-            return super().counts()
-        resumed = sum(keeper.resumed for keeper in list(self._keepers.values()))
-        return {**super().counts(), "resumed": resumed}
+        return {**super().counts(), **self._keepers.counts()}
 
     def close(self) -> None:
         super().close()
-        for keeper in self._keepers.values():
-            keeper.close()
+        self._keepers.close()
 
 
 def plan(planner: Planner, name: str, config: KalmanConfig) -> Plan:

@@ -27,7 +27,7 @@ from pipeline.stages.tracker import (
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.voting import Polls
-from pipeline.tracking.warm_restart import Keeper, Keeping
+from pipeline.tracking.warm_restart import Keepers, Keeping
 
 
 class TrackStage(BoundStage[Detected, Tracked]):
@@ -55,10 +55,8 @@ class TrackStage(BoundStage[Detected, Tracked]):
         super().__init__(*(networks or ()))
         self._spec = spec
         self._similarity = similarity(*networks) if networks else None
-        self._keeping = keeping
-        self._clock = clock or SystemClock()
         self._trackers: dict[str, Tracker] = {}
-        self._keepers: dict[str, Keeper] = {}
+        self._keepers = Keepers(keeping, clock or SystemClock())
         self._free_ids = FreeIds()
         self._polls: defaultdict[str, Polls] = defaultdict(Polls)
 
@@ -75,15 +73,13 @@ class TrackStage(BoundStage[Detected, Tracked]):
             except EngineError as error:
                 tracks = tracker.predicted()
                 packet = packet.marked(Status.BLIND, f"track: {error}")
-        if self._keeping:
-            self._keepers[packet.frame.camera].keep(pts_ns)
+        self._keepers.keep(packet.frame)
         tracks = self._polls[packet.frame.camera].inherited(tracks, payload.looks, pts_ns)
         found = Tracked(payload.picture, payload.detections, tracks, payload.proposals)
         return (packet.carrying(found),)
 
     def flush(self) -> Iterable[Packet[Tracked]]:
-        for keeper in self._keepers.values():
-            keeper.finish()
+        self._keepers.finish()
         return ()
 
     def succeed(self, before: Stage[Any, Any]) -> None:
@@ -94,29 +90,20 @@ class TrackStage(BoundStage[Detected, Tracked]):
         if camera in self._trackers:
             self._free_ids.left(camera, self._trackers.pop(camera))
         self._polls.pop(camera, None)
-        if camera in self._keepers:
-            keeper = self._keepers.pop(camera)
-            keeper.finish()
-            keeper.close()
+        self._keepers.forget(camera)
 
     def counts(self) -> Mapping[str, int]:
-        if not self._keeping:
-            return super().counts()
-        resumed = sum(keeper.resumed for keeper in list(self._keepers.values()))
-        return {**super().counts(), "resumed": resumed}
+        return {**super().counts(), **self._keepers.counts()}
 
     def close(self) -> None:
         super().close()
-        for keeper in self._keepers.values():
-            keeper.close()
+        self._keepers.close()
 
     def _tracker(self, frame: FrameInfo) -> Tracker:
         """That of the frame's camera; a new one at the camera's first frame."""
         if frame.camera not in self._trackers:
             tracker = tracker_for(self._spec, frame, self._similarity)
-            if self._keeping:
-                keeper = Keeper(self._keeping, tracker, frame, self._clock)
-                self._keepers[frame.camera] = keeper
+            self._keepers.begin(tracker, frame)
             self._free_ids.begin(frame.camera, tracker)
             self._trackers[frame.camera] = tracker
         return self._trackers[frame.camera]

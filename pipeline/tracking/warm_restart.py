@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,6 +139,52 @@ class Keeper:
             return False
         own = {name: array.dtype for name, array in self._tracker.saved().items()}
         return own == {name: array.dtype for name, array in saved.arrays.items()}
+
+
+class Keepers:
+    """A keeper for each camera of a stage, or none where nothing is kept.
+
+    Args:
+        keeping: where and how; None: trackers are not kept.
+        clock: the wall clock.
+    """
+
+    def __init__(self, keeping: Keeping | None, clock: Clock) -> None:
+        self._keeping = keeping
+        self._clock = clock
+        self._by_camera: dict[str, Keeper] = {}
+
+    def begin(self, tracker: Tracker, frame: FrameInfo) -> None:
+        """Resumes and keeps a new camera's tracker; see `Keeper`."""
+        if self._keeping:
+            self._by_camera[frame.camera] = Keeper(self._keeping, tracker, frame, self._clock)
+
+    def keep(self, frame: FrameInfo, coming: int = 0) -> None:
+        """As `Keeper.keep`, for the tracker of the frame's camera."""
+        if keeper := self._by_camera.get(frame.camera):
+            keeper.keep(frame.pts_ns, coming)
+
+    def forget(self, camera: str) -> None:
+        """Saves the tracker of a camera that is gone, and lets others keep it."""
+        if keeper := self._by_camera.pop(camera, None):
+            keeper.finish()
+            keeper.close()
+
+    def counts(self) -> Mapping[str, int]:
+        """Tracks that were ``resumed``; nothing where trackers are not kept."""
+        if not self._keeping:
+            return {}
+        return {"resumed": sum(keeper.resumed for keeper in list(self._by_camera.values()))}
+
+    def finish(self) -> None:
+        """Saves all trackers; they give out no ids after that."""
+        for keeper in self._by_camera.values():
+            keeper.finish()
+
+    def close(self) -> None:
+        """Lets others keep these cameras."""
+        for keeper in self._by_camera.values():
+            keeper.close()
 
 
 def _locked(path: Path) -> int:
