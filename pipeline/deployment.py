@@ -123,25 +123,3 @@ def check_change(now: PipelineConfig, wanted: PipelineConfig) -> None:
             raise ConfigError(
                 f"{wanted.where(*path)}: this is settled at the start; start the program again"
             )
-
-
-def deploy(config: PipelineConfig, tracer: Tracer | None = None) -> Deployment:
-    """The configuration, ready to be started.
-
-    Args:
-        config: what to run.
-        tracer: says which frames' way is noted; None: no frame's.
-
-    Raises:
-        ConfigError, GraphError: as `pipeline.build`; or frames are to be traced in other processes.
-    """
-    if config.run.shards == 1:
-        return LocalDeployment(config, tracer)
-    if tracer is not None:
-        raise ConfigError(
-            f"{config.where('run', 'shards')}: frames are traced in one process only; "
-            "add --set run.shards=1"
-        )
-    from pipeline.sharding.deployment import ShardedDeployment  # it is one of these, in turn
-
-    return ShardedDeployment(config)

@@ -210,7 +210,9 @@ class SourceWorker(Worker):
             if self._feed.max_age_ns:
                 ticket.deadline_ns = header.entered_ns + self._feed.max_age_ns
             if self._feed.tracer is not None:
-                ticket.trace = self._feed.tracer.trace(header)
+                ticket.trace = self._feed.tracer.trace(
+                    header.camera, header.sequence, header.pts_ns
+                )
             packet = entering(header, frame, ticket)
             self.metrics.hand_on(*size_of(packet.payload))
             self._outlet.put([packet])

@@ -14,10 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from sys import maxsize
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:  # a frame's ticket, which is part of its packet, holds its trace
-    from pipeline.packet import FrameInfo
+from typing import Any
 
 
 class Moment(StrEnum):
@@ -80,9 +77,17 @@ _SPANS = {
 
 @dataclass(slots=True, eq=False)
 class Trace:
-    """One frame's way; marks may come from any thread."""
+    """One frame's way; marks may come from any thread.
 
-    frame: FrameInfo
+    Attributes:
+        camera: the camera's id.
+        sequence: which of the camera's frames.
+        pts_ns: its presentation time.
+    """
+
+    camera: str
+    sequence: int
+    pts_ns: int
     marks: list[Mark] = field(default_factory=list)
 
     def mark(self, moment: Moment, stage: str) -> None:
@@ -122,14 +127,14 @@ class Tracer:
         self.traces: list[Trace] = []
         self._frames, self._every, self._most = frozenset(frames), every, most
 
-    def trace(self, frame: FrameInfo) -> Trace | None:
+    def trace(self, camera: str, sequence: int, pts_ns: int) -> Trace | None:
         """The trace of a frame that enters now; None where it is not traced."""
-        wanted = (frame.camera, frame.sequence) in self._frames
-        if not wanted and not (self._every and frame.sequence % self._every == 0):
+        wanted = (camera, sequence) in self._frames
+        if not wanted and not (self._every and sequence % self._every == 0):
             return None
         if len(self.traces) >= self._most:
             return None
-        trace = Trace(frame)
+        trace = Trace(camera, sequence, pts_ns)
         trace.mark(Moment.ENTER, "decode")
         self.traces.append(trace)
         return trace
@@ -137,18 +142,18 @@ class Tracer:
 
 def chrome_trace(traces: Sequence[Trace]) -> dict[str, Any]:
     """Traces as JSON values: a process per camera, a row per thread that worked on its frames."""
-    cameras = {camera: n for n, camera in enumerate(sorted({t.frame.camera for t in traces}), 1)}
+    cameras = {camera: n for n, camera in enumerate(sorted({t.camera for t in traces}), 1)}
     events: list[dict[str, Any]] = [
         {"ph": "M", "name": "process_name", "pid": n, "args": {"name": f"camera {camera}"}}
         for camera, n in cameras.items()
     ]
     rows: dict[tuple[int, str], int] = {}
     for trace in traces:
-        pid = cameras[trace.frame.camera]
+        pid = cameras[trace.camera]
         for span in trace.spans():
             row = span.thread if span.what == "work" else f"waiting for {span.stage}"
             tid = rows.setdefault((pid, row), len(rows) + 1)
-            events.append(_event(trace.frame, span, pid, tid))
+            events.append(_event(trace, span, pid, tid))
         for drop in trace.drops:
             event = {"ph": "i", "name": f"dropped at {drop.stage}", "pid": pid, "s": "p"}
             events.append(event | {"ts": drop.at_ns / 1e3, "tid": 0})
@@ -169,7 +174,7 @@ def _spans(stage: str, marks: Mapping[Moment, Mark]) -> Iterator[Span]:
             yield Span(stage, what, at_ns[first], at_ns[last], marks[last].thread)
 
 
-def _event(frame: FrameInfo, span: Span, pid: int, tid: int) -> dict[str, Any]:
+def _event(trace: Trace, span: Span, pid: int, tid: int) -> dict[str, Any]:
     """A complete event; its times are microseconds."""
     return {
         "ph": "X",
@@ -179,5 +184,5 @@ def _event(frame: FrameInfo, span: Span, pid: int, tid: int) -> dict[str, Any]:
         "tid": tid,
         "ts": span.begin_ns / 1e3,
         "dur": (span.end_ns - span.begin_ns) / 1e3,
-        "args": {"camera": frame.camera, "frame": frame.sequence, "pts_s": frame.pts_ns / 1e9},
+        "args": {"camera": trace.camera, "frame": trace.sequence, "pts_s": trace.pts_ns / 1e9},
     }

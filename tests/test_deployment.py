@@ -15,10 +15,11 @@ import yaml
 
 import pipeline
 from pipeline.config import PipelineConfig
-from pipeline.deployment import Deployment, LocalDeployment, deploy
+from pipeline.deployment import Deployment, LocalDeployment
 from pipeline.errors import SightlineError
 from pipeline.media.source import SourceState
 from pipeline.report import RunReport
+from pipeline.sharding.deployment import deploy
 from pipeline.worker import Background
 from tests.promises.harness import eventually
 

@@ -13,7 +13,7 @@ from pipeline.graph import Camera, Graph, Node
 from pipeline.ledger import Ledger
 from pipeline.media.picture import BgrPicture
 from pipeline.media.source import Source, SourceFrame, SourceInfo
-from pipeline.packet import FrameInfo, Packet
+from pipeline.packet import Packet
 from pipeline.payloads import Decoded
 from pipeline.queues import OnFull
 from pipeline.stage import Sink, Stage
@@ -80,7 +80,7 @@ def traced(tracer: Tracer, *, workers: int = 1, batch: int = 1) -> list[Trace]:
 @pytest.mark.parametrize(("workers", "batch"), [(1, 1), (3, 1), (2, 4)])
 def test_a_frame_is_seen_in_every_queue_and_stage(workers: int, batch: int) -> None:
     (trace,) = traced(Tracer([("gate", 4)]), workers=workers, batch=batch)
-    assert (trace.frame.camera, trace.frame.sequence) == ("gate", 4)
+    assert (trace.camera, trace.sequence) == ("gate", 4)
     seen = {(span.stage, span.what) for span in trace.spans()}
     assert seen == {
         *(
@@ -111,7 +111,7 @@ def test_a_frame_that_is_dropped_says_where_and_why() -> None:
 
 def test_every_so_many_frames_of_each_camera() -> None:
     traces = traced(Tracer(every=5))
-    found = sorted((trace.frame.camera, trace.frame.sequence) for trace in traces)
+    found = sorted((trace.camera, trace.sequence) for trace in traces)
     assert found == [(camera, n) for camera in ("gate", "yard") for n in (0, 5, 10)]
 
 
@@ -125,8 +125,7 @@ def test_other_frames_carry_nothing() -> None:
 
 
 def marked(*marks: tuple[Moment, str, int]) -> Trace:
-    frame = FrameInfo("gate", 7, 7, 280 * MS, 6, 4)
-    return Trace(frame, [Mark(moment, stage, at, "t") for moment, stage, at in marks])
+    return Trace("gate", 7, 280 * MS, [Mark(moment, stage, at, "t") for moment, stage, at in marks])
 
 
 def test_who_notes_late_that_a_frame_waits_is_not_believed() -> None:

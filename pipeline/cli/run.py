@@ -19,9 +19,10 @@ from pipeline.cli.trace import print_traces, tracer_of, write_traces
 from pipeline.daemon.logs import LogStyle
 from pipeline.daemon.service import serve
 from pipeline.daemon.signals import Signals
-from pipeline.deployment import Deployment, deploy
+from pipeline.deployment import Deployment
 from pipeline.energy import Meter
 from pipeline.report import RunReport
+from pipeline.sharding.deployment import deploy
 from pipeline.supervisor import Observer
 from pipeline.worker import Background
 

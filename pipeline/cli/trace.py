@@ -47,8 +47,7 @@ def print_traces(tracer: Tracer) -> None:
 
 def trace_table(trace: Trace) -> Table:
     """One frame's way, in milliseconds: each stage's waits and work, and when it was done there."""
-    frame = trace.frame
-    title = f"{frame.camera} frame {frame.sequence} at {frame.pts_ns / 1e9:.3f} s"
+    title = f"{trace.camera} frame {trace.sequence} at {trace.pts_ns / 1e9:.3f} s"
     table = Table("stage", *numbers(*_WAITS, "done at"), title=title, box=SIMPLE_HEAD)
     began_ns = trace.marks[0].at_ns
     stages: dict[str, dict[str, int]] = {}

@@ -24,11 +24,12 @@ from pipeline.daemon.journal import Journal
 from pipeline.daemon.logs import LogStyle, set_up
 from pipeline.daemon.signals import Signals
 from pipeline.daemon.systemd import Notifier
-from pipeline.deployment import Deployment, deploy
+from pipeline.deployment import Deployment
 from pipeline.errors import ConfigError, SightlineError
 from pipeline.health import Limits
 from pipeline.reloading import Reloader
 from pipeline.report import EXIT_FAILED, RunReport
+from pipeline.sharding.deployment import deploy
 from pipeline.worker import Background
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from engines.isolation.restarts import Budget, Restart, together
 from pipeline.builder import build
 from pipeline.config import PipelineConfig
-from pipeline.deployment import Deployment, check_change
-from pipeline.errors import ReloadError, SightlineError, SourceError
+from pipeline.deployment import Deployment, LocalDeployment, check_change
+from pipeline.errors import ConfigError, ReloadError, SightlineError, SourceError
 from pipeline.media.sources import is_live
 from pipeline.output.preview import Snapshot
 from pipeline.report import RunReport
@@ -21,6 +21,7 @@ from pipeline.sharding.merging import merged, settled
 from pipeline.sharding.shard import Shard, ShardLostError
 from pipeline.sharding.spreading import part, places, spread
 from pipeline.supervisor import Observer, Supervisor
+from pipeline.tracing import Tracer
 from pipeline.worker import Failure
 
 _log = logging.getLogger(__name__)
@@ -367,3 +368,23 @@ class ShardedDeployment(Deployment):
         while place.config is None and place.shard is not None:
             self._tend(place)
             time.sleep(_POLL_S)
+
+
+def deploy(config: PipelineConfig, tracer: Tracer | None = None) -> Deployment:
+    """The configuration, ready to be started.
+
+    Args:
+        config: what to run.
+        tracer: says which frames' way is noted; None: no frame's.
+
+    Raises:
+        ConfigError, GraphError: as `pipeline.build`; or frames are to be traced in other processes.
+    """
+    if config.run.shards == 1:
+        return LocalDeployment(config, tracer)
+    if tracer is not None:
+        raise ConfigError(
+            f"{config.where('run', 'shards')}: frames are traced in one process only; "
+            "add --set run.shards=1"
+        )
+    return ShardedDeployment(config)

@@ -17,9 +17,9 @@ import yaml
 from pipeline.config import loads
 from pipeline.daemon.http import metrics
 from pipeline.daemon.insight import Insight
-from pipeline.deployment import deploy
 from pipeline.health import Kind, Limits
 from pipeline.media.source import SourceState
+from pipeline.sharding.deployment import deploy
 from tests.promises.harness import REPOSITORY
 
 DEPLOY = REPOSITORY / "deploy"

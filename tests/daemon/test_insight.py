@@ -9,8 +9,8 @@ import pytest
 from pipeline.config import loads
 from pipeline.daemon import insight
 from pipeline.daemon.insight import Insight, health_json
-from pipeline.deployment import deploy
 from pipeline.health import Kind, Limits
+from pipeline.sharding.deployment import deploy
 from tests.test_health import edge, run, stage
 
 

@@ -14,9 +14,9 @@ from pipeline.daemon.control import Control
 from pipeline.daemon.http.server import Server
 from pipeline.daemon.insight import Insight
 from pipeline.daemon.systemd import Notifier
-from pipeline.deployment import deploy
 from pipeline.health import Limits
 from pipeline.reloading import Reloader
+from pipeline.sharding.deployment import deploy
 from tests.promises.harness import eventually
 
 VIDEO = Path(__file__).resolve().parents[3] / "sample_videos/day.mp4"
