@@ -14,11 +14,10 @@ import pytest
 
 import pipeline
 from pipeline.config import PipelineConfig
-from pipeline.deployment import deploy
 from pipeline.errors import ConfigError, SightlineError
 from pipeline.report import RunReport
 from pipeline.sharding import shard
-from pipeline.sharding.deployment import ShardedDeployment
+from pipeline.sharding.deployment import ShardedDeployment, deploy
 from pipeline.worker import Background
 from tests.engines.processes import alive, descriptors
 
