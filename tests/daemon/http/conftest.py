@@ -61,7 +61,8 @@ class Page:
         self.report = self._deployment.wait(self.insight.look, 0.2)
 
 
-@pytest.fixture(scope="session")
+# Not of the whole session: it decodes for ever, and other tests count pictures.
+@pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory, spotter: Path) -> Iterator[Page]:
     running = Page(tmp_path_factory.mktemp("page"), spotter)
     yield running
