@@ -43,7 +43,7 @@ def ride_out(daemon: Running, messages: Messages, fill_disk: Any, empty_disk: An
     full = daemon.wait_for("", such_that=lambda line: "disk full" in line.get("event", ""))
     messages.wait_for("gate", such_that=lambda body: body["frame"] > before.body["frame"] + 30)
     empty_disk()
-    daemon.wait_for("", such_that=lambda line: "there is room again" in line.get("event", ""))
+    daemon.wait_for("", such_that=lambda line: "a.jsonl: there is room" in line.get("event", ""))
     resumed = len(messages.of("gate"))
     eventually(lambda: len(messages.of("gate")) > resumed + 10)
     assert full["level"] == "warning"
