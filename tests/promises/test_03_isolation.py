@@ -27,7 +27,7 @@ from tests.rtsp.clip import encode
 
 SECONDS, FPS = 3, 10
 HEALTHY = [f"well{number}" for number in range(5)]
-PAIRS, MOST_PAIRS = 3, 6
+PAIRS, MOST_PAIRS = 3, 8
 CONFIG = """
 cameras:
 {cameras}
