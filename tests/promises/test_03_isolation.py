@@ -116,7 +116,6 @@ def unchanged(alone_s: list[float], beside_s: list[float]) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_three_faulty_cameras_change_nothing_for_five_others(
     faulty: list[str],
     light_meter: Path,
