@@ -21,6 +21,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from engines import allocator
+
 _log = logging.getLogger(__name__)
 #: How much is kept of what the process prints, bytes.
 _KEPT = 4096
@@ -162,6 +164,7 @@ def from_the_parent() -> tuple[Connection, tuple[int, ...]]:
     of PR_SET_PDEATHSIG would come at the end of the thread that started us instead.
     Source: fcntl(2), O_ASYNC and F_SETSIG.
     """
+    allocator.keep_flat()
     for number in _NOT_FOR_CHILDREN:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _NOT_FOR_CHILDREN)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 import pipeline
+from engines import allocator
 from pipeline.config import PipelineConfig
 from pipeline.config.secrecy import secret_variables
 from pipeline.daemon.control import Control
@@ -60,6 +61,7 @@ def serve(path: Path, overrides: Sequence[str], style: LogStyle) -> int:
     Raises:
         SightlineError: nothing could be started.
     """
+    allocator.keep_flat()
     notifier = Notifier.from_environment()
     environment = dict(os.environ)
     config = pipeline.load(path, overrides)

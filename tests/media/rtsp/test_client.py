@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import socket
 import ssl
 import threading
@@ -329,21 +330,18 @@ def test_encrypted(tmp_path: Path) -> None:
 
 
 def relay(secure: ssl.SSLSocket, plain: socket.socket) -> None:
-    """Hands on what comes, both ways, until either ends."""
+    """Hands on what comes, both ways, until either ends.
 
-    def back() -> None:
-        with suppress(OSError):
-            while data := plain.recv(65536):
-                secure.sendall(data)
-
-    thread = threading.Thread(target=back)
-    thread.start()
-    with suppress(OSError):
-        while data := secure.recv(65536):
-            plain.sendall(data)
-    with suppress(OSError):
-        plain.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    In one thread: an encrypted connection may not be read and written at the same time.
+    """
+    other: dict[socket.socket, socket.socket] = {secure: plain, plain: secure}
+    while True:
+        ready = [secure] if secure.pending() else select.select(list(other), [], [], 5)[0]
+        for each in ready:
+            data = each.recv(65536)
+            if not data:
+                return
+            other[each].sendall(data)
 
 
 def self_signed(folder: Path) -> Path:
