@@ -19,9 +19,9 @@ def keep_flat() -> None:
 
     The library learns from the largest block it has seen freed to take such blocks from heaps,
     where a small block behind them that lives on keeps their room for ever. A hundred pictures a
-    second, freed by other threads than made them, let such a heap grow for hours. Pictures that are
-    mapped by themselves cost the kernel up to half a millisecond a megabyte. Without effect where the
-    library is not GNU's.
+    second, freed by other threads than made them, let such a heap grow for hours. Pictures that
+    are mapped by themselves cost the kernel up to half a millisecond a megabyte. Without effect
+    where the library is not GNU's.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
