@@ -20,7 +20,8 @@ from engines.failover import Candidate
 from engines.program import Kernel, Network
 from pipeline.benching.choice import choose
 from pipeline.config import EngineConfig, PipelineConfig
-from pipeline.config.schema import AUTO, KernelConfig, NetworkConfig, StageConfig
+from pipeline.config.base import AUTO
+from pipeline.config.stages import KernelConfig, NetworkConfig, StageConfig
 from pipeline.errors import ConfigError, ModelError, SightlineError
 from pipeline.graph import Binding
 from pipeline.media.preprocess import Preprocessor

@@ -2,7 +2,7 @@
 
 ===============  ===================================================================
 `loading`        the steps from a file to a `PipelineConfig`
-`schema`         what may be written: every key, unit and default
+`schema`         what may be written: every key, unit and default; `stages`, `base`
 `document`       YAML to values that remember their lines
 `variables`      ``${NAME}`` and what must never be shown
 `overrides`      ``--set key=value``
@@ -18,28 +18,31 @@ from pipeline.config.loading import json_schema, load, loads, read
 from pipeline.config.overlay import Overlay
 from pipeline.config.problem import Place, Problem
 from pipeline.config.schema import (
+    BatchRunConfig,
+    CameraConfig,
+    EngineConfig,
+    HttpConfig,
+    OutputConfig,
+    PipelineConfig,
+    RunConfig,
+)
+from pipeline.config.stages import (
     AnyStage,
     BackboneConfig,
     BatchConfig,
     BoxesConfig,
-    CameraConfig,
     CameraMotionConfig,
     ClassifyConfig,
     DetectConfig,
     EmbedConfig,
-    EngineConfig,
-    HttpConfig,
     KalmanConfig,
     MatchingConfig,
     MergeConfig,
-    OutputConfig,
-    PipelineConfig,
     PostprocessConfig,
     PreprocessConfig,
     ProposalsConfig,
     RoiAlignConfig,
     RoiHeadConfig,
-    RunConfig,
     ScreeningConfig,
     TrackConfig,
 )
@@ -48,6 +51,7 @@ __all__ = [
     "AnyStage",
     "BackboneConfig",
     "BatchConfig",
+    "BatchRunConfig",
     "BoxesConfig",
     "CameraConfig",
     "CameraMotionConfig",

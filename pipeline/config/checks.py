@@ -13,10 +13,12 @@ from typing import Any
 
 from engines import registry
 from engines.errors import EngineError
+from pipeline.config.base import AUTO
 from pipeline.config.chain import ALTERNATIVES, CHAIN, chain
 from pipeline.config.document import Document
 from pipeline.config.problem import KeyPath, suggest
-from pipeline.config.schema import AUTO, KINDS, EngineConfig
+from pipeline.config.schema import EngineConfig
+from pipeline.config.stages import KINDS
 from pipeline.media.decoders import HARDWARE, SOFTWARE
 from pipeline.media.sources import SCHEMES, is_live
 from pipeline.media.uri import scheme_of

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pipeline.config.chain import chain
 from pipeline.config.checks import DECODE, is_chain
 from pipeline.config.document import Document
-from pipeline.config.schema import (
+from pipeline.config.schema import OutputConfig, PipelineConfig
+from pipeline.config.stages import (
     AnyStage,
     BackboneConfig,
     BoxesConfig,
@@ -15,8 +16,6 @@ from pipeline.config.schema import (
     KalmanConfig,
     MatchingConfig,
     NetworkConfig,
-    OutputConfig,
-    PipelineConfig,
     PostprocessConfig,
     PreprocessConfig,
     ProposalsConfig,

@@ -9,25 +9,28 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipeline.config.schema import (
+    BatchRunConfig,
+    CameraConfig,
+    EngineConfig,
+    HttpConfig,
+    OutputConfig,
+    RunConfig,
+)
+from pipeline.config.stages import (
     BackboneConfig,
     BatchConfig,
     BoxesConfig,
-    CameraConfig,
     CameraMotionConfig,
     ClassifyConfig,
     DetectConfig,
     EmbedConfig,
-    EngineConfig,
-    HttpConfig,
     MatchingConfig,
     MergeConfig,
-    OutputConfig,
     PostprocessConfig,
     PreprocessConfig,
     ProposalsConfig,
     RoiAlignConfig,
     RoiHeadConfig,
-    RunConfig,
     StageConfig,
     TrackConfig,
 )
@@ -74,6 +77,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("outputs: post: spool", SpoolSpec),
     ("run", RunConfig),
     ("http", HttpConfig),
+    ("batch", BatchRunConfig),
 )
 
 

@@ -7,41 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
+from pipeline.config.base import POLICIES, Name, PositiveSeconds, Seconds, Strict, Texts
 from pipeline.config.document import Document
 from pipeline.config.problem import spell
+from pipeline.config.stages import AnyStage
 from pipeline.media.decoders import SOFTWARE
 from pipeline.output.spec import OutputSpec
 from pipeline.queues import OnFull
-from pipeline.tracking.spec import TrackSpec
-
-_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
-_POLICIES = "block: wait; drop_oldest, drop_newest: a frame goes, counted."
-_NO_DROPS = "Only block: the camera's next frame waits for what becomes of this one."
-
-Name = Annotated[str, Field(pattern=_NAME, max_length=64)]
-#: In place of an engine's id: the fastest one.
-AUTO = "auto"
-# In a file one text may stand for a list of one (see `loading`).
-_ONE_OR_MORE = WithJsonSchema(
-    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-)
-Names = Annotated[tuple[Name, ...], _ONE_OR_MORE]
-Texts = Annotated[tuple[str, ...], _ONE_OR_MORE]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Pixels = Annotated[int, Field(ge=1, le=16_384)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Workers = Annotated[int, Field(ge=1, le=64)] | Literal["auto"]
-
-
-class Strict(BaseModel):
-    """Base of all parts: no unknown keys, no converted types, nothing changes once read."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, allow_inf_nan=False
-    )
 
 
 class CameraConfig(Strict):
@@ -65,7 +39,7 @@ class CameraConfig(Strict):
     )
     on_full: OnFull | None = Field(
         default=None,
-        description=f"At the entrance. {_POLICIES} By default files block, live drops the oldest.",
+        description=f"At the entrance. {POLICIES} By default files block, live drops the oldest.",
     )
     every: int = Field(default=1, ge=1, description="Takes every n-th frame.")
     start_s: Seconds = Field(default=0.0, description="Files: begins here, seconds.")
@@ -143,298 +117,6 @@ class EngineConfig(BaseModel):
         return dict(self.model_extra or {})
 
 
-class BatchConfig(Strict):
-    """How many packets a worker takes at once. Results do not depend on it."""
-
-    max: int = Field(
-        default=1, ge=1, le=64, description="Packets of all cameras together, at most."
-    )
-    wait_ms: float = Field(
-        default=0.0, ge=0, le=1000, description="Waits this long for a full batch, milliseconds."
-    )
-
-
-class StageConfig(Strict):
-    """What every stage may say."""
-
-    after: Names = Field(
-        default=(),
-        description="Predecessors: decode or stages' names. Not written: a chain is built.",
-    )
-    workers: Workers = Field(default=1, description="Copies side by side, or auto: one a core.")
-    queue: int | None = Field(
-        default=None, ge=1, le=64, description="Packets its inbox holds; run.queue by default."
-    )
-    on_full: OnFull = Field(default=OnFull.BLOCK, description=f"Policy of its inbox. {_POLICIES}")
-
-
-class NetworkConfig(StageConfig):
-    """A stage that runs a network."""
-
-    model: str = Field(min_length=1, description="Name of a model, or path of its folder.")
-    weights: str | None = Field(
-        default=None, min_length=1, description="Another file for the model's weights."
-    )
-    engine: Names = Field(
-        default=(),
-        description="Id of an engine, or of several: the next takes over where one fails; auto: "
-        "the fastest, measured on this machine. Not needed if there is only one.",
-    )
-    workers: Workers = Field(
-        default="auto", description="Copies side by side, or auto: one a core."
-    )
-    batch: BatchConfig = Field(default=BatchConfig(), description="Packets taken at once.")
-
-
-class DetectConfig(NetworkConfig):
-    """Runs the detector's network."""
-
-    kind: Literal["detect"] = "detect"
-
-
-class BackboneConfig(NetworkConfig):
-    """Runs a two-stage detector's first network: features, and where something might be."""
-
-    kind: Literal["backbone"] = "backbone"
-
-
-class RoiHeadConfig(NetworkConfig):
-    """Runs a two-stage detector's second network on the features of all proposals."""
-
-    kind: Literal["roi_head"] = "roi_head"
-    rois: int = Field(
-        default=256,
-        ge=1,
-        le=4096,
-        description="Proposals in one call, at most; of all packets of a batch together. A network "
-        "compiled for a number takes that.",
-    )
-
-
-class EmbedConfig(NetworkConfig):
-    """Runs the ReID network on the crops of the detections."""
-
-    kind: Literal["embed"] = "embed"
-    when: Literal["needed", "always"] = Field(
-        default="needed",
-        description="Looks at detections that are new, ambiguous or stale (see tracking.md), or "
-        "at all in every frame.",
-    )
-    refresh_s: PositiveSeconds = Field(
-        default=1.0,
-        description="Where needed: stale after so long without a look, seconds.",
-    )
-    min_score: Share = Field(
-        default=0.6, description="Detections with less are not looked at, 0 to 1."
-    )
-
-
-class ClassifyConfig(NetworkConfig):
-    """Runs a classifier or a text recogniser on crops: of the tracks behind a tracker, else of the
-    detections."""
-
-    kind: Literal["classify"] = "classify"
-    of: tuple[str, ...] | None = Field(
-        default=None, min_length=1, description="Labels to look at; all by default."
-    )
-    min_size: int = Field(
-        default=16, ge=1, description="Narrower or lower objects are not looked at, pixels."
-    )
-    min_score: Share = Field(
-        default=0.5, description="Objects with less are not looked at, 0 to 1."
-    )
-    sure: Share = Field(
-        default=0.9,
-        description="Of tracks: looked at until a value has this share of the votes (see "
-        "cascade.md), 0 to 1.",
-    )
-    refresh_s: PositiveSeconds = Field(
-        default=2.0, description="Looked at again after so long, seconds."
-    )
-
-
-class KernelConfig(StageConfig):
-    """A stage of plain code that an engine can run as a kernel."""
-
-    engine: Names = Field(
-        default=(),
-        description="Id of an engine that runs it as a kernel (see kernels.md), or of several: the "
-        "next takes over where one fails. By default plain code on the host.",
-    )
-
-
-class PreprocessConfig(KernelConfig):
-    """Makes the network's input of a picture, as the model says."""
-
-    kind: Literal["preprocess"] = "preprocess"
-    model: str = Field(default="", description="By default that of the detector behind it.")
-    weights: str | None = Field(default=None, description="Goes with the model.")
-    size: tuple[Pixels, Pixels] | None = Field(
-        default=None,
-        description="Width and height of the network's input, pixels, where it takes any; by "
-        "default as the model says.",
-    )
-    fast: bool = Field(
-        default=True,
-        description="Resizes the decoder's planes before colour conversion; else after.",
-    )
-
-
-class ObjectsConfig(KernelConfig):
-    """What a stage may say that makes detections of a network's outputs."""
-
-    score: Share = Field(default=0.1, description="Detections with less are left out, 0 to 1.")
-    nms_iou: Share = Field(
-        default=0.5,
-        description="Of two boxes of a class that overlap more the better stays, IoU 0 to 1.",
-    )
-    classes: tuple[str, ...] | None = Field(
-        default=None, min_length=1, description="Labels to keep; all by default."
-    )
-    max_detections: int = Field(default=300, ge=1, le=10_000, description="The best of one frame.")
-
-
-class PostprocessConfig(ObjectsConfig):
-    """Makes detections in source pixels of the network's outputs."""
-
-    kind: Literal["postprocess"] = "postprocess"
-    model: str = Field(default="", description="By default that of the detector before it.")
-    weights: str | None = Field(default=None, description="Goes with the model.")
-
-
-class ProposalsConfig(KernelConfig):
-    """Makes proposals of the first network's outputs: anchors, deltas, clipping, suppression."""
-
-    kind: Literal["proposals"] = "proposals"
-    keep: int | None = Field(
-        default=None,
-        ge=1,
-        le=10_000,
-        description="The best of one frame; by default as the model says, and so the next two.",
-    )
-    candidates: int | None = Field(
-        default=None, ge=1, le=100_000, description="Of each level, before suppression."
-    )
-    nms_iou: Share | None = Field(
-        default=None,
-        description="Of two of a level that overlap more the better stays, IoU 0 to 1.",
-    )
-
-
-class RoiAlignConfig(KernelConfig):
-    """Pools the features under each proposal to the second network's size."""
-
-    kind: Literal["roi_align"] = "roi_align"
-
-
-class BoxesConfig(ObjectsConfig):
-    """Makes detections in source pixels of the second network's outputs."""
-
-    kind: Literal["boxes"] = "boxes"
-
-
-class CameraMotionConfig(StageConfig):
-    """Measures how a camera moves, so that the tracks can move with it."""
-
-    kind: Literal["camera_motion"] = "camera_motion"
-    width: int = Field(
-        default=480, ge=64, le=4096, description="Of the small picture it looks at, pixels."
-    )
-    features: int = Field(
-        default=100, ge=16, le=5000, description="Corners of the background it follows, at most."
-    )
-
-
-class MergeConfig(StageConfig):
-    """Joins the detections of several detectors."""
-
-    kind: Literal["merge"] = "merge"
-    nms_iou: Share = Field(default=0.6, description="As in postprocess, between the detectors.")
-
-
-class TrackerConfig(TrackSpec):
-    """A tracker, and where it is kept."""
-
-    state: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Folder in which tracks are kept, so that a restarted run goes on with the "
-        "same identities. One run at a time.",
-    )
-    state_every_s: PositiveSeconds = Field(
-        default=1.0, description="Tracks are saved so often, seconds of the frames' time."
-    )
-    resume_within_s: Seconds = Field(
-        default=60.0,
-        description="Tracks saved longer ago are gone; only their ids are not used again. Seconds.",
-    )
-
-
-class TrackConfig(KernelConfig, TrackerConfig):
-    """Gives objects their identities."""
-
-    kind: Literal["track"] = "track"
-
-
-class KalmanConfig(KernelConfig, TrackerConfig):
-    """The tracker in parts, the first: predicts the tracks. Its keys are those of all parts."""
-
-    kind: Literal["kalman"] = "kalman"
-
-
-class MatchingConfig(KernelConfig):
-    """The second part: finds out which track has which detection."""
-
-    kind: Literal["matching"] = "matching"
-    on_full: Literal[OnFull.BLOCK] = Field(default=OnFull.BLOCK, description=_NO_DROPS)
-
-
-class ScreeningConfig(StageConfig):
-    """The last part: brings the tracks up to date and gives them out."""
-
-    kind: Literal["screening"] = "screening"
-    on_full: Literal[OnFull.BLOCK] = Field(default=OnFull.BLOCK, description=_NO_DROPS)
-
-
-AnyStage = Annotated[
-    PreprocessConfig
-    | DetectConfig
-    | PostprocessConfig
-    | BackboneConfig
-    | ProposalsConfig
-    | RoiAlignConfig
-    | RoiHeadConfig
-    | BoxesConfig
-    | CameraMotionConfig
-    | EmbedConfig
-    | MergeConfig
-    | TrackConfig
-    | KalmanConfig
-    | MatchingConfig
-    | ScreeningConfig
-    | ClassifyConfig,
-    Field(discriminator="kind"),
-]
-KINDS = (
-    "preprocess",
-    "detect",
-    "postprocess",
-    "backbone",
-    "proposals",
-    "roi_align",
-    "roi_head",
-    "boxes",
-    "camera_motion",
-    "embed",
-    "merge",
-    "track",
-    "kalman",
-    "matching",
-    "screening",
-    "classify",
-)
-
-
 class OutputConfig(OutputSpec):
     """One output, and the stage it takes its packets from."""
 
@@ -479,6 +161,34 @@ class HttpConfig(Strict):
     )
 
 
+class BatchRunConfig(Strict):
+    """What `sightline batch` takes of each video, and makes of it; see batch.md."""
+
+    every: int = Field(default=1, ge=1, description="Takes every n-th frame.")
+    key_frames: bool = Field(
+        default=False, description="Takes key frames only; nothing else is decoded."
+    )
+    start_s: Seconds = Field(default=0.0, description="Begins here, seconds.")
+    end_s: Seconds | None = Field(default=None, description="Ends here, seconds.")
+    decoder: Texts = Field(
+        default=(SOFTWARE,), min_length=1, description="As a camera's `decoder`."
+    )
+    segment_s: PositiveSeconds = Field(
+        default=60.0,
+        description="Long videos are cut at key frames into pieces about so long, which several "
+        "processes look at, seconds. Results do not depend on it.",
+    )
+    results: tuple[Literal["csv", "mot", "coco"], ...] = Field(
+        default=(), description="Files for each video beside tracks.jsonl."
+    )
+    parquet: bool = Field(default=False, description="One table of all videos' tracks.")
+    annotate: bool = Field(default=False, description="An annotated video for each video.")
+    evidence: bool = Field(default=False, description="A picture for each event.")
+    thumbnails: int = Field(
+        default=24, ge=0, le=1000, description="Tracks of each video shown in the report."
+    )
+
+
 class PipelineConfig(Strict):
     """A whole deployment.
 
@@ -497,6 +207,9 @@ class PipelineConfig(Strict):
     run: RunConfig = Field(default=RunConfig(), description="The run as a whole.")
     http: HttpConfig | None = Field(
         default=None, description="Metrics, health, control and pictures over HTTP."
+    )
+    batch: BatchRunConfig = Field(
+        default=BatchRunConfig(), description="What `sightline batch` makes of videos."
     )
 
     _document: Document = PrivateAttr(default_factory=lambda: Document("configuration"))

@@ -11,8 +11,9 @@ import pipeline.builder
 from engines.base import Engine
 from engines.errors import EngineError
 from pipeline.config import PipelineConfig
+from pipeline.config.base import AUTO
 from pipeline.config.problem import suggest
-from pipeline.config.schema import AUTO, KernelConfig, NetworkConfig
+from pipeline.config.stages import KernelConfig, NetworkConfig
 from pipeline.errors import ConfigError
 from pipeline.graph import Graph, Node
 from pipeline.placing.model import Option, Placement

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import EmbedConfig, PipelineConfig
-from pipeline.config.schema import NetworkConfig
+from pipeline.config.stages import NetworkConfig
 from pipeline.detection.detections import Detections
 from pipeline.graph import SOURCES, Graph, Node
 from pipeline.packet import Packet

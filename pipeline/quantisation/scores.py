@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from pipeline.config import PipelineConfig
-from pipeline.config.schema import PostprocessConfig
+from pipeline.config.stages import PostprocessConfig
 from pipeline.errors import DataError
 from pipeline.evaluation import detection_ap
 from pipeline.evaluation.evaluate import Rules, combine, evaluate

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.schema import ClassifyConfig, EmbedConfig, NetworkConfig, TrackerConfig
+from pipeline.config.stages import ClassifyConfig, EmbedConfig, NetworkConfig, TrackerConfig
 from pipeline.errors import ConfigError
 from pipeline.network import BoundNetwork
 from pipeline.packet import FrameInfo
