@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.analytics.event import Analysis
 from pipeline.detection.detections import Detections
 from pipeline.detection.proposals import Proposals
 from pipeline.media.geometry import Placement
@@ -162,6 +163,7 @@ class Tracked:
     Attributes:
         proposals: as in `Detected`.
         state: for the camera's next frame, see `Predicted`; None of a tracker that is one stage.
+        analysis: what the tracks mean; None where no `analyse` ran.
     """
 
     picture: Picture
@@ -169,3 +171,4 @@ class Tracked:
     tracks: Tracks
     proposals: Proposals | None = None
     state: TrackerState | None = None
+    analysis: Analysis | None = None
