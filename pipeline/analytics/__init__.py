@@ -1,1 +1,1 @@
-"""What tracks mean: lines crossed, zones entered, dwelling, speed, crowds; pure functions of time."""
+"""What tracks mean: lines crossed, zones entered, dwelling, speed, crowds."""
