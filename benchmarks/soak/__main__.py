@@ -20,13 +20,17 @@ from benchmarks.soak.cameras import FPS, HEIGHT, WIDTH, painted, serving
 from benchmarks.soak.page import page, table
 from benchmarks.soak.samples import Sample, Sampler, usage
 from benchmarks.soak.subject import Subject
-from benchmarks.soak.verdict import findings
+from benchmarks.soak.verdict import findings, warm_up_s
 
 #: The first report must be there by then; models are loaded before.
 _BEGIN_S = 60.0
 #: The load of the machine is averaged over so long: what drops a frame is over in a second.
 _LISTEN_S = 0.5
 _FEWEST = 6  # samples, below which there is no slope to speak of
+#: While it warms up the program is halted so often, for so long, so that its queues were full once:
+#: a decoder keeps as many pictures' memory as were ever under way, and a quiet machine would reach
+#: that bound in steps, hours apart.
+_HALTS, _HALT_S = 3, 1.0
 
 _CONFIG = """\
 cameras:
@@ -80,9 +84,13 @@ def _soak(subject: Subject, seconds: float, every_s: float, kept: Path) -> list[
         time.sleep(0.1)
     samples: list[Sample] = []
     sampler = Sampler(subject.pid)
-    end_s = time.monotonic() + seconds
+    began_s = time.monotonic()
+    halts_s = [warm_up_s(seconds) * part / (_HALTS + 1) for part in range(1, _HALTS + 1)]
     with kept.open("w", encoding="utf-8") as lines:
-        while subject.running and time.monotonic() < end_s:
+        while subject.running and time.monotonic() < began_s + seconds:
+            if halts_s and time.monotonic() >= began_s + halts_s[0]:
+                subject.halt(_HALT_S)
+                del halts_s[0]
             look_s = time.monotonic() + every_s
             while (left_s := look_s - time.monotonic()) > 0:
                 time.sleep(min(left_s, _LISTEN_S))

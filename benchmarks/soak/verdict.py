@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.stats import theilslopes
@@ -68,9 +69,14 @@ class Trend:
     growth: float
 
 
+def warm_up_s(seconds: float) -> float:
+    """How much of a soak of so many seconds is not judged."""
+    return min(seconds * WARM_UP, WARM_UP_MAX_S)
+
+
 def settled(samples: Sequence[Sample]) -> list[Sample]:
     """The samples behind the warm-up."""
-    begin_s = min(samples[-1].at_s * WARM_UP, WARM_UP_MAX_S)
+    begin_s = warm_up_s(samples[-1].at_s)
     return [sample for sample in samples if sample.at_s >= begin_s]
 
 
@@ -104,7 +110,7 @@ def findings(
         *([] if fps is None else [_rates(steady, fps)]),
         _load(steady, final),
         _ledger(final),
-        *_drops(samples, final),
+        *_drops(steady, final),
         Finding("end", f"exit code {code}", "0", code == 0),
     ]
 
@@ -165,20 +171,20 @@ def _ledger(final: Report) -> Finding:
     return Finding("ledger", text, "0 missing", final["finished"] and not missing)
 
 
-def _drops(samples: Sequence[Sample], final: Report) -> list[Finding]:
-    """Every drop is explained by the load at its time, or it is not explained at all."""
+def _drops(steady: Sequence[Sample], final: Report) -> list[Finding]:
+    """Every drop behind the warm-up is explained by the load at its time, or not at all."""
+    warming = Counter(steady[0].dropped)
     explained: Counter[str] = Counter()
-    before: dict[str, int] = {}
-    for sample in samples:
+    for before, sample in pairwise(steady):
         for reason, count in sample.dropped.items():
             if reason.split(": ")[1] in OVERLOAD and sample.machine >= BUSY:
-                explained[reason] += count - before.get(reason, 0)
-        before = sample.dropped
-    unexplained = Counter(drops(final)) - explained
+                explained[reason] += count - before.dropped.get(reason, 0)
+    unexplained = Counter(drops(final)) - warming - explained
     rule = (
         f"none but for want of time ({', '.join(OVERLOAD)}) while the machine is ≥{BUSY:.0%} busy"
     )
     return [
+        Finding("drops in the warm-up", _listed(warming), "are told: it was halted", True),
         Finding("drops by load", _listed(+explained), "are told", True),
         Finding("unexplained drops", _listed(unexplained), rule, not unexplained),
     ]

@@ -119,6 +119,15 @@ def test_a_drop_is_explained_by_the_load_at_its_time(
     assert told.found == f"7 ({reason} ×7)"
 
 
+def test_what_is_dropped_while_it_warms_up_is_told() -> None:
+    found = findings(
+        samples(dropped=lambda t: {"entrance: queue_full": 7}), final(dropped=7), 0, FPS
+    )
+    assert missed(found) == []
+    told = next(f for f in found if f.what == "drops in the warm-up")
+    assert told.found == "7 (entrance: queue_full ×7)"
+
+
 def test_it_must_end_well() -> None:
     assert missed(findings(samples(), final(), 1, FPS)) == ["end"]
 
