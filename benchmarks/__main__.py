@@ -14,7 +14,7 @@ from benchmarks.results import page, table
 
 NAMES = (
     *("graph", "overhead", "engine", "sharing", "ingest", "output", "two-stage", "mixed"),
-    *("cascade", "trackers", "memory"),
+    *("cascade", "trackers", "memory", "archive"),
 )
 HERE = Path(__file__).resolve().parent
 ASSETS = Path(os.environ.get("SIGHTLINE_ASSETS", HERE.parent / "../shared/assets"))

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.peers install FOLDER [LIBRARY ...]`: what our trackers are held against."""
+"""`python -m benchmarks.peers install FOLDER [LIBRARY ...]`: what we are held against."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import subprocess
 from pathlib import Path
 
-from benchmarks.peers.environments import REQUIREMENTS, install
+from benchmarks.peers.environments import PIPELINES, REQUIREMENTS, install
 
 
 def main() -> None:
@@ -14,11 +14,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("command", choices=["install"], help="makes an environment a library")
     parser.add_argument("folder", type=Path, help="for the environments, 3.5 GB in all")
-    names = ", ".join(REQUIREMENTS)
+    known = REQUIREMENTS | PIPELINES
+    names = ", ".join(known)
     parser.add_argument("libraries", nargs="*", metavar="LIBRARY", help=f"of {names}; else all")
     arguments = parser.parse_args()
-    for library in arguments.libraries or REQUIREMENTS:
-        if library not in REQUIREMENTS:
+    for library in arguments.libraries or known:
+        if library not in known:
             parser.error(f"there is no library {library!r}; there are {names}")
         try:
             install(arguments.folder.resolve(), library)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import venv
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +17,17 @@ REQUIREMENTS = {
     "norfair": ("norfair==2.3.0", "filterpy==1.4.5", "numpy==1.26.4", "scipy==1.17.1"),
     "boxmot": ("boxmot==25.0.0", "torch==2.13.0", "torchvision==0.28.0", "lapx==0.11.1", *_SAME),
 }
-"""Library → what pip installs. norfair needs a numpy before 2."""
+"""Library of trackers → what pip installs. norfair needs a numpy before 2."""
+
+PIPELINES = {
+    "ultralytics": (
+        *("ultralytics==8.4.190", "torch==2.13.0", "torchvision==0.28.0", "lap==0.5.13"),
+        *("onnx==1.23.2", "onnxslim==0.1.98", "onnxruntime==1.31.1", *_SAME),
+    ),
+}
+"""Whole pipelines, likewise."""
+
+_ALL = REQUIREMENTS | PIPELINES
 
 _COMPILED = ("bytetrack", "ocsort", "botsort")
 """BoxMOT's trackers in C++, which it compiles itself."""
@@ -30,7 +41,9 @@ def title(library: str, tracker: str) -> str:
     return f"{library} {version} {tracker}"
 
 
-def interpreters(folder: Path | None) -> dict[str, Path]:
+def interpreters(
+    folder: Path | None, libraries: Iterable[str] = tuple(REQUIREMENTS)
+) -> dict[str, Path]:
     """Library → its interpreter: this one for ours, and those of the peers in `folder`.
 
     A peer that is not there, or was installed from other requirements, is left out.
@@ -38,7 +51,7 @@ def interpreters(folder: Path | None) -> dict[str, Path]:
     found = {"sightline": Path(sys.executable)}
     if folder is None:
         return found
-    for library in REQUIREMENTS:
+    for library in libraries:
         home = folder / library
         if _stamp(home).exists() and _stamp(home).read_text() == _wanted(library):
             found[library] = home / "bin" / "python"
@@ -63,17 +76,17 @@ def install(folder: Path, library: str) -> None:
         subprocess.CalledProcessError: pip failed.
     """
     home = folder / library
-    if library in interpreters(folder):
+    if library in interpreters(folder, (library,)):
         print(f"{library}: is there")
         return
     _stamp(home).unlink(missing_ok=True)
     venv.create(home, with_pip=True, clear=True, symlinks=True)
     pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, *REQUIREMENTS[library]], check=True)
+    subprocess.run([*pip, *_ALL[library]], check=True)
     if library == "boxmot":
         _compile(home)
     _stamp(home).write_text(_wanted(library))
-    print(f"{library}: installed {', '.join(REQUIREMENTS[library])}")
+    print(f"{library}: installed {', '.join(_ALL[library])}")
 
 
 def _compile(home: Path) -> None:
@@ -94,4 +107,4 @@ def _stamp(home: Path) -> Path:
 
 
 def _wanted(library: str) -> str:
-    return "\n".join(REQUIREMENTS[library]) + "\n"
+    return "\n".join(_ALL[library]) + "\n"
