@@ -15,9 +15,11 @@ from typing import Annotated, TextIO
 
 import typer
 
+from pipeline.analytics.event import Event
 from pipeline.cli.options import Json
 from pipeline.errors import OutputError
 from pipeline.output.envelope import parse_key
+from pipeline.output.events import in_words
 from pipeline.output.jsonmessage import encode_whole
 from pipeline.output.listen import Listener
 from pipeline.output.message import Message
@@ -64,7 +66,7 @@ def command(
 
 
 def line(message: Message) -> str:
-    """A message for people: camera, frame, time, status, and the first few tracks."""
+    """A message for people: camera, frame, time, status, the first few tracks; a line an event."""
     tracks = message.tracks
     parts = [
         f"{track_id}:{label}@{x1:.0f},{y1:.0f},{x2:.0f},{y2:.0f}"
@@ -77,10 +79,18 @@ def line(message: Message) -> str:
     ]
     more = f" +{len(tracks) - _SHOWN_TRACKS}" if len(tracks) > _SHOWN_TRACKS else ""
     status = message.status.name.lower() + (f" ({message.reason})" if message.reason else "")
-    return (
+    told = (
         f"{message.camera} #{message.frame} {message.pts_ns / 1e9:.3f} s {status}"
         f" {len(tracks)} tracks {' '.join(parts)}{more}"
     ).rstrip()
+    events = message.analysis.events if message.analysis is not None else ()
+    return "\n".join([told, *(_event(event) for event in events)])
+
+
+def _event(event: Event) -> str:
+    whose = f" {event.track}:{event.label}" if event.track else ""
+    x, y = event.at
+    return f"  ! {event.pts_ns / 1e9:.3f} s {in_words(event)}{whose}@{x:.0f},{y:.0f}"
 
 
 def _account(statistics: Statistics, json: bool) -> str:

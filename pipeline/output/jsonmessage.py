@@ -1,19 +1,21 @@
 """Message as JSON: one object a message; docs/message.schema.json is its schema.
 
-The same message always gives the same text: keys in a fixed order, boxes and velocities rounded to
-2 decimals, scores and shares to 4, times in seconds to 3. What differs from run to run (session,
-sequence, age) is in the envelope, which a file leaves out.
+The same message always gives the same text: keys in a fixed order; boxes, velocities, speeds and
+events' places rounded to 2 decimals, scores and shares to 4, times in seconds and events' values
+to 3. What differs from run to run (session, sequence, age) is in the envelope, which a file leaves
+out.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.output import events
 from pipeline.output.message import Message
 from pipeline.packet import Status
 from pipeline.tracking.track import Tracks, TrackState
@@ -31,43 +33,80 @@ def encode_line(message: Message, labels: Sequence[str] = ()) -> str:
     Args:
         labels: class names by label index; a label beyond them has the class ``null``.
     """
-    return _text(_result(message), _track_texts(message.tracks, labels))
+    return _text(_result(message), _Parts.of(message, labels))
 
 
 def encode_whole(message: Message, labels: Sequence[str] = ()) -> str:
     """A message with its envelope and its own fragment numbers, of any length."""
     head = _envelope(message, message.fragment, message.fragments) | _result(message)
-    return _text(head, _track_texts(message.tracks, labels))
+    return _text(head, _Parts.of(message, labels))
 
 
 def encode(message: Message, labels: Sequence[str] = (), payload: int = 65507) -> list[bytes]:
     """The datagrams that tell a whole message, at least one; each a JSON object of its own.
 
     Args:
-        payload: most bytes of one datagram; a single track is never cut.
+        payload: most bytes of one datagram; a single track, event or rule's tally is never cut.
     """
     result = _result(message)
-    tracks = _track_texts(message.tracks, labels)
+    whole = _Parts.of(message, labels)
+    sizes = [len(text.encode()) + 1 for text in (*whole.events, *whole.tallies, *whole.tracks)]
     # Room for the widest fragment numbers, so that the cut does not depend on their digits.
-    widest = len(tracks)
-    around = len(_text(_envelope(message, widest, widest) | result, []).encode())
-    parts = _cut([len(track.encode()) + 1 for track in tracks], payload - around)
+    widest = len(sizes)
+    empty = whole.between(0, 0)
+    around = len(_text(_envelope(message, widest, widest) | result, empty).encode())
+    cuts = _cut(sizes, payload - around)
     return [
-        _text(_envelope(message, i, len(parts)) | result, tracks[part]).encode()
-        for i, part in enumerate(parts)
+        _text(_envelope(message, i, len(cuts)) | result, whole.between(*cut)).encode()
+        for i, cut in enumerate(cuts)
     ]
 
 
-def _cut(sizes: Sequence[int], room: int) -> list[slice]:
-    """Consecutive slices whose sizes sum to `room` at most, as few as possible, at least one."""
+class _Parts(NamedTuple):
+    """What a message is made of, each a JSON text that is never cut.
+
+    In this order they go into fragments: what happened comes first.
+    """
+
+    analysed: bool
+    events: Sequence[str]
+    tallies: Sequence[str]
+    tracks: Sequence[str]
+
+    @staticmethod
+    def of(message: Message, labels: Sequence[str]) -> _Parts:
+        analysis = message.analysis
+        if analysis is None:
+            return _Parts(False, (), (), _track_texts(message.tracks, labels))
+        return _Parts(
+            True,
+            [events.as_text(event, labels) for event in analysis.events],
+            [
+                f"{json.dumps(rule, ensure_ascii=False)}:{events.compact(counts)}"
+                for rule, counts in analysis.tallies.items()
+            ],
+            _track_texts(message.tracks, labels, rounded(analysis.speeds_kmh, BOX)),
+        )
+
+    def between(self, start: int, stop: int) -> _Parts:
+        """The parts from one place to another, counted over all of them."""
+        kept: list[Sequence[str]] = []
+        for texts in self[1:]:
+            kept.append(texts[max(start, 0) : max(stop, 0)])
+            start, stop = start - len(texts), stop - len(texts)
+        return _Parts(self.analysed, *kept)
+
+
+def _cut(sizes: Sequence[int], room: int) -> list[tuple[int, int]]:
+    """Consecutive spans whose sizes sum to `room` at most, as few as possible, at least one."""
     parts = []
     start = total = 0
     for i, size in enumerate(sizes):
         if total + size > room and i > start:
-            parts.append(slice(start, i))
+            parts.append((start, i))
             start, total = i, 0
         total += size
-    return [*parts, slice(start, len(sizes))]
+    return [*parts, (start, len(sizes))]
 
 
 def _envelope(message: Message, fragment: int, fragments: int) -> dict[str, Any]:
@@ -99,12 +138,16 @@ def _result(message: Message) -> dict[str, Any]:
     }
 
 
-def _text(head: dict[str, Any], tracks: Sequence[str]) -> str:
-    opened = json.dumps(head, ensure_ascii=False, separators=(",", ":"))[:-1]
-    return f'{opened},"tracks":[{",".join(tracks)}]}}'
+def _text(head: dict[str, Any], parts: _Parts) -> str:
+    opened = f'{events.compact(head)[:-1]},"tracks":[{",".join(parts.tracks)}]'
+    if parts.analysed:
+        opened += f',"events":[{",".join(parts.events)}],"tallies":{{{",".join(parts.tallies)}}}'
+    return opened + "}"
 
 
-def _track_texts(tracks: Tracks, labels: Sequence[str]) -> list[str]:
+def _track_texts(
+    tracks: Tracks, labels: Sequence[str], speeds_kmh: Sequence[float] = ()
+) -> list[str]:
     names = {
         label: json.dumps(labels[label], ensure_ascii=False) if 0 <= label < len(labels) else "null"
         for label in set(tracks.labels.tolist())
@@ -112,14 +155,13 @@ def _track_texts(tracks: Tracks, labels: Sequence[str]) -> list[str]:
     texts = [
         f'{{"id":{track},"label":{label},"class":{names[label]},"state":"{STATES[state]}",'
         f'"score":{score},"box":[{x1},{y1},{x2},{y2}],"velocity":[{vx},{vy}],'
-        f'"age_s":{_or_null(age)},"unseen_s":{_or_null(unseen)}}}'
+        f'"age_s":{_or_null(age)},"unseen_s":{_or_null(unseen)}'
         for track, label, state, score, (x1, y1, x2, y2), (vx, vy), age, unseen in rows(tracks)
     ]
-    if not tracks.attributes:
-        return texts
+    speeds = [f',"speed_kmh":{_or_null(speed)}' for speed in speeds_kmh] or [""] * len(texts)
     return [
-        f'{text[:-1]},"attributes":{told}}}' if told else text
-        for text, told in zip(texts, attribute_texts(tracks), strict=True)
+        f'{text}{speed},"attributes":{told}}}' if told else f"{text}{speed}}}"
+        for text, speed, told in zip(texts, speeds, attribute_texts(tracks), strict=True)
     ]
 
 
@@ -131,10 +173,7 @@ def attribute_texts(tracks: Tracks) -> list[str]:
         for told, value, share in zip(objects, *columns, strict=True):
             if value:
                 told[name] = {"value": value, "share": share}
-    return [
-        json.dumps(told, ensure_ascii=False, separators=(",", ":")) if told else ""
-        for told in objects
-    ]
+    return [events.compact(told) if told else "" for told in objects]
 
 
 def rows(tracks: Tracks) -> Iterator[tuple[Any, ...]]:

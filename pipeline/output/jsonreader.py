@@ -7,7 +7,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from pipeline.analytics.event import Analysis, Event
 from pipeline.errors import MessageError
+from pipeline.output.events import KINDS
 from pipeline.output.jsonmessage import STATES, STATUSES, VERSION
 from pipeline.output.message import SEQUENCE_MODULUS, UTC_SOURCES, Message
 from pipeline.packet import Status
@@ -54,7 +56,7 @@ def _message(fields: _Fields) -> Message:
         status=Status(fields.choice("status", STATUSES)),
         reason=fields.text("reason"),
         engine=fields.text("engine"),
-        tracks=_tracks(fields),
+        tracks=_tracks(fields.records("tracks")),
         utc_ns=None if utc_ns is None else fields.integer("utc_ns", -_I64, _I64 - 1),
         utc_source=UTC_SOURCES[fields.choice("utc_source", UTC_SOURCES)],
         session=_session(fields),
@@ -63,6 +65,7 @@ def _message(fields: _Fields) -> Message:
         fragment=fields.integer("fragment", 0, fragments - 1, default=0),
         fragments=fragments,
         last=fields.flag("last"),
+        analysis=_analysis(fields) if "events" in fields.found else None,
     )
 
 
@@ -72,11 +75,7 @@ def _session(fields: _Fields) -> int:
     return int(text, 16) if hexadecimal else fields.fail("session", "16 hexadecimal digits")
 
 
-def _tracks(fields: _Fields) -> Tracks:
-    found = fields.found.get("tracks")
-    if not isinstance(found, list) or not all(isinstance(track, dict) for track in found):
-        fields.fail("tracks", "a list of objects")
-    rows = [_Fields(track, f"tracks[{i}].") for i, track in enumerate(found)]
+def _tracks(rows: list[_Fields]) -> Tracks:
     if not rows:
         return Tracks.empty()
     return Tracks(
@@ -100,6 +99,38 @@ def _attributes(told: list[dict[str, _Fields]]) -> dict[str, Attribute]:
         shares = [own[name].numbers("share", 1)[0] if name in own else 0.0 for own in told]
         found[name] = Attribute(np.array(values), np.array(shares, np.float32))
     return found
+
+
+def _analysis(fields: _Fields) -> Analysis:
+    tracks = fields.records("tracks")
+    known = any("speed_kmh" in track.found for track in tracks)
+    speeds_kmh = [track.number_or_nan("speed_kmh") for track in tracks] if known else []
+    return Analysis(
+        tuple(_event(event) for event in fields.records("events")),
+        {rule: _tally(counts) for rule, counts in fields.objects("tallies").items()},
+        np.array(speeds_kmh, np.float32),
+    )
+
+
+def _event(fields: _Fields) -> Event:
+    x, y = fields.numbers("at", 2)
+    return Event(
+        rule=fields.word("rule"),
+        kind=KINDS[fields.choice("kind", KINDS)],
+        pts_ns=fields.integer("pts_ns", -_I64, _I64 - 1),
+        track=fields.integer("track", 0, _I64 - 1),
+        label=fields.integer("label", -1, _I31),
+        at=(x, y),
+        direction=fields.text("direction"),
+        value=fields.number_or_nan("value"),
+    )
+
+
+def _tally(fields: _Fields) -> dict[str, int]:
+    return {
+        name: fields.integer(name, 0, _I64 - 1) if _writable(name) else fields.fail(name, "text")
+        for name in fields.found
+    }
 
 
 class _Fields:
@@ -150,6 +181,13 @@ class _Fields:
         return {
             name: _Fields(inner, f"{self._where}{key}.{name}.") for name, inner in value.items()
         }
+
+    def records(self, key: str) -> list[_Fields]:
+        """A list of objects."""
+        found = self.found.get(key)
+        if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
+            self.fail(key, "a list of objects")
+        return [_Fields(record, f"{self._where}{key}[{i}].") for i, record in enumerate(found)]
 
     def choice(self, key: str, names: tuple[str, ...]) -> int:
         """The place in `names` of a string."""

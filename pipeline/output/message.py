@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.analytics.event import Analysis
 from pipeline.packet import Packet, Status
 from pipeline.payloads import Tracked
 from pipeline.tracking.track import Tracks
@@ -42,6 +43,8 @@ class Message:
         fragment: which part of the frame's message this is, from 0.
         fragments: into how many parts it was cut; each has whole tracks and the same header.
         last: True of a session's last message, which follows its last frame's: all tracks ended.
+        analysis: what the tracks mean; None where nothing analysed them. Of a telegram, which does
+            not carry tallies, it has none, and is None where there is neither event nor speed.
     """
 
     camera: str
@@ -63,6 +66,7 @@ class Message:
     fragment: int = 0
     fragments: int = 1
     last: bool = False
+    analysis: Analysis | None = None
 
 
 def from_packet(packet: Packet[Tracked], now_ns: int | None = None) -> Message:
@@ -87,4 +91,5 @@ def from_packet(packet: Packet[Tracked], now_ns: int | None = None) -> Message:
         utc_ns=frame.utc_ns,
         utc_source=frame.utc_source,
         age_ms=None if now_ns is None else (now_ns - frame.entered_ns) / 1e6,
+        analysis=packet.payload.analysis,
     )

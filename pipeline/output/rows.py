@@ -55,4 +55,5 @@ def _ending(message: Message) -> Message:
         tracks=Tracks.empty(),
         age_ms=None,
         last=True,
+        analysis=None,
     )

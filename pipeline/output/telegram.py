@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.analytics.event import Analysis
 from pipeline.errors import MessageError, RefusedError
+from pipeline.output import telegram_events, telegram_texts
 from pipeline.output.envelope import (
     AUTHENTICATED,
     BEGAN,
@@ -37,6 +39,8 @@ RECORD = np.dtype(
         ("velocity", "<u2", (2,)),  # bfloat16: the upper half of a float32
     ]
 )
+#: A record of a track whose speed over ground may be known.
+SPEED_RECORD = np.dtype([*RECORD.descr, ("speed_kmh", "<u2")])  # bfloat16; NaN: not known
 #: What a 1500-byte packet holds below the headers of IPv6 (40) and UDP (8).
 PAYLOAD = 1500 - 48
 MOST_FRAGMENTS = 255
@@ -46,11 +50,17 @@ CAMERA_BYTES, ENGINE_BYTES, REASON_BYTES = 128, 128, 64
 
 #: A flag that may be ignored: the session ends with this message.
 LAST = 1
+#: A must-understand flag: the records are events.
+EVENTS = 4
 
 _AGE_UNKNOWN = 0xFFFF
 _U32 = 0xFFFFFFFF
 # An array, which numpy takes as it is: it would convert a number on every call.
 _SCORE_UNIT = np.array(np.nextafter(np.float32(256), np.float32(0)))  # so that 1.0 becomes 255
+
+
+#: Must-understand flags, size of a record, how many there are, and their bytes.
+_Part = tuple[int, int, int, bytes]
 
 
 class Encoder:
@@ -77,32 +87,32 @@ class Encoder:
         Args:
             message: its own `fragment` and `fragments` are not looked at. Ids are below 2³²,
                 labels below `MOST_LABELS`; `epoch`, `frame` and `sequence` are told modulo 2³².
+                Of its analysis, events and speeds are told.
 
         Raises:
-            ValueError: an id is too large, the camera's id is longer than `CAMERA_BYTES`, or the
-                tracks do not fit into `MOST_FRAGMENTS`; or its number was sealed before.
+            ValueError: an id is too large, the camera's id is longer than `CAMERA_BYTES`, or
+                tracks and events do not fit into `MOST_FRAGMENTS`; or its number was sealed before.
         """
         lengths, texts = _texts(message.camera, message.engine, message.reason)
-        records = self._fill(message.tracks)
         envelope = self._envelope
         extension = BEGAN.pack(message.began_ns) if envelope.flags else b""
         header_size = HEADER.size + len(extension)
-        room = (self._payload - header_size - len(texts) - envelope.trailer) // RECORD.itemsize
-        fragments = -(-len(records) // room) or 1
-        if fragments > MOST_FRAGMENTS:
+        room = self._payload - header_size - len(texts) - envelope.trailer
+        parts = self._parts(message, room)
+        if len(parts) > MOST_FRAGMENTS:
             raise ValueError(
-                f"{len(records)} tracks need {fragments} fragments, {MOST_FRAGMENTS} at most"
+                f"{len(message.tracks)} tracks and what happened need {len(parts)} fragments, "
+                f"{MOST_FRAGMENTS} at most"
             )
         age_ms = message.age_ms
         datagrams = []
-        for fragment in range(fragments):
-            part = records[fragment * room : (fragment + 1) * room]
+        for fragment, (flags, record_size, count, body) in enumerate(parts):
             header = HEADER.pack(
                 MAGIC,
                 VERSION,
                 header_size,
-                envelope.flags,
-                RECORD.itemsize,
+                envelope.flags | flags,
+                record_size,
                 message.session,
                 message.sequence & _U32,
                 message.epoch & _U32,
@@ -117,11 +127,28 @@ class Encoder:
                 *lengths,
                 LAST if message.last else 0,
                 fragment,
-                fragments,
-                len(part),
+                len(parts),
+                count,
             )
-            datagrams.append(envelope.close(header + extension, texts + part.tobytes()))
+            datagrams.append(envelope.close(header + extension, texts + body))
         return datagrams
+
+    def _parts(self, message: Message, room: int) -> list[_Part]:
+        """What each fragment has between texts and end, `room` bytes at most; tracks come first."""
+        records, analysis = self._fill(message.tracks), message.analysis
+        if analysis is not None and len(analysis.speeds_kmh):
+            records = _with_speeds(records, analysis.speeds_kmh)
+        size = records.itemsize
+        most = room // size
+        parts = [
+            (0, size, len(part), part.tobytes())
+            for part in (records[at : at + most] for at in range(0, len(records) or 1, most))
+        ]
+        if analysis is not None and analysis.events:
+            size = telegram_events.RECORD.size
+            cut = telegram_events.encode(analysis.events, room)
+            parts += [(EVENTS, size, count, body) for body, count in cut]
+        return parts
 
     def _fill(self, tracks: Tracks) -> NDArray[np.void]:
         """The tracks as records, in the scratch memory."""
@@ -147,6 +174,15 @@ class Encoder:
         return self._records[:n]
 
 
+def _with_speeds(records: NDArray[np.void], speeds_kmh: NDArray[np.float32]) -> NDArray[np.void]:
+    """The records, each with its track's speed."""
+    longer = np.empty(len(records), SPEED_RECORD)
+    for name in RECORD.names or ():
+        longer[name] = records[name]
+    longer["speed_kmh"] = speeds_kmh.view(np.uint16)[1::2]
+    return longer
+
+
 def _flags(tracks: Tracks) -> NDArray[np.uint16]:
     """The upper bits of `kind`; 0 for what is usual: confirmed, and detected in this frame."""
     state = (tracks.states ^ np.uint8(TrackState.CONFIRMED)).astype(np.uint16)
@@ -161,16 +197,12 @@ def _saturated(age_ms: float) -> int:
 @lru_cache(maxsize=1024)
 def _texts(camera: str, engine: str, reason: str) -> tuple[tuple[int, int, int], bytes]:
     """Lengths and bytes of the three texts."""
-    texts = camera.encode(), _cut(engine, ENGINE_BYTES), _cut(reason, REASON_BYTES)
+    cut = telegram_texts.cut
+    texts = camera.encode(), cut(engine, ENGINE_BYTES), cut(reason, REASON_BYTES)
     lengths = len(texts[0]), len(texts[1]), len(texts[2])
     if lengths[0] > CAMERA_BYTES:
         raise ValueError(f"camera id {camera!r} is longer than {CAMERA_BYTES} bytes")
     return lengths, b"".join(texts)
-
-
-def _cut(text: str, limit: int) -> bytes:
-    """UTF-8 of at most `limit` bytes, cut between characters."""
-    return text.encode()[:limit].decode(errors="ignore").encode()
 
 
 def decode(datagram: bytes, opener: Opener | None = None) -> Message:
@@ -192,18 +224,15 @@ def decode(datagram: bytes, opener: Opener | None = None) -> Message:
     height, status, utc_source, age_ms, camera_n, engine_n, reason_n, flags = fields[12:20]
     fragment, fragments, count = fields[20:]
     start = header_size + camera_n + engine_n + reason_n
-    expected = start + count * record_size
-    if header_size < HEADER.size or record_size < RECORD.itemsize or expected != len(content):
-        raise MessageError(
-            "bad_length",
-            f"header of {header_size}, {count} records of {record_size} bytes "
-            f"make {expected} bytes, {len(content)} came",
-        )
+    if header_size < HEADER.size or start > len(content):
+        raise MessageError("bad_length", f"header and texts of {start} bytes, {len(content)} came")
     if status > max(Status) or utc_source >= len(UTC_SOURCES) or fragment >= fragments:
         raise MessageError(
             "bad_value", f"status {status}, UTC source {utc_source}, part {fragment}/{fragments}"
         )
-    camera, engine, reason = _read_texts(content, header_size, (camera_n, engine_n, reason_n))
+    lengths = camera_n, engine_n, reason_n
+    camera, engine, reason = telegram_texts.read(content, header_size, lengths)
+    tracks, analysis = _read_records(content, start, count, record_size)
     return Message(
         camera=camera,
         epoch=epoch,
@@ -214,16 +243,17 @@ def decode(datagram: bytes, opener: Opener | None = None) -> Message:
         status=Status(status),
         reason=reason,
         engine=engine,
-        tracks=_read_tracks(content, start, count, record_size),
+        tracks=tracks,
         utc_ns=utc_ns if utc_source else None,
         utc_source=UTC_SOURCES[utc_source],
         session=session,
-        began_ns=BEGAN.unpack_from(content, HEADER.size)[0] if content[6] else 0,
+        began_ns=BEGAN.unpack_from(content, HEADER.size)[0] if _is_sealed(content) else 0,
         sequence=sequence,
         age_ms=None if age_ms == _AGE_UNKNOWN else float(age_ms),
         fragment=fragment,
         fragments=fragments,
         last=bool(flags & LAST),
+        analysis=analysis,
     )
 
 
@@ -235,7 +265,9 @@ def _opened(datagram: bytes, opener: Opener | None) -> bytes:
         raise MessageError("bad_magic", f"expected {MAGIC!r}, got {datagram[:4]!r}")
     if datagram[4] != VERSION:
         raise MessageError("unknown_version", f"expected {VERSION}, got {datagram[4]}")
-    if datagram[6]:
+    if datagram[6] & ~(AUTHENTICATED | ENCRYPTED | EVENTS):
+        raise MessageError("unknown_flags", f"flags 0x{datagram[6]:02x} must be understood")
+    if _is_sealed(datagram):
         _check_sealed(datagram)
         if opener is None:
             raise RefusedError("no_key", "it is authenticated; give the key")
@@ -249,29 +281,46 @@ def _opened(datagram: bytes, opener: Opener | None) -> bytes:
     return datagram[: -CHECKSUM.size]
 
 
+def _is_sealed(datagram: bytes) -> bool:
+    return bool(datagram[6] & ~EVENTS)
+
+
 def _check_sealed(datagram: bytes) -> None:
-    if datagram[6] not in (AUTHENTICATED, AUTHENTICATED | ENCRYPTED):
-        raise MessageError("unknown_flags", f"flags 0x{datagram[6]:02x} must be understood")
+    if not datagram[6] & AUTHENTICATED:
+        raise MessageError("unknown_flags", f"flags 0x{datagram[6]:02x}: encrypted only")
     least, most = HEADER.size + BEGAN.size, len(datagram) - TAG_BYTES
     if not least <= datagram[5] <= most:
         raise MessageError("bad_length", f"a header of {datagram[5]} bytes, not {least} to {most}")
 
 
-def _read_texts(datagram: bytes, at: int, lengths: tuple[int, int, int]) -> list[str]:
-    texts = []
-    for length in lengths:
-        try:
-            texts.append(datagram[at : at + length].decode())
-        except UnicodeDecodeError as error:
-            raise MessageError("bad_text", f"not UTF-8 at byte {at + error.start}") from None
-        at += length
-    return texts
+def _read_records(
+    content: bytes, start: int, count: int, size: int
+) -> tuple[Tracks, Analysis | None]:
+    """What follows the texts: tracks, perhaps with speeds, or events."""
+    if content[6] & EVENTS:
+        return Tracks.empty(), Analysis(telegram_events.decode(content, start, count, size))
+    expected = start + count * size
+    if size < RECORD.itemsize or expected != len(content):
+        raise MessageError(
+            "bad_length",
+            f"{count} records of {size} bytes make {expected} bytes, {len(content)} came",
+        )
+    if size < SPEED_RECORD.itemsize or not count:
+        return _read_tracks(np.ndarray((count,), RECORD, content, start, (size,))), None
+    records = np.ndarray((count,), SPEED_RECORD, content, start, (size,))
+    speeds_kmh = _widened(records["speed_kmh"])
+    if np.isinf(speeds_kmh).any():
+        raise MessageError("bad_value", "a speed is not finite")
+    return _read_tracks(records), Analysis(speeds_kmh=speeds_kmh)
 
 
-def _read_tracks(datagram: bytes, start: int, count: int, record_size: int) -> Tracks:
-    records = np.ndarray((count,), RECORD, datagram, start, (record_size,))
+def _widened(bfloat16: NDArray[np.uint16]) -> NDArray[np.float32]:
+    return (bfloat16.astype(np.uint32) << 16).view(np.float32)
+
+
+def _read_tracks(records: NDArray[np.void]) -> Tracks:
     boxes_xyxy = records["box_xyxy"].astype(np.float32)
-    velocities = (records["velocity"].astype(np.uint32) << 16).view(np.float32)
+    velocities = _widened(records["velocity"])
     if not (np.isfinite(boxes_xyxy).all() and np.isfinite(velocities).all()):
         raise MessageError("bad_value", "a box or velocity is not finite")
     kinds = records["kind"]
@@ -283,6 +332,6 @@ def _read_tracks(datagram: bytes, start: int, count: int, record_size: int) -> T
         labels=(kinds % MOST_LABELS).astype(np.int32),
         states=state,
         velocities=velocities,
-        ages_s=np.full(count, np.nan, np.float32),
+        ages_s=np.full(len(records), np.nan, np.float32),
         unseen_s=np.where(kinds >> 15, np.float32(np.nan), np.float32(0)),
     )

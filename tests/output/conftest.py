@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.analytics.event import Analysis, Event
 from pipeline.detection.detections import Detections
 from pipeline.ledger import Ledger
 from pipeline.media.picture import Picture
+from pipeline.output.events import KINDS, UNITS
 from pipeline.output.message import Message
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Tracked
@@ -18,6 +20,7 @@ from pipeline.tracking.track import Attribute, Tracks
 
 MakeTracks = Callable[..., Tracks]
 MakeMessage = Callable[..., Message]
+MakeAnalysis = Callable[..., Analysis]
 MakePacket = Callable[..., Packet[Tracked]]
 
 
@@ -66,6 +69,32 @@ def _tracks(count: int = 3, seed: int = 1) -> Tracks:
     )
 
 
+def _analysis(tracks: int = 3, happened: int = len(KINDS), pts_ns: int = 480_000_000) -> Analysis:
+    events = tuple(
+        Event(
+            rule=f"rule-{number % len(KINDS)}",
+            kind=(kind := KINDS[number % len(KINDS)]),
+            pts_ns=pts_ns - number,
+            track=number % (tracks + 1),
+            label=-1 if number % (tracks + 1) == 0 else number % 2,
+            at=(10.25 * number, 20.5),
+            direction="in" if kind == "cross" else "",
+            value=1.5 * number if kind in UNITS else float("nan"),
+        )
+        for number in range(happened)
+    )
+    speeds = np.linspace(0, 60, tracks, dtype=np.float32)
+    speeds[1::3] = np.nan
+    tallies = {"rule-0": {"in": 7, "out": 0}, "zone": {"inside": 2}}
+    return Analysis(events, tallies, speeds)
+
+
+@pytest.fixture
+def make_analysis() -> MakeAnalysis:
+    """(tracks, happened, pts_ns) → an analysis of so many tracks, with so many events."""
+    return _analysis
+
+
 @pytest.fixture
 def make_tracks() -> MakeTracks:
     """(count, seed) → that many confirmed tracks."""
@@ -98,7 +127,7 @@ def make_message() -> MakeMessage:
 
 @pytest.fixture
 def make_packet() -> MakePacket:
-    """(index, camera, count, size, status) → a packet at the end of the graph."""
+    """(index, camera, count, size, status, happened) → a packet at the end of the graph."""
 
     def make(
         index: int = 0,
@@ -106,9 +135,13 @@ def make_packet() -> MakePacket:
         count: int = 3,
         size: tuple[int, int] = (64, 48),
         status: Status = Status.OK,
+        happened: int | None = None,
     ) -> Packet[Tracked]:
         frame = FrameInfo(camera, index, index, index * 40_000_000, *size)
-        payload = Tracked(PlainPicture(*size), Detections.empty(), _tracks(count, index))
+        analysis = None if happened is None else _analysis(count, happened, frame.pts_ns)
+        payload = Tracked(
+            PlainPicture(*size), Detections.empty(), _tracks(count, index), analysis=analysis
+        )
         return Packet(frame, payload, Ledger().enter(camera), status, engine="cpu0")
 
     return make

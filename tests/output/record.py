@@ -3,8 +3,8 @@
 Each case is written as `recordings/NAME.bin`, the datagram, and `recordings/NAME.json`, what a
 decoder must make of it. The JSON comes from the case, not from the decoder, so that a decoder and
 an encoder that err alike are found out. What is in `recordings/sealed` is the case `three_tracks`
-with the key `KEY`. Remake them only with a new version of the telegram: old
-receivers must go on reading old bytes.
+with the key `KEY`; in `recordings/analysed` are the two datagrams of `ANALYSED`. Remake them only
+with a new version of the telegram: old receivers must go on reading old bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.analytics.event import Analysis, Event
 from pipeline.output import telegram
 from pipeline.output.envelope import Seal
 from pipeline.output.message import Message
@@ -58,6 +59,39 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+#: What happened in the case `three_tracks`; f32 holds the numbers exactly.
+EVENTS: list[dict[str, Any]] = [
+    {"rule": "gate-line", "kind": "cross", "direction": "hinüber", "pts_ns": 49_345_678_901}
+    | {"track": 1, "label": 0, "at": [110.125, 220.0], "value": None},
+    {"rule": "yard", "kind": "leave", "direction": "", "pts_ns": 49_360_000_000}
+    | {"track": 4294967295, "label": 8191, "at": [-0.5, 2159.75], "value": 31.25},
+    {"rule": "yard", "kind": "crowd", "direction": "", "pts_ns": 49_360_000_000}
+    | {"track": 0, "label": -1, "at": [1920.0, 1080.0], "value": 12.0},
+]
+#: Of its tracks, as bfloat16 holds them.
+SPEEDS = [62.5, None, 0.0]
+ANALYSED: dict[str, dict[str, Any]] = {
+    "tracks": HEADER
+    | {"fragments": 2}
+    | {"tracks": [t | {"speed_kmh": s} for t, s in zip(TRACKS, SPEEDS, strict=True)]},
+    "events": HEADER | {"fragments": 2, "fragment": 1, "events": EVENTS},
+}
+
+
+def analysis() -> Analysis:
+    """`EVENTS` and `SPEEDS`, with tallies, which no telegram tells."""
+    events = [
+        Event(**event | {"at": tuple(event["at"]), "value": _number(event["value"])})
+        for event in EVENTS
+    ]
+    speeds = np.array([_number(speed) for speed in SPEEDS], np.float32)
+    return Analysis(tuple(events), {"yard": {"inside": 12}}, speeds)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
 def message_of(case: dict[str, Any]) -> Message:
     """The message that a case describes."""
     rows = case["tracks"]
@@ -93,9 +127,18 @@ def main() -> None:
         (FOLDER / "sealed" / f"{name}.bin").write_bytes(datagram)
     for name, case in CASES.items():
         (datagram,) = telegram.Encoder().encode(message_of(case))
-        (FOLDER / f"{name}.bin").write_bytes(datagram)
-        text = json.dumps(case, indent=1, ensure_ascii=False)
-        (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        _write(FOLDER / name, datagram, case)
+    analysed = replace(message_of(CASES["three_tracks"]), analysis=analysis())
+    datagrams = telegram.Encoder().encode(analysed)
+    for (name, case), datagram in zip(ANALYSED.items(), datagrams, strict=True):
+        _write(FOLDER / "analysed" / name, datagram, case)
+
+
+def _write(path: Path, datagram: bytes, case: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".bin").write_bytes(datagram)
+    text = json.dumps(case, indent=1, ensure_ascii=False)
+    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from pipeline.output import telegram
 from pipeline.output.envelope import Opener, Seal, parse_key
 from pipeline.output.message import Message
 from pipeline.output.spec import OutputSpec
-from tests.output.record import BEGAN_NS, CASES, KEY, message_of
-from tests.output.test_telegram import RECORDINGS, as_told, documented, messages
+from tests.output.record import ANALYSED, BEGAN_NS, CASES, KEY, analysis, message_of
+from tests.output.test_telegram import RECORDINGS, as_told, documented, messages, without_nan
 
 SEALED = {path.stem: path.read_bytes() for path in (RECORDINGS / "sealed").glob("*.bin")}
 
@@ -64,6 +64,17 @@ def test_what_is_sealed_is_opened_and_no_larger_than_allowed(
         assert {getattr(part, key) for part in parts} == {getattr(message, key)}, key
     came = np.concatenate([part.tracks.boxes_xyxy for part in parts])
     np.testing.assert_array_equal(came, message.tracks.boxes_xyxy)
+
+
+@pytest.mark.parametrize("encrypt", [False, True])
+def test_what_happened_is_sealed_as_the_tracks_are(encrypt: bool) -> None:
+    message = message_of(CASES["three_tracks"])
+    datagrams = sealed(replace(message, began_ns=BEGAN_NS, analysis=analysis()), encrypt)
+    assert [datagram[6] for datagram in datagrams] == [1 | 2 * encrypt, 5 | 2 * encrypt]
+    assert (b"yard" in datagrams[1]) is not encrypt
+    for (_, expected), datagram in zip(ANALYSED.items(), datagrams, strict=True):
+        assert as_told(telegram.decode(datagram, Opener(KEY))) == expected
+        assert without_nan(documented("decode")(documented("unseal")(datagram, KEY))) == expected
 
 
 @given(st.sampled_from(sorted(SEALED)), st.integers(0, 400), st.integers(0, 7))

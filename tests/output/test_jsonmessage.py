@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.analytics.event import Analysis, Event
 from pipeline.errors import MessageError
 from pipeline.output import jsonmessage, jsonreader
+from pipeline.output.events import KINDS
 from pipeline.output.message import Message
 from pipeline.packet import Status
 from pipeline.tracking.track import Attribute, Tracks
@@ -30,20 +32,29 @@ def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
+@pytest.mark.parametrize("analysed", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 50])
-def test_all_that_is_written_fits_the_schema(make_message: Any, count: int) -> None:
-    message = make_message(count, age_ms=12.34, utc_ns=17, utc_source="rtcp")
+def test_all_that_is_written_fits_the_schema(
+    make_message: Any, make_analysis: Any, count: int, analysed: bool
+) -> None:
+    analysis = make_analysis(count) if analysed else None
+    message = make_message(count, age_ms=12.34, utc_ns=17, utc_source="rtcp", analysis=analysis)
     VALIDATOR.validate(json.loads(jsonmessage.encode_line(message, LABELS)))
     VALIDATOR.validate(json.loads(jsonmessage.encode_whole(message, LABELS)))
     for datagram in jsonmessage.encode(message, LABELS, 1452):
         VALIDATOR.validate(json.loads(datagram))
 
 
-def test_the_schema_knows_every_key_and_no_more(make_message: Any) -> None:
-    written = json.loads(jsonmessage.encode_whole(make_message(9, last=True), LABELS))
+def test_the_schema_knows_every_key_and_no_more(make_message: Any, make_analysis: Any) -> None:
+    message = make_message(9, last=True, analysis=make_analysis(9))
+    written = json.loads(jsonmessage.encode_whole(message, LABELS))
     assert list(written) == list(SCHEMA["properties"])
     fullest = max(written["tracks"], key=len)
     assert list(fullest) == list(SCHEMA["$defs"]["track"]["properties"])
+    event = SCHEMA["$defs"]["event"]["properties"]
+    assert list(written["events"][0]) == list(event)
+    assert event["kind"]["enum"] == list(KINDS)
+    assert {said["unit"] for said in written["events"]} == set(event["unit"]["enum"])
 
 
 @pytest.mark.parametrize("key", [*SCHEMA["required"], "session"])
@@ -72,6 +83,78 @@ def test_a_line_has_exactly_these_bytes(make_message: Any) -> None:
         '"score":0.8765,"box":[0.0,0.12,33.33,100.0],"velocity":[0.0,-12.35],'
         '"age_s":1.235,"unseen_s":0.0}]}'
     )
+
+
+def test_an_analysis_has_exactly_these_bytes(make_message: Any, make_tracks: Any) -> None:
+    events = (
+        Event("gate", "cross", 479_000_001, 2, 1, (-0.001, 33.333), "in"),
+        Event("hof", "crowd", 480_000_000, 0, -1, (320.0, 180.0), value=12.0),
+    )
+    tallies = {"gate": {"in": 3, "out": 0}, "hof": {"inside": 12}}
+    speeds = np.array([np.nan, 62.3456], np.float32)
+    plain = make_message(tracks=replace(make_tracks(2), attributes={}))
+    line = jsonmessage.encode_line(
+        replace(plain, analysis=Analysis(events, tallies, speeds)), LABELS
+    )
+    assert line.count('"unseen_s":0.0,"speed_kmh":null}') == 1
+    assert line.count('"unseen_s":0.0,"speed_kmh":62.35}') == 1
+    assert line.endswith(
+        '],"events":['
+        '{"rule":"gate","kind":"cross","direction":"in","pts_ns":479000001,"track":2,"label":1,'
+        '"class":"a \\"quoted\\" käfer","at":[0.0,33.33],"value":null,"unit":""},'
+        '{"rule":"hof","kind":"crowd","direction":"","pts_ns":480000000,"track":0,"label":-1,'
+        '"class":null,"at":[320.0,180.0],"value":12.0,"unit":"objects"}],'
+        '"tallies":{"gate":{"in":3,"out":0},"hof":{"inside":12}}}'
+    )
+    without = jsonmessage.encode_line(plain, LABELS)
+    nothing = jsonmessage.encode_line(replace(plain, analysis=Analysis()), LABELS)
+    assert nothing == without[:-1] + ',"events":[],"tallies":{}}'
+
+
+texts = st.text(max_size=12)
+pixels = st.floats(-9999, 9999)
+
+
+@st.composite
+def analyses(draw: st.DrawFn) -> Analysis:
+    """Of three tracks."""
+    event = st.builds(
+        Event,
+        rule=texts.filter(bool),
+        kind=st.sampled_from(KINDS),
+        pts_ns=st.integers(-(2**63), 2**63 - 1),
+        track=st.integers(0, 2**32 - 1),
+        label=st.integers(-1, 8191),
+        at=st.tuples(pixels, pixels),
+        direction=texts,
+        value=st.just(float("nan")) | st.floats(-1e6, 1e6),
+    )
+    speeds = draw(
+        st.just([]) | st.lists(st.floats(0, 300) | st.just(np.nan), min_size=3, max_size=3)
+    )
+    tally = st.dictionaries(texts, st.integers(0, 2**40), max_size=3)
+    return Analysis(
+        tuple(draw(st.lists(event, max_size=12))),
+        draw(st.dictionaries(texts.filter(bool), tally, max_size=4)),
+        np.array(speeds, np.float32),
+    )
+
+
+@given(analyses(), st.integers(528, 1452))
+def test_an_analysis_that_is_written_is_read(analysis: Analysis, payload: int) -> None:
+    tracks = jsonreader.decode(json.dumps(altered(tracks=[altered()["tracks"][0]] * 3))).tracks
+    message = replace(jsonreader.decode(json.dumps(altered())), tracks=tracks, analysis=analysis)
+    line = jsonmessage.encode_line(message, LABELS)
+    assert jsonmessage.encode_line(jsonreader.decode(line), LABELS) == line
+    parts = [jsonreader.decode(text) for text in jsonmessage.encode(message, LABELS, payload)]
+    found = [part.analysis for part in parts if part.analysis is not None]
+    assert len(found) == len(parts)
+    whole = jsonreader.decode(line).analysis
+    assert whole is not None
+    assert [str(event) for one in found for event in one.events] == [str(e) for e in whole.events]
+    assert {rule: counts for one in found for rule, counts in one.tallies.items()} == whole.tallies
+    speeds = np.concatenate([one.speeds_kmh for one in found])
+    np.testing.assert_array_equal(speeds, whole.speeds_kmh)
 
 
 def test_attributes_are_told_where_they_are_known(make_message: Any, make_tracks: Any) -> None:
@@ -106,11 +189,13 @@ def test_a_label_without_a_name_has_no_class(make_message: Any) -> None:
     assert {track["class"] for track in json.loads(datagram)["tracks"]} == {None}
 
 
-@pytest.mark.parametrize(("count", "payload"), [(0, 528), (1, 528), (50, 1452), (300, 1452)])
+@pytest.mark.parametrize("happened", [None, 0, 40])
+@pytest.mark.parametrize(("count", "payload"), [(0, 640), (1, 640), (50, 1452), (300, 1452)])
 def test_fragments_fit_and_together_are_the_message(
-    make_message: Any, count: int, payload: int
+    make_message: Any, make_analysis: Any, count: int, payload: int, happened: int | None
 ) -> None:
-    message = make_message(count)
+    analysis = None if happened is None else make_analysis(count, happened)
+    message = make_message(count, analysis=analysis)
     datagrams = jsonmessage.encode(message, LABELS, payload)
     parts = [json.loads(datagram) for datagram in datagrams]
     whole = json.loads(jsonmessage.encode_whole(message, LABELS))
@@ -118,6 +203,11 @@ def test_fragments_fit_and_together_are_the_message(
     assert [part["fragment"] for part in parts] == list(range(len(parts)))
     assert {part["fragments"] for part in parts} == {len(parts)}
     assert [track for part in parts for track in part["tracks"]] == whole["tracks"]
+    if analysis is not None:
+        assert [event for part in parts for event in part["events"]] == whole["events"]
+        assert [len(part["events"]) > 0 for part in parts][:1] == [happened > 0], "they come first"
+        told = [rule for part in parts for rule in part["tallies"].items()]
+        assert told == list(whole["tallies"].items())
 
 
 def test_what_is_written_is_read(make_message: Any) -> None:
@@ -172,6 +262,13 @@ def track(**changes: Any) -> dict[str, Any]:
     return altered(tracks=[altered()["tracks"][0] | changes])
 
 
+def happened(**changes: Any) -> str:
+    """A message with one event, as text."""
+    event = {"rule": "gate", "kind": "cross", "direction": "in", "pts_ns": 2, "track": 1}
+    event |= {"label": 0, "class": None, "at": [1, 2], "value": None, "unit": ""}
+    return json.dumps(altered(events=[event | changes], tallies={}))
+
+
 def test_the_unaltered_message_is_good() -> None:
     assert jsonreader.decode(json.dumps(altered())).tracks.boxes_xyxy.tolist() == [[1, 2, 3, 4]]
 
@@ -213,6 +310,28 @@ MALFORMED: dict[str, tuple[str, str, str]] = {
         json.dumps(track(attributes={"\ud800": {"value": "x", "share": 1}})),
         "bad_value",
         "attributes",
+    ),
+    "events that are no list": (json.dumps(altered(events={})), "bad_value", "events"),
+    "an event without a rule": (happened(rule=""), "bad_value", "events[0].rule"),
+    "an event of an unknown kind": (happened(kind="vanish"), "bad_value", "events[0].kind"),
+    "an event that is nowhere": (happened(at=[1]), "bad_value", "events[0].at"),
+    "an event whose time is no integer": (happened(pts_ns=1.5), "bad_value", "events[0].pts_ns"),
+    "an event of a label below none": (happened(label=-2), "bad_value", "events[0].label"),
+    "tallies in a list": (json.dumps(altered(events=[], tallies=[])), "bad_value", "tallies"),
+    "a tally that is no number": (
+        json.dumps(altered(events=[], tallies={"gate": {"in": "3"}})),
+        "bad_value",
+        "tallies.gate.in",
+    ),
+    "a tally whose name cannot be written": (
+        json.dumps(altered(events=[], tallies={"gate": {"\ud800": 3}})),
+        "bad_value",
+        "tallies.gate",
+    ),
+    "a speed in words": (
+        json.dumps(track(speed_kmh="fast") | {"events": []}),
+        "bad_value",
+        "tracks[0].speed_kmh",
     ),
     "an id beyond 64 bits": (json.dumps(track(id=2**64)), "bad_value", "id"),
 }
@@ -256,6 +375,14 @@ def test_any_value_anywhere_gives_a_message_or_a_message_error(key: str, value: 
 def test_any_value_in_a_track_gives_a_message_or_a_message_error(key: str, value: object) -> None:
     try:
         jsonreader.decode(json.dumps(track(**{key: value})))
+    except MessageError:
+        return
+
+
+@given(st.sampled_from(sorted(SCHEMA["$defs"]["event"]["properties"])), anything)
+def test_any_value_in_an_event_gives_a_message_or_a_message_error(key: str, value: object) -> None:
+    try:
+        jsonreader.decode(happened(**{key: value}))
     except MessageError:
         return
 
