@@ -18,7 +18,7 @@ from pipeline.evaluation.mot_files import MotTable
 from pipeline.media.picture import Picture
 from pipeline.media.sources import is_live, open_source
 from pipeline.media.uri import redact
-from pipeline.output.annotate import Color, Pen, draw_box, draw_tag
+from pipeline.output.drawing import Color, Pen, draw_box, draw_tag
 
 _WIDTH = 400  # of what is shown, pixels
 _ASPECT = 4 / 3

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.detection.proposals import Proposals
-from pipeline.output.annotate import Color, Image, Pen, draw_box
+from pipeline.output.drawing import Color, Image, Pen, draw_box
 
 _ANCHOR: Color = (150, 150, 150)
 #: Of the best proposal and of the last one that is shown, BGR.
