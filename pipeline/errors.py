@@ -11,6 +11,8 @@ SightlineError
 ├── OutputError          a sink cannot be opened or written
 ├── MessageError         bytes received are not a message of ours
 │   └── RefusedError     they may be one, but must not be believed
+├── BatchError           a folder of results cannot be worked on
+│   └── ChangedError     what is in it was made of something else
 ├── DataError            a table of boxes or a recording cannot be read, written or scored
 └── PipelineError        everything that failed in one run, first failure first (an ExceptionGroup)
 
@@ -88,6 +90,14 @@ class MessageError(SightlineError):
 
 class RefusedError(MessageError):
     """A message that must not be believed: not authentic, or older than what was believed."""
+
+
+class BatchError(SightlineError):
+    """A batch cannot work in its folder: another run does, or the folder is none of a batch."""
+
+
+class ChangedError(BatchError):
+    """What is in a batch's folder was made with another configuration, model or video."""
 
 
 class DataError(SightlineError):

@@ -1,7 +1,7 @@
 """``sightline``: the commands, and how errors reach people.
 
-Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration, 3 a camera failed, 4 the frame ledger
-does not balance, 130 interrupted.
+Exit codes: 0 fine, 1 failed, 2 wrong usage or configuration, 3 a camera or a video
+failed, 4 the frame ledger does not balance, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from pipeline.cli import (
 )
 from pipeline.cli import compile as compilation
 from pipeline.cli import eval as evaluation
-from pipeline.errors import ConfigError, GraphError, ModelError, SightlineError
+from pipeline.errors import ChangedError, ConfigError, GraphError, ModelError, SightlineError
 
-_WRONG_INPUT = (ConfigError, GraphError, ModelError, OptionError)
+_WRONG_INPUT = (ChangedError, ConfigError, GraphError, ModelError, OptionError)
 
 app = typer.Typer(
     name="sightline",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,3 +18,7 @@ Set = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON for machines.")]
+ShownAs = Annotated[
+    Literal["auto", "rich", "plain"],
+    typer.Option("--progress", help="auto: a table on a terminal, else lines."),
+]

@@ -5,26 +5,23 @@ from __future__ import annotations
 import json as json_text
 from dataclasses import replace
 from pathlib import Path
-from signal import SIGINT, SIGTERM
-from threading import Event
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 import pipeline
-from pipeline.cli.options import Config, Json, Set
+from pipeline.cli.options import Config, Json, Set, ShownAs
 from pipeline.cli.progress import Style, progress
 from pipeline.cli.summary import print_failures, print_summary
 from pipeline.cli.trace import print_traces, tracer_of, write_traces
 from pipeline.daemon.logs import LogStyle
 from pipeline.daemon.service import serve
-from pipeline.daemon.signals import Signals
+from pipeline.daemon.signals import ended_by_signals
 from pipeline.deployment import Deployment
 from pipeline.energy import Meter
 from pipeline.report import RunReport
 from pipeline.sharding.deployment import deploy
 from pipeline.supervisor import Observer
-from pipeline.worker import Background
 
 
 def command(
@@ -32,10 +29,7 @@ def command(
     set_: Set = None,
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but errors.")] = False,
-    style: Annotated[
-        Literal["auto", "rich", "plain"],
-        typer.Option("--progress", help="auto: a table on a terminal, else lines."),
-    ] = "auto",
+    style: ShownAs = "auto",
     daemon: Annotated[
         bool, typer.Option("--daemon", help="As a service: see docs/daemon.md.")
     ] = False,
@@ -86,7 +80,6 @@ def command(
 
 def _run(deployment: Deployment, observer: Observer | None, interval_s: float) -> RunReport:
     """Runs to the end; the first signal drains, the second one ends at once."""
-    signals = Signals(SIGTERM, SIGINT)
     meter = Meter()
 
     def measured(report: RunReport) -> RunReport:
@@ -97,15 +90,7 @@ def _run(deployment: Deployment, observer: Observer | None, interval_s: float) -
         if observer is not None:
             observer(report)
 
-    def end_when_asked(stop: Event) -> None:
-        acts = iter((deployment.stop, deployment.abort))
-        for _, act in zip(signals.each(stop), acts, strict=False):
-            act()
-
-    ender = Background("ender", end_when_asked)
-    with signals.heeded():
-        ender.start()
+    with ended_by_signals(deployment.stop, deployment.abort):
         deployment.start()
         report = deployment.wait(observe, interval_s)
-        ender.stop()
     return measured(report)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
@@ -19,6 +19,13 @@ from pipeline.config.overlay import Overlay
 from pipeline.config.schema import PipelineConfig
 from pipeline.config.secrecy import note_secrets
 from pipeline.errors import ConfigError
+
+
+class Amendment(Protocol):
+    """What changes a document before it is checked."""
+
+    def apply(self, document: Document) -> None:
+        """Changes it in place; what is wrong goes to its `problems`."""
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> PipelineConfig:
@@ -51,7 +58,7 @@ def loads(
     name: str = "configuration",
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-    overlay: Overlay | None = None,
+    overlay: Amendment | None = None,
 ) -> PipelineConfig:
     """Reads a configuration from text.
 
@@ -78,15 +85,16 @@ def _checked(
     document: Document,
     changes: Sequence[str],
     environment: Mapping[str, str],
-    overlay: Overlay,
+    overlay: Amendment,
 ) -> PipelineConfig | None:
     """The complete configuration; None, and problems in the document, where something is wrong."""
     if document.value is None:
         document.value = {}
     for change in changes:
         overrides.apply(document, change, environment)
+    written = checks.camera_ids(document)
     overlay.apply(document)
-    checks.check(document)
+    checks.check(document, written)
     try:
         # As JSON a list may become a tuple, yet no text a number.
         config = PipelineConfig.model_validate_json(json.dumps(_plain(document.value)), strict=True)

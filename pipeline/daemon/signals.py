@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from threading import Event
 from types import FrameType
+
+from pipeline.worker import Background
 
 #: How soon a waiting thread notices that nobody needs it any more, seconds.
 _POLL_S = 0.2
@@ -44,3 +46,24 @@ class Signals:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._came.put(signal.Signals(number).name)
+
+
+@contextmanager
+def ended_by_signals(*acts: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, the first SIGTERM or SIGINT calls the first act, the next one the next.
+
+    In the main thread only; the acts are called in another one.
+    """
+    signals = Signals(signal.SIGTERM, signal.SIGINT)
+
+    def end_when_asked(stop: Event) -> None:
+        for _, act in zip(signals.each(stop), iter(acts), strict=False):
+            act()
+
+    ender = Background("ender", end_when_asked)
+    with signals.heeded():
+        ender.start()
+        try:
+            yield
+        finally:
+            ender.stop()

@@ -1,0 +1,127 @@
+"""What a batch would take, from a short real measurement; nothing is written into its folder."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipeline.batch.clip import Clip
+from pipeline.batch.folder import BatchFolder
+from pipeline.batch.inputs import expand
+from pipeline.batch.probing import probe_all
+from pipeline.batch.progress import Observer, Standing, length_s
+from pipeline.batch.staff import Staff, all_cores
+from pipeline.batch.work import Halt, Work
+from pipeline.config import PipelineConfig
+from pipeline.errors import BatchError
+
+#: So much of a video is taken to measure with, seconds.
+_SAMPLE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a batch has to do, and what that will take.
+
+    Attributes:
+        clips: all inputs, as probing found them.
+        complete: names of those whose results are there already.
+        video_s: of what is left to do, seconds of video.
+        measured: the clip that was measured with; empty where there is none to do.
+        time_s: that it will take, seconds; None where nothing could be measured.
+        disk_bytes: that the results will take; None likewise.
+    """
+
+    clips: tuple[Clip, ...]
+    complete: tuple[str, ...]
+    video_s: float
+    measured: str = ""
+    time_s: float | None = None
+    disk_bytes: int | None = None
+
+    @property
+    def todo(self) -> list[Clip]:
+        """Clips that would be made."""
+        return [c for c in self.clips if not c.error and c.name not in self.complete]
+
+    @property
+    def frames(self) -> int | None:
+        """In the files of these clips; None where that is not known of one."""
+        counts = [clip.frames for clip in self.todo]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+
+class _Stopwatch(Observer):
+    """Notes when the first frames were there."""
+
+    def __init__(self) -> None:
+        self.began: tuple[float, float] | None = None
+
+    def progress(self, standing: Standing) -> None:
+        if self.began is None and standing.frames:
+            self.began = time.monotonic(), standing.video_s
+
+
+def estimate(
+    config: PipelineConfig,
+    inputs: Sequence[str],
+    out: Path | str,
+    *,
+    processes: int | None = None,
+    observer: Observer | None = None,
+    halt: Halt | None = None,
+) -> Estimate:
+    """Probes the inputs, and measures with the first seconds of the first video that is left to do.
+
+    Args and errors are those of `pipeline.batch.batch.run_batch`.
+    """
+    observer, halt, processes = observer or Observer(), halt or Halt(), processes or all_cores()
+    entries, folder = expand(inputs, sys.stdin), BatchFolder(Path(out))
+    found: list[Clip] = []
+
+    def tell(clip: Clip) -> None:
+        found.append(clip)
+        observer.probed(clip, len(found), len(entries))
+
+    clips = probe_all(entries, config.batch, processes, tell, lambda: halt.stopping)
+    complete = tuple(clip.name for clip in clips if folder.manifest(clip.name))
+    plain = Estimate(tuple(clips), complete, 0.0)
+    whole = replace(plain, video_s=sum(length_s(clip) for clip in plain.todo))
+    if halt.stopping or not whole.todo:
+        return whole
+    return _measured(config, whole, processes, halt)
+
+
+def _measured(config: PipelineConfig, whole: Estimate, processes: int, halt: Halt) -> Estimate:
+    """The estimate with what its first clip's first seconds took."""
+    clip = whole.todo[0]
+    first = clip.segments[0]
+    end_ns = first.start_ns + round(_SAMPLE_S * 1e9)
+    if first.end_ns is None or end_ns < first.end_ns:
+        first = replace(first, end_ns=end_ns)
+    sample, watch = replace(clip, segments=(first,)), _Stopwatch()
+    with TemporaryDirectory() as made:
+        folder = BatchFolder(Path(made))
+        with Staff(config, processes) as staff:
+            work = Work([sample], config.batch, {}, folder, staff, processes, watch, halt)
+            work.run()
+        if error := work.failed.get(sample.name) or work.ended_early:
+            raise BatchError(f"{sample.uri}: the measurement failed: {error}")
+        size = sum(p.stat().st_size for p in (folder.path / sample.name).rglob("*") if p.is_file())
+    seconds = length_s(sample)
+    if watch.began is None or not seconds:
+        return whole
+    began_s, before_s = watch.began
+    share = whole.video_s / max(seconds - before_s, 0.1 * seconds)
+    time_s = (time.monotonic() - began_s) * share / processes
+    return replace(
+        whole,
+        measured=clip.name,
+        time_s=time_s,
+        disk_bytes=round(size * whole.video_s / seconds),
+    )
