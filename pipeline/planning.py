@@ -6,11 +6,13 @@ into a `Plan`, with the help of the `Planner`. Nothing is loaded into an engine 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 import engines.registry
 from engines.base import Engine
@@ -18,10 +20,12 @@ from engines.breaker import Breaker
 from engines.errors import EngineError
 from engines.failover import Candidate
 from engines.program import Kernel, Network
+from pipeline.analytics.rules import AnyRule
 from pipeline.benching.choice import choose
 from pipeline.config import EngineConfig, PipelineConfig
 from pipeline.config.base import AUTO
-from pipeline.config.stages import KernelConfig, NetworkConfig, StageConfig
+from pipeline.config.problem import suggest
+from pipeline.config.stages import AnalyseConfig, KernelConfig, NetworkConfig, StageConfig
 from pipeline.errors import ConfigError, ModelError, SightlineError
 from pipeline.graph import Binding
 from pipeline.media.preprocess import Preprocessor
@@ -30,7 +34,7 @@ from pipeline.models.package import ModelPackage, load_model
 from pipeline.network import BoundNetwork
 from pipeline.stage import Run, Stage
 
-AnyConfig = TypeVar("AnyConfig", bound=StageConfig)
+AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ class Planner:
                 self.note(config)
                 return name, config
             name = config.after[0]
-        wanted = kind.model_fields["kind"].default
+        wanted = kind.model_fields["kind"].default if "kind" in kind.model_fields else "tracker"
         where = self.config.where("stages", stage)
         raise ConfigError(f"{where}: there is no {wanted} before it; put one there")
 
@@ -281,6 +285,31 @@ class Planner:
             return package.manifest.class_names
         joined = [self._labels(name) for name in config.after if name in self.config.stages]
         return tuple(dict.fromkeys(label for labels in joined for label in labels))
+
+    def rules(self, stage: str) -> Mapping[str, AnyRule]:
+        """The rules by which what a stage gives was analysed; none where it was not."""
+        config = self.config.stages[stage]
+        if isinstance(config, AnalyseConfig):
+            return config.rules
+        found = self.all_ahead(stage, AnalyseConfig)
+        return next((config.rules for config in found.values()), {})
+
+    def numbers(
+        self, stage: str, wanted: Sequence[str | int] | None, *key: str
+    ) -> tuple[int, ...] | None:
+        """The numbers of labels that a stage's `key` names, or numbers; None as it is.
+
+        Raises:
+            ConfigError: nothing before the stage gives such a label; the nearest one is suggested.
+        """
+        if wanted is None:
+            return None
+        labels = self.labels(stage)
+        for label in wanted:
+            if isinstance(label, str) and label not in labels:
+                where, remedy = self.config.where("stages", stage, *key), suggest(label, labels)
+                raise ConfigError(f"{where}: no label is called '{label}'; {remedy}")
+        return tuple(labels.index(label) if isinstance(label, str) else label for label in wanted)
 
     def _engine(self, engine_id: str, config: EngineConfig) -> Engine:
         return engines.registry.create(

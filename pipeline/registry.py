@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.planning import Plan, Planner
 from pipeline.stages import (
+    analyse,
     boxes,
     camera_motion,
     classify,
@@ -42,4 +43,5 @@ STAGES: Mapping[str, Callable[[Planner, str, Any], Plan]] = {
     "matching": matching.plan,
     "screening": screening.plan,
     "classify": classify.plan,
+    "analyse": analyse.plan,
 }

@@ -27,6 +27,7 @@ from pipeline.config.schema import (
     RunConfig,
 )
 from pipeline.config.stages import (
+    AnalyseConfig,
     AnyStage,
     BackboneConfig,
     BatchConfig,
@@ -48,6 +49,7 @@ from pipeline.config.stages import (
 )
 
 __all__ = [
+    "AnalyseConfig",
     "AnyStage",
     "BackboneConfig",
     "BatchConfig",

@@ -10,7 +10,7 @@ _TWO_STAGE = ("backbone", "proposals", "roi_align", "roi_head", "boxes")
 _WHOLE = ("track",)
 _IN_PARTS = ("kalman", "matching", "screening")
 #: In the chain only where they are written.
-_OPTIONAL = ("camera_motion", "embed", "classify")
+_OPTIONAL = ("camera_motion", "embed", "classify", "analyse")
 
 #: Every name there may be in a chain, in its order; each is also the stage's kind.
 CHAIN = (
@@ -22,6 +22,7 @@ CHAIN = (
     *_WHOLE,
     *_IN_PARTS,
     "classify",
+    "analyse",
 )
 #: Of those that cannot go into one chain: the two ways to do the same.
 ALTERNATIVES = ((_ONE_STAGE, _TWO_STAGE), (_WHOLE, _IN_PARTS))

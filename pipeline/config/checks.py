@@ -6,7 +6,7 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
 from os.path import normpath
 from typing import Any
@@ -40,11 +40,18 @@ _KERNELS = (
 )
 #: Those of the chain for which there is no default.
 _WITH_MODEL = ("detect", "backbone", "roi_head")
+#: Keys of outputs that name files or folders, of which each camera may have its own.
+_WRITTEN = (("file", "path"), ("events", "path"), ("events", "pictures"), ("annotate", "path"))
 _OF_EVERY_ENGINE = tuple(EngineConfig.model_fields)
 
 
-def check(document: Document) -> None:
-    """Adds what does not fit together to the document's problems."""
+def check(document: Document, cameras: Collection[str] = ()) -> None:
+    """Adds what does not fit together to the document's problems.
+
+    Args:
+        document: what was written, and what was changed since.
+        cameras: ids of the cameras that were written; rules may speak of those that were removed.
+    """
     top = _mapping(document.value)
     _check_cameras(document, top.get("cameras"))
     stages = {name: _mapping(stage) for name, stage in _mapping(top.get("stages")).items()}
@@ -59,6 +66,8 @@ def check(document: Document) -> None:
         _check_chain(document, stages)
     else:
         _check_order(document, stages)
+    if cameras:
+        _check_rules(document, stages, {*cameras, *camera_ids(document)})
     _check_outputs(document, stages, top.get("outputs"))
     _check_shards(document, top)
     _check_http(document, _mapping(top.get("http")))
@@ -67,6 +76,13 @@ def check(document: Document) -> None:
 def is_chain(stages: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether no stage says `after`, so that they form the default chain."""
     return not any(stage.get("after") for stage in stages.values())
+
+
+def camera_ids(document: Document) -> list[str]:
+    """The ids of the cameras, as far as they have some."""
+    cameras = _mapping(document.value).get("cameras")
+    ids = [_mapping(entry).get("id") for entry in (cameras if isinstance(cameras, list) else ())]
+    return list(_strings(ids))
 
 
 def cycle(after: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -219,6 +235,23 @@ def _check_order(document: Document, stages: Mapping[str, Any]) -> None:
         )
 
 
+def _check_rules(document: Document, stages: Mapping[str, Any], cameras: Collection[str]) -> None:
+    """Rules and grounds speak of cameras that there are."""
+    for name, stage in stages.items():
+        grounds = stage.get("ground")
+        entries: dict[KeyPath, Any] = {
+            ("rules", rule): entry for rule, entry in _mapping(stage.get("rules")).items()
+        }
+        for index, entry in enumerate(grounds if isinstance(grounds, list) else ()):
+            entries["ground", index] = entry
+        for path, entry in entries.items():
+            where: KeyPath = ("stages", name, *path, "cameras")
+            for camera in _strings(_mapping(entry).get("cameras")):
+                if camera not in cameras:
+                    remedy = suggest(camera, cameras)
+                    document.complain(where, f"no camera is called '{camera}'", remedy)
+
+
 def _check_outputs(document: Document, stages: Mapping[str, Any], outputs: Any) -> None:
     known = {*stages, *(chain(stages) if is_chain(stages) else ())}
     paths: set[str] = set()
@@ -232,15 +265,14 @@ def _check_outputs(document: Document, stages: Mapping[str, Any], outputs: Any) 
 
 def _check_path(document: Document, index: int, output: dict[str, Any], paths: set[str]) -> None:
     """Two outputs in one file would write over each other; `paths` has those met so far."""
-    for keys in (("file",), ("annotate",), ("post", "spool")):
-        value: Any = output
+    for keys in (*_WRITTEN, ("post", "spool", "path")):
+        path: Any = output
         for key in keys:
-            value = _mapping(value).get(key)
-        path = _mapping(value).get("path")
+            path = _mapping(path).get(key)
         if isinstance(path, str):
             if normpath(path) in paths:
                 message = f"two outputs write '{path}'"
-                document.complain(("outputs", index, *keys, "path"), message, "give each its own")
+                document.complain(("outputs", index, *keys), message, "give each its own")
             paths.add(normpath(path))
 
 
@@ -250,12 +282,12 @@ def _check_shards(document: Document, top: Mapping[str, Any]) -> None:
     if _mapping(top.get("run")).get("shards", 1) == 1 or not isinstance(cameras, list):
         return
     for index, output in enumerate(outputs if isinstance(outputs, list) else ()):
-        for kind in ("file", "annotate"):
-            path = _mapping(_mapping(output).get(kind)).get("path")
+        for kind, key in _WRITTEN:
+            path = _mapping(_mapping(output).get(kind)).get(key)
             if isinstance(path, str) and "{camera}" not in path and len(cameras) > 1:
                 message = f"'{path}' would be written by several processes (run.shards)"
                 remedy = "give each camera its own file with {camera}, or set run.shards: 1"
-                document.complain(("outputs", index, kind, "path"), message, remedy)
+                document.complain(("outputs", index, kind, key), message, remedy)
 
 
 def _check_http(document: Document, http: Mapping[str, Any]) -> None:

@@ -81,7 +81,12 @@ def _tell(path: KeyPath, group: list[ErrorDetails], schema: _Schema) -> tuple[st
         found, key = context["tag"], context["discriminator"].strip("'")
         if key != "kind":
             return f"'{found}' is no {key}", suggest(found, tags)
+        if "rules" in path:
+            return f"'{found}' is no kind of rule", suggest(found, tags)
         return f"'{found}' is no kind of stage", f"{suggest(found, tags)} (or say 'kind:')"
+    if kind == "union_tag_not_found":
+        tags = list(node.get("discriminator", {}).get("mapping", ()))
+        return f"has no {context['discriminator']}", f"say one of {', '.join(tags)}"
     if kind in ("value_error", "assertion_error"):
         message, _, remedy = str(context["error"]).partition("; ")
         return message, remedy

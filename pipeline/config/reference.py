@@ -8,6 +8,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pipeline.analytics.abandoned import AbandonedSpec
+from pipeline.analytics.crowd import CrowdSpec
+from pipeline.analytics.direction import DirectionSpec
+from pipeline.analytics.ground import GroundSpec
+from pipeline.analytics.line import LineSpec
+from pipeline.analytics.rule import RuleSpec
+from pipeline.analytics.speed import SpeedSpec
+from pipeline.analytics.stop import StopSpec
+from pipeline.analytics.zone import ZoneSpec
 from pipeline.config.schema import (
     BatchRunConfig,
     CameraConfig,
@@ -17,6 +26,7 @@ from pipeline.config.schema import (
     RunConfig,
 )
 from pipeline.config.stages import (
+    AnalyseConfig,
     BackboneConfig,
     BatchConfig,
     BoxesConfig,
@@ -36,6 +46,7 @@ from pipeline.config.stages import (
 )
 from pipeline.output.spec import (
     AnnotateSpec,
+    EventsSpec,
     FileSpec,
     PostSpec,
     SecureSpec,
@@ -67,11 +78,22 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("stages: track: screening: zones: one entry", Zone),
     ("stages: matching", MatchingConfig),
     ("stages: classify", ClassifyConfig),
+    ("stages: analyse", AnalyseConfig),
+    ("stages: analyse: rules: what every rule may say", RuleSpec),
+    ("stages: analyse: rules: line", LineSpec),
+    ("stages: analyse: rules: zone", ZoneSpec),
+    ("stages: analyse: rules: crowd", CrowdSpec),
+    ("stages: analyse: rules: direction", DirectionSpec),
+    ("stages: analyse: rules: speed", SpeedSpec),
+    ("stages: analyse: rules: stop", StopSpec),
+    ("stages: analyse: rules: abandoned", AbandonedSpec),
+    ("stages: analyse: ground: one entry", GroundSpec),
     ("stages: networks: batch", BatchConfig),
     ("outputs: one entry", OutputConfig),
     ("outputs: udp", UdpSpec),
     ("outputs: udp: secure", SecureSpec),
     ("outputs: file", FileSpec),
+    ("outputs: events", EventsSpec),
     ("outputs: annotate", AnnotateSpec),
     ("outputs: post", PostSpec),
     ("outputs: post: spool", SpoolSpec),
@@ -93,13 +115,14 @@ def reference() -> str:
 
 
 def _is_common(model: type[BaseModel], key: str) -> bool:
-    """Whether the key is one of every stage and no different here."""
-    common = StageConfig.model_fields
-    if model is StageConfig or not issubclass(model, StageConfig):
-        return False
-    return key == "kind" or (
-        key in common and common[key].default == model.model_fields[key].default
-    )
+    """Whether the key is one of every stage, or of every rule, and no different here."""
+    for general in (StageConfig, RuleSpec):
+        if model is not general and issubclass(model, general):
+            if key not in general.model_fields:
+                return key == "kind"
+            common, own = general.model_fields[key], model.model_fields[key]
+            return (common.default, common.description) == (own.default, own.description)
+    return False
 
 
 def _rows(model: type[BaseModel]) -> Iterator[tuple[str, str]]:

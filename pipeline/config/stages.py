@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from pipeline.analytics.ground import GroundSpec
+from pipeline.analytics.rules import AnyRule
 from pipeline.config.base import (
     POLICIES,
+    Name,
     Names,
     Pixels,
     PositiveSeconds,
@@ -275,6 +278,33 @@ class ScreeningConfig(StageConfig):
     on_full: Literal[OnFull.BLOCK] = Field(default=OnFull.BLOCK, description=_NO_DROPS)
 
 
+class AnalyseConfig(StageConfig):
+    """Finds out what tracks mean: lines crossed, zones entered, crowds; see analytics.md."""
+
+    kind: Literal["analyse"] = "analyse"
+    rules: dict[Name, AnyRule] = Field(
+        default={}, description="What is found out, by names of your own; each of one kind."
+    )
+    ground: tuple[GroundSpec, ...] = Field(
+        default=(), description="Where pictures show the ground; then tracks have speeds."
+    )
+    speed_window_s: PositiveSeconds = Field(
+        default=1.0, description="Speeds are means over about so long, seconds."
+    )
+
+    @model_validator(mode="after")
+    def _speeds_are_known(self) -> Self:
+        for name, rule in self.rules.items():
+            if rule.kind == "speed" and not all(map(self._has_ground, rule.cameras or (None,))):
+                raise ValueError(f"rule '{name}' needs to know the ground; write ground: [...]")
+        return self
+
+    def _has_ground(self, camera: str | None) -> bool:
+        """Whether the ground is known at this camera; None: at any."""
+        grounds = [spec.cameras for spec in self.ground]
+        return None in grounds or any(camera in (None, *cameras) for cameras in grounds if cameras)
+
+
 AnyStage = Annotated[
     PreprocessConfig
     | DetectConfig
@@ -291,7 +321,8 @@ AnyStage = Annotated[
     | KalmanConfig
     | MatchingConfig
     | ScreeningConfig
-    | ClassifyConfig,
+    | ClassifyConfig
+    | AnalyseConfig,
     Field(discriminator="kind"),
 ]
 KINDS = (
@@ -311,4 +342,5 @@ KINDS = (
     "matching",
     "screening",
     "classify",
+    "analyse",
 )

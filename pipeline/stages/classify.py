@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ClassifyConfig
-from pipeline.config.problem import suggest
-from pipeline.errors import ConfigError
 from pipeline.media.picture import Picture
 from pipeline.media.preprocess import Preprocessor
 from pipeline.models.attributes import AttributeEntry
@@ -194,7 +192,7 @@ def plan(planner: Planner, name: str, config: ClassifyConfig) -> Plan:
     spec = ClassifySpec(
         entry,
         package.manifest.class_names,
-        _numbered(planner, name, config.of),
+        planner.numbers(name, config.of, "of"),
         config.min_size,
         config.min_score,
         config.sure,
@@ -202,17 +200,6 @@ def plan(planner: Planner, name: str, config: ClassifyConfig) -> Plan:
     )
     stage = ClassifyTracksStage if _follows_tracker(planner, name) else ClassifyDetectionsStage
     return Plan(stage, lambda run: stage(network(), preprocessor, spec), binding)
-
-
-def _numbered(planner: Planner, name: str, of: tuple[str, ...] | None) -> tuple[int, ...] | None:
-    """The labels' numbers. Raises `ConfigError` where the detector has no such label."""
-    if of is None:
-        return None
-    labels = planner.labels(name)
-    for label in (label for label in of if label not in labels):
-        where = planner.config.where("stages", name, "of")
-        raise ConfigError(f"{where}: no label is called '{label}'; {suggest(label, labels)}")
-    return tuple(labels.index(label) for label in of)
 
 
 def _follows_tracker(planner: Planner, name: str) -> bool:

@@ -20,6 +20,9 @@ from pipeline.tracking.spec import TrackSpec
 _GRACE_S = 0.2
 #: Detections after which a track's looks are worth remembering.
 _MEMORABLE = 5
+#: A track is looked for at least once, however small `max_lost_s`, in a frame that comes within
+#: this time, seconds.
+_ONE_LOOK_S = 1.0
 
 
 def confirmed(records: NDArray[np.void], spec: TrackSpec) -> NDArray[np.bool_]:
@@ -46,6 +49,11 @@ def patience_ns(
     patience[state == TENTATIVE] = spec.tentative_lost_s * 1e9
     patience[state == REMOVED] = spec.remember_s * 1e9
     return patience
+
+
+def longest_unseen_s(spec: TrackSpec) -> float:
+    """Longer than this no track stays unseen without being removed, seconds."""
+    return max(spec.max_lost_s, _ONE_LOOK_S)
 
 
 def memorable(records: NDArray[np.void]) -> NDArray[np.bool_]:

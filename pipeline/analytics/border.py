@@ -1,0 +1,167 @@
+"""A border in the picture, and the ways that lead over it.
+
+Places that lie exactly on a border, and ways through its corners, are settled as if every way were
+shifted by the same tiny bit (ε, ε²), which leaves nothing on the border (Edelsbrunner and Mücke,
+Simulation of simplicity, ACM Transactions on Graphics 9(1), 1990). So a way that is told in several
+pieces goes over the border exactly as often as in one piece, wherever it is cut.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.analytics.roll import Mask
+from pipeline.tracking.motion import Floats
+
+#: A part of a way, as shares of it: from, to.
+Span = tuple[float, float]
+_NEVER = (math.inf, -math.inf)
+_ALWAYS = (-math.inf, math.inf)
+
+
+class Border:
+    """A line of one or more straight pieces.
+
+    Its right side is to the right of who goes from its first point to its last one, as the picture
+    is seen; of the border of a polygon, too, which ends where it begins.
+
+    Args:
+        points: (P, 2), pixels.
+        closed: whether it leads back to its first point.
+    """
+
+    def __init__(self, points: NDArray[np.float64], closed: bool = False) -> None:
+        self._points = np.concatenate((points, points[:1])) if closed else points
+
+    def crossed(self, a: Floats, b: Floats) -> NDArray[np.bool_]:
+        """Which straight ways from `a` (N, 2) to `b` (N, 2) go over it anywhere: mask (N,)."""
+        over = self._on_the_right(a) != self._on_the_right(b)
+        rows = over.any(axis=1).nonzero()[0]
+        left_of_way = _on_the_left(a[rows], b[rows], self._points)
+        over[rows] &= left_of_way[:, 1:] != left_of_way[:, :-1]
+        crossed: Mask = over.any(axis=1)
+        return crossed
+
+    def crossings(self, a: Floats, b: Floats) -> list[tuple[float, int]]:
+        """Where the way from `a` (2,) to `b` (2,) goes over it.
+
+        Returns:
+            Shares of the way, rising, each with 1 where it leads to the right side, else -1.
+        """
+        ways = a[None], b[None]
+        (from_right,), (to_right,) = (self._on_the_right(end) for end in ways)
+        (left_of_way,) = _on_the_left(*ways, self._points)
+        over = (from_right != to_right) & (left_of_way[1:] != left_of_way[:-1])
+        (before,), (after,) = (_sides(self._points, end) for end in ways)
+        return sorted(
+            (float(before[piece] / (before[piece] - after[piece])), 1 if to_right[piece] else -1)
+            for piece in over.nonzero()[0]
+        )
+
+    def near(self, a: Floats, b: Floats, margin: float) -> list[Span]:
+        """The parts of the way from `a` (2,) to `b` (2,) that are not farther from it than that.
+
+        Args:
+            margin: pixels.
+
+        Returns:
+            Rising, apart from each other; they may reach beyond the way's ends.
+        """
+        start, way = complex(*a), complex(*b) - complex(*a)
+        corners = [complex(*point) for point in self._points]
+        spans = [_near_piece(start, way, *ends, margin) for ends in pairwise(corners)]
+        return merged(spans)
+
+    def _on_the_right(self, places: Floats) -> NDArray[np.bool_]:
+        """Whether each place (N, 2) is to the right of each of the S pieces: (N, S)."""
+        x, y = np.diff(self._points, axis=0).T
+        sides = _sides(self._points, places)
+        right: NDArray[np.bool_] = (sides > 0) | ((sides == 0) & ((y < 0) | ((y == 0) & (x > 0))))
+        return right
+
+
+def merged(spans: Sequence[Span]) -> list[Span]:
+    """Spans without the empty ones, rising, each two that touch as one."""
+    parts: list[Span] = []
+    for low, high in sorted(span for span in spans if span[0] <= span[1]):
+        if parts and low <= parts[-1][1]:
+            parts[-1] = parts[-1][0], max(high, parts[-1][1])
+        else:
+            parts.append((low, high))
+    return parts
+
+
+def gap(spans: Sequence[Span], low: float, high: float) -> float | None:
+    """A moment between `low` and `high` in none of the merged spans; None: there is none."""
+    for begins, ends in _gaps(spans):
+        first, last = max(begins, low), min(ends, high)
+        if first < last:
+            return (first + last) / 2
+    return None
+
+
+def _gaps(spans: Sequence[Span]) -> Iterator[Span]:
+    edges = [-math.inf, *(edge for span in spans for edge in span), math.inf]
+    yield from zip(edges[::2], edges[1::2], strict=True)
+
+
+def _sides(points: Floats, places: Floats) -> Floats:
+    """Twice the area of the triangle of each piece and each place (N, 2), (N, S); right: > 0."""
+    x, y = np.diff(points, axis=0).T
+    sides: Floats = x * (places[:, 1:] - points[:-1, 1]) - y * (places[:, :1] - points[:-1, 0])
+    return sides
+
+
+def _on_the_left(a: Floats, b: Floats, points: Floats) -> NDArray[np.bool_]:
+    """Whether each point (P, 2) is to the left of each way from `a` to `b` (N, 2): (N, P)."""
+    x, y = (b - a).T[:, :, None]
+    sides = x * (points[:, 1] - a[:, 1:]) - y * (points[:, 0] - a[:, :1])
+    left: NDArray[np.bool_] = (sides < 0) | ((sides == 0) & ((y < 0) | ((y == 0) & (x > 0))))
+    return left
+
+
+def _near_piece(start: complex, way: complex, a: complex, b: complex, margin: float) -> Span:
+    """When a way is not farther than `margin` from the piece from `a` to `b`.
+
+    What is so near to a straight piece is convex, so that is one span.
+    """
+    length = abs(b - a)
+    ends = [_near_point(start - end, way, margin) for end in (a, b)]
+    if length == 0:
+        return ends[0]
+    turned = (b - a).conjugate() / length  # makes the piece lie on the x axis, from 0 on
+    at, by = (start - a) * turned, way * turned
+    along, across = (
+        _between(at.real, by.real, 0, length),
+        _between(at.imag, by.imag, -margin, margin),
+    )
+    beside = max(along[0], across[0]), min(along[1], across[1])
+    spans = [span for span in (beside, *ends) if span[0] <= span[1]]
+    if not spans:
+        return _NEVER
+    return min(low for low, _ in spans), max(high for _, high in spans)
+
+
+def _near_point(offset: complex, way: complex, margin: float) -> Span:
+    """When a way that begins at `offset` from a point is not farther than `margin` from it."""
+    a, b = abs(way) ** 2, (offset * way.conjugate()).real
+    c = abs(offset) ** 2 - margin**2
+    if a == 0:
+        return _ALWAYS if c <= 0 else _NEVER
+    root = b * b - a * c
+    if root < 0:
+        return _NEVER
+    return (-b - math.sqrt(root)) / a, (-b + math.sqrt(root)) / a
+
+
+def _between(at: float, by: float, low: float, high: float) -> Span:
+    """When ``low <= at + by * t <= high``."""
+    if by == 0:
+        return _ALWAYS if low <= at <= high else _NEVER
+    first, last = (low - at) / by, (high - at) / by
+    return (first, last) if first <= last else (last, first)
