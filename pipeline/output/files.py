@@ -91,15 +91,12 @@ class PartFile:
         self.fd = -1
 
 
-class LineFile:
+class TextFile:
     """A text file that only ever has whole lines.
 
     Args:
         path: as `PartFile`.
-        header: a first line, with its newline.
-
-    Attributes:
-        size: bytes in it.
+        header: first lines, with their newlines.
 
     Raises:
         OutputError: as `PartFile`.
@@ -108,23 +105,28 @@ class LineFile:
     def __init__(self, path: Path, header: str = "") -> None:
         self._file = PartFile(path)
         self._header = header.encode()
-        self.size = 0
+        self._size = 0
 
-    def write(self, lines: str) -> None:
+    def append(self, lines: str) -> None:
         """Appends whole lines, all of them or none.
 
         Raises:
             OutputError: it cannot be written; as `is_full` says, a later call may succeed.
         """
         if lines:
-            self._append(lines.encode() if self.size else self._header + lines.encode())
+            self._append(lines.encode() if self._size else self._header + lines.encode())
 
     def _append(self, data: bytes) -> None:
         try:
-            write_whole(self._file.fd, data, self.size)
+            write_whole(self._file.fd, data, self._size)
         except OSError as error:
             raise OutputError(f"cannot write {self._file.path}: {error.strerror}") from error
-        self.size += len(data)
+        self._size += len(data)
+
+    @property
+    def size(self) -> int:
+        """Bytes in it."""
+        return self._size
 
     @property
     def empty(self) -> bool:
@@ -137,7 +139,7 @@ class LineFile:
 
     def finish(self, missing: int = 0) -> bool:
         """Gives the file its name, also an empty one; as `PartFile.finish`."""
-        if not self.size and self._header:
+        if not self._size and self._header:
             self._append(self._header)
         self._file.finish(missing)
         return True
@@ -145,3 +147,11 @@ class LineFile:
     def close(self) -> None:
         """As `PartFile.close`."""
         self._file.close()
+
+
+class LineFile(TextFile):
+    """A text file whose lines are made elsewhere."""
+
+    def write(self, lines: str) -> None:
+        """As `append`."""
+        self.append(lines)

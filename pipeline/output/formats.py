@@ -1,16 +1,20 @@
-"""Message → lines of a file, by format."""
+"""Messages in a file, by format."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from pipeline.output import jsonmessage
+from pipeline.output.coco import CocoFile
+from pipeline.output.files import TextFile
 from pipeline.output.jsonmessage import STATES, STATUSES, attribute_texts, rows
 from pipeline.output.message import Message
+from pipeline.output.recorder import Recording
 from pipeline.output.spec import FileFormat
 
 #: Lines, each with its newline, of one message with the class names by label index.
@@ -77,3 +81,32 @@ def mot_lines(message: Message, labels: Sequence[str]) -> str:
 
 LINES: dict[FileFormat, Lines] = {"jsonl": jsonl_lines, "csv": csv_lines, "mot": mot_lines}
 HEADERS: dict[FileFormat, str] = {"jsonl": "", "csv": ",".join(CSV_COLUMNS) + "\n", "mot": ""}
+#: Whose lines name the camera, so that one file may hold several.
+SHARED: tuple[FileFormat, ...] = ("jsonl", "csv")
+
+
+class MessageFile(TextFile):
+    """Messages as lines that mean something each on its own.
+
+    Args:
+        path: as `PartFile`.
+        form: of `LINES`.
+        labels: class names by label index.
+
+    Raises:
+        OutputError: as `PartFile`.
+    """
+
+    def __init__(self, path: Path, form: FileFormat, labels: Sequence[str]) -> None:
+        super().__init__(path, HEADERS[form])
+        self._lines = LINES[form]
+        self._labels = labels
+
+    def write(self, message: Message) -> None:
+        """Appends a frame; as `TextFile.append`."""
+        self.append(self._lines(message, self._labels))
+
+
+def message_file(path: Path, form: FileFormat, labels: Sequence[str]) -> Recording[Message]:
+    """The file of a format, not finished; as `MessageFile`."""
+    return CocoFile(path, labels) if form == "coco" else MessageFile(path, form, labels)

@@ -191,7 +191,7 @@ def rows(tracks: Tracks) -> Iterator[tuple[Any, ...]]:
     )
 
 
-def rounded(column: NDArray[np.float32], places: int) -> list[Any]:
+def rounded(column: NDArray[np.floating[Any]], places: int) -> list[Any]:
     """The column as Python numbers, rounded half to even; never −0.0."""
     return (column.astype(np.float64).round(places) + 0.0).tolist()  # type: ignore[no-any-return]
 

@@ -15,7 +15,7 @@ Content = TypeVar("Content", contravariant=True)
 
 
 class Recording(Protocol[Content]):
-    """One file; `LineFile` and `VideoFile` are."""
+    """One file; such as `LineFile` and `VideoFile`."""
 
     @property
     def size(self) -> int:

@@ -11,11 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from pipeline.output.address import parse_address
 from pipeline.output.envelope import parse_key
 
-FileFormat = Literal["jsonl", "csv", "mot"]
+FileFormat = Literal["jsonl", "csv", "mot", "coco"]
 
 #: Longest name first, so that `.mot.txt` is met before `.txt`.
 FORMAT_BY_SUFFIX: dict[str, FileFormat] = {
     ".mot.txt": "mot",
+    ".coco.json": "coco",
     ".jsonl": "jsonl",
     ".csv": "csv",
     ".txt": "mot",
@@ -140,7 +141,8 @@ class FileSpec(RecordingSpec):
         "beginning in UTC.",
     )
     format: FileFormat | None = Field(
-        None, description="By the suffix where not given: .jsonl, .csv, .mot.txt or .txt."
+        None,
+        description="By the suffix where not given: .jsonl, .csv, .mot.txt, .txt or .coco.json.",
     )
 
     @model_validator(mode="after")

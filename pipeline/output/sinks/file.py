@@ -1,12 +1,11 @@
-"""Results as lines of files."""
+"""Results in files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.output.files import LineFile
-from pipeline.output.formats import HEADERS, LINES
-from pipeline.output.message import from_packet
+from pipeline.output.formats import SHARED, message_file
+from pipeline.output.message import Message, from_packet
 from pipeline.output.recorder import Recorder
 from pipeline.output.sinks.recording import RecordingSink
 from pipeline.output.spec import FileSpec
@@ -14,7 +13,7 @@ from pipeline.packet import Packet
 from pipeline.payloads import Tracked
 
 
-class FileSink(RecordingSink[str]):
+class FileSink(RecordingSink[Message]):
     """Writes results into one file, or into one a camera where the path says ``{camera}``.
 
     Args:
@@ -23,19 +22,17 @@ class FileSink(RecordingSink[str]):
         labels: class names by label index.
 
     Raises:
-        OutputError: a MOT file for several cameras has no ``{camera}`` in its path.
+        OutputError: several cameras, a format that holds but one, and no ``{camera}`` in the path.
     """
 
     def __init__(self, spec: FileSpec, cameras: Sequence[str], labels: Sequence[str]) -> None:
-        self._format = spec.file_format
-        super().__init__(spec.path, cameras, shared=self._format != "mot")
+        super().__init__(spec.path, cameras, shared=spec.file_format in SHARED)
         self._spec = spec
         self._labels = labels
 
-    def _recorder(self, row: str) -> Recorder[str]:
-        header = HEADERS[self._format]
-        return Recorder(row, self._spec, lambda path: LineFile(path, header))
+    def _recorder(self, row: str) -> Recorder[Message]:
+        spec, labels = self._spec, self._labels
+        return Recorder(row, spec, lambda path: message_file(path, spec.file_format, labels))
 
     def write(self, packet: Packet[Tracked]) -> None:
-        lines = LINES[self._format](from_packet(packet), self._labels)
-        self._record(packet.frame.camera, lines)
+        self._record(packet.frame.camera, from_packet(packet))
