@@ -9,10 +9,12 @@ from functools import partial
 
 from pipeline.config import AnyStage, CameraConfig, OutputConfig, PipelineConfig
 from pipeline.crew import Batch
+from pipeline.errors import OutputError
 from pipeline.graph import SOURCES, Camera, Graph, Node
 from pipeline.media.paused import PausedSource
 from pipeline.media.sources import SourceOptions, is_live, open_source
 from pipeline.media.uri import redact
+from pipeline.output.overlay import Outline, outlines_of
 from pipeline.output.preview import PREVIEW, PreviewSink
 from pipeline.output.sinks import build_sink, sink_class
 from pipeline.payloads import Tracked
@@ -123,15 +125,15 @@ def _with_preview(graph: Graph, planner: Planner) -> Graph:
     if not stages:
         return graph
     last = stages[-1].name
-    labels = planner.labels(last)
+    labels, outlines = planner.labels(last), outlines_of(planner.rules(last))
     return graph.with_node(
         Node(
             PREVIEW,
             PreviewSink,
-            lambda run: PreviewSink(labels),
+            lambda run: PreviewSink(labels, outlines),
             (last,),
             queue=planner.config.run.queue,
-            signature=labels,
+            signature=(labels, outlines),
         )
     )
 
@@ -168,9 +170,12 @@ def _sinks(planner: Planner) -> Iterator[Node]:
     for index, output in enumerate(config.outputs):
         used[output.name] += 1
         name = output.name if used[output.name] == 1 else f"{output.name}-{used[output.name]}"
-        labels = planner.labels(output.after)
-        make = _sink_maker(output, cameras, labels)
+        labels, rules = planner.labels(output.after), planner.rules(output.after)
+        outlines = outlines_of(rules)
+        make = _sink_maker(output, cameras, labels, outlines)
         with planner.located("outputs", index):
+            if output.events is not None and not rules:
+                raise OutputError("no stage 'analyse' with rules is before it: nothing happens")
             make(Run())  # so that an output that does not fit the cameras is told before the start
         yield Node(
             name,
@@ -179,11 +184,14 @@ def _sinks(planner: Planner) -> Iterator[Node]:
             (output.after,),
             queue=config.run.queue,
             about=output.about,
-            signature=(output.spec, labels),
+            signature=(output.spec, labels, outlines),
         )
 
 
 def _sink_maker(
-    output: OutputConfig, cameras: Sequence[str], labels: Sequence[str]
+    output: OutputConfig,
+    cameras: Sequence[str],
+    labels: Sequence[str],
+    outlines: Sequence[Outline],
 ) -> Callable[[Run], Sink[Tracked]]:
-    return lambda run: build_sink(output, cameras, labels)
+    return lambda run: build_sink(output, cameras, labels, outlines)

@@ -108,9 +108,11 @@ def _check_receiver(host: str, port: int, *, ask: bool) -> Check:
 
 def _paths(config: PipelineConfig) -> Iterator[tuple[str, Path]]:
     for index, output in enumerate(config.outputs):
-        written = output.file or output.annotate
+        written = output.file or output.events or output.annotate
         if written is not None:
             yield f"outputs.{index}", _folder_of(written.path)
+        if output.events is not None and output.events.pictures is not None:
+            yield f"outputs.{index}.pictures", _folder_of(f"{output.events.pictures}/picture")
         if output.post is not None:
             yield f"outputs.{index}.spool", Path(output.post.spool.path)
     for name, stage in config.stages.items():

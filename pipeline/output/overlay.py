@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from pipeline.analytics.event import Event
+from pipeline.analytics.rules import AnyRule
 from pipeline.output.drawing import (
     SHIFT,
     Color,
@@ -48,6 +49,15 @@ class Outline:
     unit: Literal["fraction", "pixels"] = "fraction"
     closed: bool = False
     cameras: tuple[str, ...] = ()
+
+
+def outlines_of(rules: Mapping[str, AnyRule]) -> tuple[Outline, ...]:
+    """The lines and zones of rules, by their names; a rule of the whole picture has none."""
+    return tuple(
+        Outline(name, rule.points, rule.unit, rule.kind != "line", rule.cameras or ())
+        for name, rule in rules.items()
+        if rule.points
+    )
 
 
 def of_camera(outlines: Sequence[Outline], camera: str) -> list[Outline]:

@@ -11,6 +11,7 @@ import cv2
 
 from pipeline.output.annotate import Annotator
 from pipeline.output.message import from_packet
+from pipeline.output.overlay import Outline, of_camera
 from pipeline.packet import Packet
 from pipeline.payloads import Tracked
 from pipeline.stage import Sink
@@ -39,12 +40,14 @@ class PreviewSink(Sink[Tracked]):
 
     Args:
         labels: class names by label index.
+        outlines: of the rules' lines and zones, to be drawn.
     """
 
     consumes = Tracked
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], outlines: Sequence[Outline] = ()) -> None:
         self._labels = labels
+        self._outlines = outlines
         self._latest: dict[str, Packet[Tracked]] = {}
 
     def write(self, packet: Packet[Tracked]) -> None:
@@ -56,13 +59,17 @@ class PreviewSink(Sink[Tracked]):
     def snapshot(self, camera: str) -> Snapshot | None:
         """Draws the camera's last packet; None where there is none. From any thread."""
         packet = self._latest.get(camera)
-        return None if packet is None else draw(packet, self._labels)
+        outlines = of_camera(self._outlines, camera)
+        return None if packet is None else draw(packet, self._labels, outlines)
 
 
-def draw(packet: Packet[Tracked], labels: Sequence[str]) -> Snapshot:
+def draw(
+    packet: Packet[Tracked], labels: Sequence[str], outlines: Sequence[Outline] = ()
+) -> Snapshot:
     """The picture of a packet with its tracks, as JPEG."""
     message = from_packet(packet, now_ns=time.monotonic_ns())
-    drawn = Annotator(labels, trails_s=0, latency=True).draw(packet.payload.picture.bgr(), message)
+    annotator = Annotator(labels, trails_s=0, latency=True, outlines=outlines)
+    drawn = annotator.draw(packet.payload.picture.bgr(), message)
     _, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     frame = packet.frame
     return Snapshot(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from pipeline.errors import OutputError
-from pipeline.output.room import MB, Room, is_full
+from pipeline.output.room import Room, is_full
 from pipeline.output.series import Series
 from pipeline.output.spec import RecordingSpec
 
@@ -57,7 +57,7 @@ class Recorder(Generic[Content]):
     def __init__(
         self, template: str, spec: RecordingSpec, make: Callable[[Path], Recording[Content]]
     ) -> None:
-        self.room = Room(Path(template), round(spec.min_free_mb * MB))
+        self.room = Room(Path(template), spec.min_free_bytes)
         self._series = Series(template, spec)
         self._make = make
         self._file: Recording[Content] | None = None

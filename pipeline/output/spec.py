@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from pipeline.output.address import parse_address
 from pipeline.output.envelope import parse_key
+from pipeline.output.room import MB
 
 FileFormat = Literal["jsonl", "csv", "mot", "coco"]
 
@@ -93,7 +94,23 @@ class UdpSpec(_Spec):
         return self
 
 
-class RecordingSpec(_Spec):
+class DiskSpec(_Spec):
+    """What all that writes on a disk can say of it."""
+
+    min_free_mb: float = Field(
+        100.0,
+        ge=0,
+        strict=False,
+        description="It pauses while less is free on the disk, megabytes.",
+    )
+
+    @property
+    def min_free_bytes(self) -> int:
+        """`min_free_mb`, as a disk counts."""
+        return round(self.min_free_mb * MB)
+
+
+class RecordingSpec(DiskSpec):
     """What all that writes files can say of them."""
 
     path: str = Field(min_length=1, description="May contain {camera} and {start}.")
@@ -111,12 +128,6 @@ class RecordingSpec(_Spec):
         gt=0,
         strict=False,
         description="The oldest files are deleted beyond so much, megabytes; by camera.",
-    )
-    min_free_mb: float = Field(
-        100.0,
-        ge=0,
-        strict=False,
-        description="Recording pauses while less is free on the disk, megabytes.",
     )
 
     @model_validator(mode="after")
@@ -166,6 +177,37 @@ class FileSpec(RecordingSpec):
         return form
 
 
+def _checked_events_path(path: str) -> str:
+    if PurePath(path).suffix.lower() not in (".jsonl", ".csv"):
+        raise ValueError(f"the events' file {path!r} must end in .jsonl or .csv")
+    return path
+
+
+class EventsSpec(RecordingSpec):
+    """What happened, a line an event, with pictures as evidence."""
+
+    path: Annotated[str, AfterValidator(_checked_events_path)] = Field(
+        description="A .jsonl or .csv file; may contain {camera}, and {start}, its beginning in "
+        "UTC."
+    )
+    pictures: str | None = Field(
+        None,
+        min_length=1,
+        description="A folder for two JPEG files an event, the frame and the object; may contain "
+        "{camera}. By default there are none.",
+    )
+
+    @model_validator(mode="after")
+    def _pictures_stay_beside_the_lines(self) -> Self:
+        folder = str(PurePath(self.path).parent)
+        if self.pictures is not None and "{start}" in folder + self.pictures:
+            raise ValueError(
+                "the folders of events with pictures cannot contain {start}, only the name of the "
+                "file can"
+            )
+        return self
+
+
 class AnnotateSpec(RecordingSpec):
     """The pictures with what was found drawn on them, as a video a camera."""
 
@@ -186,7 +228,7 @@ class AnnotateSpec(RecordingSpec):
     crf: int = Field(23, ge=0, le=51, description="H.264 quality: 0 lossless, 51 worst.")
 
 
-class SpoolSpec(_Spec):
+class SpoolSpec(DiskSpec):
     """A folder on the disk in which messages wait until they are acknowledged."""
 
     path: str = Field(min_length=1, description="A folder of this output alone.")
@@ -202,12 +244,6 @@ class SpoolSpec(_Spec):
         le=60,
         strict=False,
         description="So often it is made safe from a loss of power, seconds.",
-    )
-    min_free_mb: float = Field(
-        100.0,
-        ge=0,
-        strict=False,
-        description="Spooling pauses while less is free on the disk, megabytes.",
     )
 
 
@@ -258,14 +294,15 @@ class PostSpec(_Spec):
 
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_KINDS = ("udp", "file", "annotate", "post")
+_KINDS = ("udp", "file", "events", "annotate", "post")
 
 
 class OutputSpec(_Spec):
-    """One entry of `outputs:`; says exactly one of udp, file, annotate, post."""
+    """One entry of `outputs:`; says exactly one of udp, file, events, annotate, post."""
 
     udp: UdpSpec | None = None
     file: FileSpec | None = None
+    events: EventsSpec | None = None
     annotate: AnnotateSpec | None = None
     post: PostSpec | None = None
 
@@ -278,9 +315,9 @@ class OutputSpec(_Spec):
         return self
 
     @property
-    def spec(self) -> UdpSpec | FileSpec | AnnotateSpec | PostSpec:
+    def spec(self) -> UdpSpec | FileSpec | EventsSpec | AnnotateSpec | PostSpec:
         """The one that was said."""
-        said = self.udp or self.file or self.annotate or self.post
+        said = self.udp or self.file or self.events or self.annotate or self.post
         assert said is not None  # by _exactly_one
         return said
 

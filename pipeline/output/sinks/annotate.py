@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pipeline.output.annotate import Annotator
 from pipeline.output.message import from_packet
+from pipeline.output.overlay import Outline, of_camera
 from pipeline.output.proposals import with_proposals
 from pipeline.output.recorder import Recorder
 from pipeline.output.series import START
@@ -24,15 +25,25 @@ class AnnotateSink(RecordingSink[Shot]):
         spec: path and looks.
         cameras: ids of all cameras of the run.
         labels: class names by label index.
+        outlines: of the rules' lines and zones.
 
     Raises:
         OutputError: there are several cameras, and no ``{camera}`` in the path.
     """
 
-    def __init__(self, spec: AnnotateSpec, cameras: Sequence[str], labels: Sequence[str]) -> None:
+    looks = True
+
+    def __init__(
+        self,
+        spec: AnnotateSpec,
+        cameras: Sequence[str],
+        labels: Sequence[str],
+        outlines: Sequence[Outline] = (),
+    ) -> None:
         super().__init__(spec.path, cameras, shared=False)
         self._spec = spec
         self._labels = labels
+        self._outlines = outlines
         self._annotators: dict[str, Annotator] = {}
 
     def _recorder(self, row: str) -> Recorder[Shot]:
@@ -54,6 +65,7 @@ class AnnotateSink(RecordingSink[Shot]):
 
     def _annotator(self, camera: str) -> Annotator:
         if camera not in self._annotators:
-            spec = self._spec
-            self._annotators[camera] = Annotator(self._labels, spec.trails_s, spec.latency)
+            spec, outlines = self._spec, of_camera(self._outlines, camera)
+            annotator = Annotator(self._labels, spec.trails_s, spec.latency, outlines)
+            self._annotators[camera] = annotator
         return self._annotators[camera]

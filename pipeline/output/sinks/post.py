@@ -52,8 +52,7 @@ class PostSink(Sink[Tracked]):
 
     def open(self) -> None:
         spec = self._spec
-        most_bytes, min_free_bytes = round(spec.max_mb * MB), round(spec.min_free_mb * MB)
-        spool = self._spool = Spool(Path(spec.path), most_bytes, min_free_bytes)
+        spool = self._spool = Spool(Path(spec.path), round(spec.max_mb * MB), spec.min_free_bytes)
         courier = self._courier = Courier(spool, self._post)
 
         def keep(stop: threading.Event) -> None:
