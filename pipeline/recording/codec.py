@@ -60,6 +60,8 @@ def to_plain(value: Any, name: str, arrays: Arrays) -> Any:
         return _ARRAY
     if isinstance(value, Picture):
         return _picture_to_plain(value, name, arrays)
+    if isinstance(value, tuple):
+        return [to_plain(part, f"{name}.{index}", arrays) for index, part in enumerate(value)]
     if is_dataclass(value):
         parts = {f.name: getattr(value, f.name) for f in fields(value)}
     elif isinstance(value, Mapping):
@@ -100,6 +102,11 @@ def from_plain(kind: Any, plain: Any, name: str, arrays: Mapping[str, NDArray[An
                 # A recording may be older than a field, which then has its default.
                 if field.name in plain
             }
+        )
+    if isinstance(plain, list):  # tuple[X, ...] or tuple[X, X]
+        part = get_args(kind)[0]
+        return tuple(
+            from_plain(part, one, f"{name}.{index}", arrays) for index, one in enumerate(plain)
         )
     if isinstance(plain, dict):
         part = get_args(kind)[1]  # of a mapping
