@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from typing import Any
 
 from engines import errors
 from engines.errors import EngineLost
-from engines.isolation.shared import SharedTensors, new_memory
-from engines.isolation.spawn import ChildProcess
+from engines.isolation.spawn import ChildWithMemory
 
 
 class EngineProcess:
@@ -30,13 +28,8 @@ class EngineProcess:
     def __init__(self, name: str) -> None:
         self._name = name
         self._calls: deque[str] = deque()  # asked, and not yet told by `answer`
-        self._memories = (new_memory(), new_memory())
-        self.inputs, self.outputs = map(SharedTensors, self._memories)
-        try:
-            self._process = ChildProcess(name, "engines.isolation.child", *self._memories)
-        except OSError:
-            self._let_go()
-            raise
+        self._process = ChildWithMemory(name, "engines.isolation.child")
+        self.inputs, self.outputs = self._process.blocks
 
     @property
     def pid(self) -> int:
@@ -92,12 +85,6 @@ class EngineProcess:
     def end(self) -> None:
         """Kills the process, waits for its end and gives everything back."""
         self._process.end()
-        self._let_go()
-
-    def _let_go(self) -> None:
-        for tensors, fd in zip((self.inputs, self.outputs), self._memories, strict=True):
-            tensors.close()
-            os.close(fd)
 
     def _lost(self, how: str) -> EngineLost:
         return EngineLost(f"{self._name}: {how}")

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from engines import allocator
+from engines.isolation.shared import SharedTensors, new_memory
 
 _log = logging.getLogger(__name__)
 #: How much is kept of what the process prints, bytes.
@@ -73,10 +74,6 @@ class ChildProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
-
-    def fileno(self) -> int:
-        """Readable where a message, or the end, can be received."""
-        return self._socket.fileno()
 
     def send(self, message: Any) -> None:
         """Sends a small message; raises what `pickle` raises where it cannot be sent."""
@@ -138,6 +135,37 @@ class ChildProcess:
             self._printed = (self._printed + chunk)[-_KEPT:]
             _log.info("%s: %s", self._name, chunk.decode(errors="replace").rstrip())
         return bool(chunk)
+
+
+class ChildWithMemory(ChildProcess):
+    """A child process and two blocks of memory that both see; `end` gives these back too.
+
+    Attributes:
+        blocks: what lies in them; the child finds their descriptors behind its socket's.
+
+    Args:
+        name, module: as those of `ChildProcess`.
+    """
+
+    def __init__(self, name: str, module: str) -> None:
+        self._memories: tuple[int, ...] = (new_memory(), new_memory())
+        self.blocks = tuple(map(SharedTensors, self._memories))
+        try:
+            super().__init__(name, module, *self._memories)
+        except OSError:
+            self._let_go()
+            raise
+
+    def end(self) -> None:
+        super().end()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for block in self.blocks:
+            block.close()
+        for fd in self._memories:
+            os.close(fd)
+        self._memories = ()
 
 
 def _spawn(module: str, descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:

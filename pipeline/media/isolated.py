@@ -7,7 +7,6 @@ lives as long as anybody holds it, and the child decodes the next one meanwhile.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import Counter
@@ -17,8 +16,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from engines.isolation.restarts import Budget, Restart
-from engines.isolation.shared import Placed, SharedTensors, new_memory
-from engines.isolation.spawn import ChildProcess
+from engines.isolation.shared import Placed
+from engines.isolation.spawn import ChildWithMemory
 from pipeline.errors import SourceError
 from pipeline.media.connection import TICK_S, Connect, Shot
 from pipeline.media.live import LiveSource
@@ -180,16 +179,8 @@ class Decoder:
     """
 
     def __init__(self, name: str) -> None:
-        self._memories: tuple[int, ...] = (new_memory(), new_memory())
-        self._tensors = tuple(map(SharedTensors, self._memories))
+        self._process = ChildWithMemory(f"decoder of {name}", "pipeline.media.isolated_child")
         self._heard = False  # whether it has said anything yet
-        try:
-            self._process = ChildProcess(
-                f"decoder of {name}", "pipeline.media.isolated_child", *self._memories
-            )
-        except OSError:
-            self._let_go()
-            raise
 
     @property
     def pid(self) -> int:
@@ -233,21 +224,14 @@ class Decoder:
     def close(self) -> None:
         """Kills the process and gives everything back; any number of times."""
         self._process.end()
-        self._let_go()
 
     def _copied(
         self, made: type[T], fields: Mapping[str, Any], block: int, placed: list[Placed], kept: Any
     ) -> T:
-        planes = {name: plane.copy() for name, plane in self._tensors[block].read(placed).items()}
+        shared = self._process.blocks[block].read(placed)
+        planes = {name: plane.copy() for name, plane in shared.items()}
         self._process.send(block)  # the child may write there again
         return made(picture=unpacked(planes, kept), **fields)
-
-    def _let_go(self) -> None:
-        for tensors in self._tensors:
-            tensors.close()
-        for fd in self._memories:
-            os.close(fd)
-        self._memories = ()
 
 
 def packed(picture: Picture) -> tuple[dict[str, Any], Any]:
