@@ -33,18 +33,21 @@ from pipeline.tracking.book import CONFIRMED, LOST, REMOVED, TENTATIVE, Book
 from pipeline.tracking.camera_motion import CameraMotion
 from pipeline.tracking.common_motion import CommonMotion
 from pipeline.tracking.cost import Indices, Similarity
-from pipeline.tracking.extrapolation import Region, extrapolated
+from pipeline.tracking.extrapolation import Region
 from pipeline.tracking.forms import FORMS
 from pipeline.tracking.gallery import Embeddings, Gallery
 from pipeline.tracking.kalman import Kalman
 from pipeline.tracking.known import Found, Known, Mask
 from pipeline.tracking.momentum import Path
 from pipeline.tracking.motion import Floats, Motion
-from pipeline.tracking.screening import ScreeningSpec, screened
+from pipeline.tracking.outgoing import Outgoing
 from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.steps import Match, Step
 from pipeline.tracking.track import Tracks
 
+#: A track is looked for at least once, however small `max_lost_s`, in a frame that comes within
+#: this time, seconds.
+_ONE_LOOK_S = 1.0
 _STILL = np.zeros(2)
 
 
@@ -78,10 +81,7 @@ class Tracker:
             region=Region(),
             reupdates=spec.reupdate,
         )
-        across, down = spec.measured_share, spec.measured_share_down
-        #: Of x1, y1, x2, y2.
-        self._measured_share = np.array((across, down, across, down))
-        self._screens = spec.screening != ScreeningSpec()
+        self._outgoing = Outgoing(spec)
         self._remembers = any("removed" in round_.tracks for round_ in self._rounds)
         self._pts_ns: int | None = None
         self.next_id = 1
@@ -161,7 +161,7 @@ class Tracker:
         if camera_motion is not None and step.camera_is_known:
             known.warp(camera_motion.matrix)
         self._pts_ns = pts_ns
-        book, limit_ns = known.book, lifecycle.longest_unseen_s(self._spec) * 1e9
+        book, limit_ns = known.book, max(self._spec.max_lost_s, _ONE_LOOK_S) * 1e9
         late = pts_ns - book["seen_ns"] > limit_ns
         if np.count_nonzero(late):
             self._remove((late & (book["state"] != REMOVED)).nonzero()[0])
@@ -218,16 +218,11 @@ class Tracker:
         born = self._initiate(found, free, pts_ns)
         if self._spec.extrapolate_s:
             known.region.widen(found.detections.boxes_xyxy)
-        boxes_xyxy = known.motion.boxes_xyxy()
-        mask = self._seen_or_extrapolated(boxes_xyxy, pts_ns)
-        return self._visible(boxes_xyxy, pts_ns, mask, self._sources(rows, match.detections, born))
+        return self._outgoing.updated(known, pts_ns, self._sources(rows, match.detections, born))
 
     def predicted(self) -> Tracks:
         """In place of `apply` where nothing is known of the frame: what `coast` gives."""
-        boxes_xyxy = self._known.motion.boxes_xyxy()
-        confirmed = self._known.book["state"] == CONFIRMED
-        nobody = np.full(len(boxes_xyxy), -1, np.int32)
-        return self._visible(boxes_xyxy, self._pts_ns or 0, confirmed, nobody)
+        return self._outgoing.predicted(self._known, self._pts_ns or 0)
 
     def saved(self) -> dict[str, NDArray[Any]]:
         """The whole state as plain arrays, for `restore`; they are not changed later on.
@@ -348,58 +343,6 @@ class Tracker:
         sources[tracks] = partners
         sources[count - len(born) :] = born
         return sources
-
-    def _seen_or_extrapolated(self, boxes_xyxy: Floats, pts_ns: int) -> Mask:
-        """The tracks, now at these boxes (N, 4), that are given out after an update: mask (N,)."""
-        book, spec = self._known.book, self._spec
-        mask: Mask = (book["seen_ns"] == pts_ns) & (book["state"] == CONFIRMED)
-        if spec.extrapolate_s:
-            mask[extrapolated(book, spec, boxes_xyxy, self._known.region, pts_ns)] = True
-        return mask
-
-    def _visible(
-        self, boxes_xyxy: Floats, pts_ns: int, mask: Mask, sources: NDArray[np.int32]
-    ) -> Tracks:
-        """Tracks in the mask (N,), now at these boxes (N, 4), that pass the screening.
-
-        Each has the detection in `sources` (N,), see `_sources`.
-        """
-        book = self._known.book
-        if self._screens:
-            mask = mask & screened(book, self._spec.screening, pts_ns)
-        rows = mask.nonzero()[0]
-        records = book.records.take(rows)
-        unseen_ns = pts_ns - records["seen_ns"]
-        return Tracks(
-            ids=records["id"].copy(),
-            boxes_xyxy=self._smoothed(
-                boxes_xyxy.take(rows, 0), records["box_xyxy"], unseen_ns == 0
-            ),
-            scores=records["score"].copy(),
-            labels=records["label"].copy(),
-            states=records["state"].copy(),
-            velocities=self._known.motion.velocities().take(rows, 0).astype(np.float32),
-            ages_s=((pts_ns - records["born_ns"]) * 1e-9).astype(np.float32),
-            unseen_s=(unseen_ns * 1e-9).astype(np.float32),
-            detections=sources.take(rows),
-        )
-
-    def _smoothed(
-        self, boxes: Floats, measured: NDArray[np.float32], seen: Mask
-    ) -> NDArray[np.float32]:
-        """The boxes (K, 4) of tracks as they go out, (K, 4).
-
-        The filter takes the jitter out of a detector's boxes, but lags behind one that changes its
-        shape, such as that of somebody who steps behind a car. Where the object was just detected,
-        the truth lies between the two.
-
-        Args:
-            boxes: of the filter; changed.
-            measured: (K, 4) the last detections' boxes.
-            seen: (K,) which of these are of this frame.
-        """
-        boxes += seen[:, None] * (self._measured_share * (measured - boxes))
-        return boxes.astype(np.float32)
 
 
 def _motion(spec: TrackSpec) -> Motion:
