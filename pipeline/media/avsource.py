@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
 from pipeline.media.avpicture import PictureMaker
-from pipeline.media.container import Address, open_container, packets_before
+from pipeline.media.container import Address, Entry, find_entry, open_container
 from pipeline.media.decoders import SOFTWARE, HardwareError, accelerator, require
 from pipeline.media.source import Source, SourceFrame, SourceInfo
 from pipeline.media.suspicion import Suspicion
@@ -59,10 +59,10 @@ class AvSource(Source):
         self._frames: Iterator[SourceFrame] = iter(())
 
     def open(self) -> SourceInfo:
-        skip = packets_before(self._address, self._start_ns)
+        entry = find_entry(self._address, self._start_ns)
         for decoder in self._decoders:
             try:
-                return self._open(decoder, skip)
+                return self._open(decoder, entry)
             except HardwareError as error:
                 self._refuse(decoder, error)
         self.close()
@@ -71,10 +71,10 @@ class AvSource(Source):
             "it under decoder: to go on without the hardware"
         )
 
-    def _open(self, decoder: str, skip: int) -> SourceInfo:
+    def _open(self, decoder: str, entry: Entry) -> SourceInfo:
         require(decoder)
         self._container, stream = open_container(self._address, self._threads, accelerator(decoder))
-        frames = self._decode(self._container, stream, skip)
+        frames = self._decode(self._container, stream, entry)
         first = next(frames, None)
         if first is None and decoder != SOFTWARE:
             raise HardwareError(self._nothing())
@@ -135,18 +135,19 @@ class AvSource(Source):
         )
 
     def _decode(
-        self, container: InputContainer, stream: VideoStream, skip: int
+        self, container: InputContainer, stream: VideoStream, entry: Entry
     ) -> Iterator[SourceFrame]:
         """The frames that are wanted, with what is known about each."""
         rate = stream.average_rate or stream.guessed_rate or _DEFAULT_RATE
         interval_ns = round(NS_PER_S / rate)
-        origin = stream.start_time if skip else None
-        timeline = TimeLine(stream.time_base or 1 / rate, interval_ns, self._faults, origin)
-        suspicion = Suspicion(self._faults)
+        base = stream.time_base or 1 / rate
+        timeline = TimeLine(base, interval_ns, self._faults, entry.origin)
+        # What is shown before the first key frame refers to frames that were left out.
+        suspicion = Suspicion(self._faults, "entered in the midst" if entry.packets else "")
         maker = PictureMaker()
         size = None
-        end_ns = 0
-        for index, frame in enumerate(self._av_frames(container, stream, skip, suspicion), skip):
+        end_ns, index = 0, entry.frames
+        for frame in self._av_frames(container, stream, entry.packets, suspicion):
             pts_ns = timeline.place(frame.pts, frame.dts)
             end_ns = pts_ns + interval_ns
             if self._end_ns is not None and pts_ns >= self._end_ns:
@@ -157,6 +158,9 @@ class AvSource(Source):
             size = frame.width, frame.height
             if pts_ns >= self._start_ns:
                 yield SourceFrame(index, pts_ns, maker.picture(frame), timeline.epoch, damaged)
+            elif entry.packets:
+                continue  # it is counted in the entry, and so are those the decoder leaves out here
+            index += 1
         self._check_complete(container, stream, end_ns)
 
     def _av_frames(

@@ -143,26 +143,55 @@ def _video_stream(container: InputContainer, address: Address) -> VideoStream:
     return stream
 
 
-def packets_before(address: Address, start_ns: int) -> int:
-    """How many packets lie before the last key frame at or before `start_ns`; none is decoded.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where the reading of a container begins.
+
+    Attributes:
+        packets: that lie before the key frame at which decoding begins.
+        frames: that are shown before the first one that is wanted.
+        origin: time stamp of the very first frame; None where nothing is left out.
+    """
+
+    packets: int = 0
+    frames: int = 0
+    origin: int | None = None
+
+
+def find_entry(address: Address, start_ns: int) -> Entry:
+    """Where the last key frame at or before `start_ns` is; only the first frame is decoded.
 
     Counting instead of seeking keeps the frames' numbers exact, in every container, with the memory
-    of one packet.
+    of one packet. Packets that an edit list hides give no frames.
 
     Args:
         start_ns: since the first frame.
     """
-    if start_ns <= 0:
-        return 0
+    origin = _first_time_stamp(address) if start_ns > 0 else None
+    if origin is None:
+        return Entry()
     container, stream = open_container(address, threads=1)
     with container:
-        origin, unit_ns = stream.start_time, (stream.time_base or 0) * 1_000_000_000
-        before = 0
+        unit_ns = (stream.time_base or 0) * 1_000_000_000
+        before = frames = 0
         for number, packet in enumerate(container.demux(stream)):
-            if packet.pts is None or origin is None:
+            if packet.pts is None:
                 continue
-            if packet.is_keyframe and (packet.pts - origin) * unit_ns <= start_ns:
+            pts_ns = round((packet.pts - origin) * unit_ns)
+            frames += pts_ns < start_ns and not packet.is_discard
+            if packet.is_keyframe and pts_ns <= start_ns:
                 before = number
             elif packet.dts is not None and (packet.dts - origin) * unit_ns > start_ns:
                 break
-        return before
+        return Entry(before, frames, origin) if before else Entry()
+
+
+def _first_time_stamp(address: Address) -> int | None:
+    """The presentation time of the first frame that can be decoded; None where it has none."""
+    container, stream = open_container(address, threads=1)
+    with container:
+        try:
+            first = next(container.decode(stream), None)
+        except av.FFmpegError:
+            return None
+        return None if first is None else first.pts

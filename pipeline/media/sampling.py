@@ -35,6 +35,8 @@ class FrameSampler:
         """
         if index % self._every:
             return False
+        if not self._interval_ns:
+            return True
         due_ns = pts_ns if self._due_ns is None else self._due_ns
         if pts_ns < due_ns - self._interval_ns // 4:
             return False
