@@ -142,6 +142,14 @@ class Node:
     def at_entrance(self) -> bool:
         return self.after == (SOURCES,)
 
+    @property
+    def remembers(self) -> bool:
+        """Whether what it makes of a frame depends on its camera's frames before.
+
+        A join keeps a camera's packets together only until those of a frame have met.
+        """
+        return self.stage.per_camera and not self.stage.joins
+
 
 @dataclass(frozen=True)
 class Graph:

@@ -53,6 +53,8 @@ class Stage(ABC, Generic[In, Out]):
     per_camera: ClassVar[bool] = False
     #: True where a camera's next frame waits for what a later stage gave back of its last one.
     recurrent: ClassVar[bool] = False
+    #: True where the pixels of the frame's picture are needed, not only what was made of it.
+    looks: ClassVar[bool] = False
     #: True for a `Join`.
     joins: ClassVar[bool] = False
 

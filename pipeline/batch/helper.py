@@ -90,4 +90,4 @@ class Helper:
 
 def wait(helpers: Sequence[Helper], timeout_s: float) -> None:
     """Waits until one of those that live has something to say, or has died."""
-    wait_for([helper for helper in helpers if not helper.died], timeout_s)
+    wait_for([helper.fileno() for helper in helpers if not helper.died], timeout_s)

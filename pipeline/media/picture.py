@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import StageError
 from pipeline.media.color import BT601, YuvColor, yuv_to_bgr
 from pipeline.media.orientation import UPRIGHT, Orientation
 
@@ -56,6 +57,38 @@ class Picture(ABC):
 
         The caller must not write into it.
         """
+
+
+class NoPicture(Picture):
+    """The size of a picture that was not kept, where nobody is to look at it again.
+
+    Whoever does gets a `StageError`.
+    """
+
+    __slots__ = ()
+
+    @property
+    def nbytes(self) -> int:
+        return 0
+
+    def bgr(self) -> NDArray[np.uint8]:
+        raise _not_kept()
+
+    def gray(self) -> NDArray[np.uint8]:
+        raise _not_kept()
+
+    def resized_bgr(self, width: int, height: int) -> NDArray[np.uint8]:
+        raise _not_kept()
+
+    def crop_bgr(self, x1: int, y1: int, x2: int, y2: int) -> NDArray[np.uint8]:
+        raise _not_kept()
+
+
+def _not_kept() -> StageError:
+    return StageError(
+        "this frame's picture was not kept, as no stage here says that it looks at pictures; "
+        "set `looks = True` in the class of the one that does"
+    )
 
 
 class BgrPicture(Picture):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.media.color import YuvColor
 from pipeline.media.orientation import Orientation
-from pipeline.media.picture import BgrPicture, Picture, YuvPicture
+from pipeline.media.picture import BgrPicture, NoPicture, Picture, YuvPicture
 from pipeline.payloads import (
     Decoded,
     Detected,
@@ -92,15 +93,12 @@ def from_plain(kind: Any, plain: Any, name: str, arrays: Mapping[str, NDArray[An
             return None
         kind = get_args(kind)[0]
     if is_dataclass(kind) and isinstance(kind, type):
-        hints = get_type_hints(kind)
         return kind(
             **{
-                field.name: from_plain(
-                    hints[field.name], plain[field.name], f"{name}.{field.name}", arrays
-                )
-                for field in fields(kind)
+                part: from_plain(hint, plain[part], f"{name}.{part}", arrays)
+                for part, hint in _parts(kind)
                 # A recording may be older than a field, which then has its default.
-                if field.name in plain
+                if part in plain
             }
         )
     if isinstance(plain, list):  # tuple[X, ...] or tuple[X, X]
@@ -114,6 +112,13 @@ def from_plain(kind: Any, plain: Any, name: str, arrays: Mapping[str, NDArray[An
     return plain
 
 
+@cache
+def _parts(kind: type) -> list[tuple[str, Any]]:
+    """A dataclass's fields with their types; found once, as that takes longer than to fill them."""
+    hints = get_type_hints(kind)
+    return [(field.name, hints[field.name]) for field in fields(kind)]
+
+
 def _picture_to_plain(picture: Picture, name: str, arrays: Arrays) -> dict[str, Any]:
     if isinstance(picture, YuvPicture):
         y, u, v, color, orientation = picture.parts()
@@ -122,6 +127,8 @@ def _picture_to_plain(picture: Picture, name: str, arrays: Arrays) -> dict[str, 
             "color": to_plain(color, "", arrays),
             "orientation": to_plain(orientation, "", arrays),
         }
+    if isinstance(picture, NoPicture):
+        return {"width": picture.width, "height": picture.height}
     arrays[f"{name}.bgr"] = picture.bgr()
     return {}
 
@@ -129,5 +136,7 @@ def _picture_to_plain(picture: Picture, name: str, arrays: Arrays) -> dict[str, 
 def _picture_from_plain(plain: Any, name: str, arrays: Mapping[str, NDArray[Any]]) -> Picture:
     if f"{name}.bgr" in arrays:
         return BgrPicture(arrays[f"{name}.bgr"])
+    if "width" in plain:
+        return NoPicture(plain["width"], plain["height"])
     y, u, v = (arrays[f"{name}.{plane}"] for plane in "yuv")
     return YuvPicture(y, u, v, YuvColor(**plain["color"]), Orientation(**plain["orientation"]))

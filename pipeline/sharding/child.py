@@ -6,14 +6,10 @@ that a process that stands by can take over within a fraction of a second.
 
 from __future__ import annotations
 
-import logging
-import logging.handlers
 import pickle
-import queue
 import threading
 from dataclasses import replace
 from functools import partial
-from multiprocessing.connection import Connection
 from typing import Any
 
 from engines import engine_class
@@ -21,6 +17,7 @@ from engines.isolation.spawn import from_the_parent
 from pipeline.config import PipelineConfig
 from pipeline.deployment import LocalDeployment
 from pipeline.errors import StageError
+from pipeline.parent import Parent
 from pipeline.report import RunReport
 from pipeline.sharding.shard import BEAT_S
 from pipeline.worker import Background
@@ -30,19 +27,18 @@ class Servant:
     """Does what the parent asks.
 
     Args:
-        channel: to the parent.
+        parent: that asks.
     """
 
-    def __init__(self, channel: Connection) -> None:
-        self._channel = channel
-        self._lock = threading.Lock()
+    def __init__(self, parent: Parent) -> None:
+        self._parent = parent
         self._deployment: LocalDeployment | None = None
 
     def serve(self) -> None:
         """Answers until nobody asks any more."""
         while True:
             try:
-                number, call, arguments = self._channel.recv()
+                number, call, arguments = self._parent.hear()
             except EOFError:
                 return
             if call == "warm_up":
@@ -51,11 +47,6 @@ class Servant:
                 Background("run", partial(self._run, number, *arguments)).start()
             else:
                 self._answer(number, partial(getattr(self._deployment, call), *arguments))
-
-    def tell(self, *message: Any) -> None:
-        """Sends a message; from any thread."""
-        with self._lock:
-            self._channel.send(message)
 
     def _run(self, number: int, config: PipelineConfig, stop: threading.Event) -> None:
         """Runs a configuration from beginning to end; answers as soon as frames are let in."""
@@ -66,32 +57,21 @@ class Servant:
 
         self._answer(number, start)
         if self._deployment is not None:
-            tell = partial(self.tell, "report")
+            tell = partial(self._parent.tell, "report")
             report = self._deployment.wait(lambda report: tell(portable(report)), BEAT_S)
-            self.tell("ended", portable(report))
+            self._parent.tell("ended", portable(report))
 
     def _answer(self, number: int, do: Any) -> None:
         try:
-            self.tell("answer", number, None, do())
+            self._parent.tell("answer", number, None, do())
         except Exception as error:  # another process waits for the answer, whatever it is
-            self.tell("answer", number, _portable(error), None)
+            self._parent.tell("answer", number, _portable(error), None)
 
 
 def warm_up(config: PipelineConfig) -> None:
     """Imports the libraries of the engines; touches no device, which others may be using."""
     for engine in config.engines.values():
         engine_class(engine.backend).describe()
-
-
-class _LogSocket(logging.handlers.QueueHandler):
-    """Sends what is logged here to the parent, which logs it."""
-
-    def __init__(self, servant: Servant) -> None:
-        super().__init__(queue.SimpleQueue())
-        self._servant = servant
-
-    def enqueue(self, record: logging.LogRecord) -> None:
-        self._servant.tell("log", record)
 
 
 def portable(report: RunReport) -> RunReport:
@@ -112,9 +92,9 @@ def _portable(error: Exception) -> Exception:
 def main() -> None:
     """Serves the parent until it lets go."""
     channel, _ = from_the_parent()
-    servant = Servant(channel)
-    logging.basicConfig(level=logging.INFO, handlers=[_LogSocket(servant)])
-    servant.serve()
+    parent = Parent(channel)
+    parent.take_log()
+    Servant(parent).serve()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 import time
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from engines.isolation.spawn import ChildProcess
 from pipeline.errors import StageError
 from pipeline.health import Limits, health
+from pipeline.parent import LOG, log_here
 from pipeline.report import RunReport
 
 #: A process says so often how it is doing, seconds.
@@ -130,8 +130,8 @@ class Shard:
             number, error, value = parts
             self._slow.discard(number)
             self._answers[number] = error, value
-        elif kind == "log":
-            logging.getLogger(parts[0].name).handle(parts[0])
+        elif kind == LOG:
+            log_here(*parts)
         else:
             (self.report,) = parts
             self.ended = kind == "ended"

@@ -27,6 +27,7 @@ class CameraMotionStage(Stage[Detected, Detected]):
     consumes = Detected
     produces = Detected
     per_camera = True
+    looks = True
 
     def __init__(self, width: int, features: int) -> None:
         self._width = width

@@ -40,6 +40,8 @@ class CropStage(BoundStage[Seen, Seen]):
         axis: of the network's outputs, on which the crops lie.
     """
 
+    looks = True
+
     #: What a frame lacks where the engine failed.
     tells: str
 

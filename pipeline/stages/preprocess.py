@@ -33,6 +33,7 @@ class PreprocessStage(Stage[Decoded, ModelInput]):
 
     consumes = Decoded
     produces = ModelInput
+    looks = True
 
     def __init__(self, preprocessor: Preprocessor, fast: bool = True) -> None:
         self._preprocessor = preprocessor
@@ -60,6 +61,7 @@ class BoundPreprocessStage(BoundStage[Decoded, ModelInput]):
 
     consumes = Decoded
     produces = ModelInput
+    looks = True
 
     def __init__(self, preprocessor: Preprocessor, bind: Callable[[Kernel], BoundNetwork]) -> None:
         self._preprocessor = preprocessor
