@@ -75,6 +75,10 @@ class ChildProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    def fileno(self) -> int:
+        """Readable where a message, or the end, can be received."""
+        return self._socket.fileno()
+
     def send(self, message: Any) -> None:
         """Sends a small message; raises what `pickle` raises where it cannot be sent."""
         data = pickle.dumps(message)

@@ -45,9 +45,6 @@ from pipeline.tracking.spec import TrackSpec
 from pipeline.tracking.steps import Match, Step
 from pipeline.tracking.track import Tracks
 
-#: A track is looked for at least once, however small `max_lost_s`, in a frame that comes within
-#: this time, seconds.
-_ONE_LOOK_S = 1.0
 _STILL = np.zeros(2)
 
 
@@ -161,7 +158,7 @@ class Tracker:
         if camera_motion is not None and step.camera_is_known:
             known.warp(camera_motion.matrix)
         self._pts_ns = pts_ns
-        book, limit_ns = known.book, max(self._spec.max_lost_s, _ONE_LOOK_S) * 1e9
+        book, limit_ns = known.book, lifecycle.longest_unseen_s(self._spec) * 1e9
         late = pts_ns - book["seen_ns"] > limit_ns
         if np.count_nonzero(late):
             self._remove((late & (book["state"] != REMOVED)).nonzero()[0])
