@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.media.place import Place
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -13,11 +15,16 @@ class Segment:
         number: its place, from 0.
         start_ns: presentation time of its first frame, since the video's first frame.
         end_ns: that of the next piece; None: to the end.
+        frames: in it that are wanted, but for `every`; None where that is not known.
+        begin: the key frame to begin decoding at; None: the file's beginning, or the source finds
+            it by itself.
     """
 
     number: int
     start_ns: int
     end_ns: int | None
+    frames: int | None = None
+    begin: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pipeline.batch.clip import Clip, Segment
+from pipeline.batch.opening import source_options
 from pipeline.config import BatchRunConfig
 from pipeline.media.sampling import FrameSampler
 from pipeline.media.source import Source, SourceFrame
-from pipeline.media.sources import SourceOptions, open_source
-from pipeline.media.timeline import NS_PER_S
+from pipeline.media.sources import open_source
 
 
 class Footage:
@@ -48,11 +48,4 @@ class Footage:
             source.close()
 
     def _source(self) -> Source:
-        segment, options = self._segment, self._options
-        end_s = None if segment.end_ns is None else segment.end_ns / NS_PER_S
-        return open_source(
-            self._clip.uri,
-            SourceOptions(
-                decoders=options.decoder, start_s=segment.start_ns / NS_PER_S, end_s=end_s
-            ),
-        )
+        return open_source(self._clip.uri, source_options(self._options, self._segment))

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain
 
 import av
 from av.container import InputContainer
@@ -14,8 +14,11 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
 from pipeline.media.avpicture import PictureMaker
-from pipeline.media.container import Address, Entry, find_entry, open_container
+from pipeline.media.container import Address, open_container
 from pipeline.media.decoders import SOFTWARE, HardwareError, accelerator, require
+from pipeline.media.framereader import all_frames, key_frames
+from pipeline.media.packetreader import PacketReader
+from pipeline.media.place import Place, place_before
 from pipeline.media.source import Source, SourceFrame, SourceInfo
 from pipeline.media.suspicion import Suspicion
 from pipeline.media.timeline import NS_PER_S, TimeLine
@@ -35,6 +38,14 @@ class AvSource(Source):
         end_s: first moment not wanted any more.
         decoders: ``software`` or hardware (`pipeline.media.decoders`), in the order of preference:
             where one is not there, or gives no first frame, the next is taken and a fault counted.
+        key_frames: decode key frames only; they have the numbers and times they have in the file.
+        begin: a key frame not after `start_s`, from which on the file is read; None: the last such
+            one, which is looked for by reading the file up to there.
+
+    Attributes:
+        address: what is read.
+        origin: time stamp of the first frame, in units of the stream's time base; None before
+            there was one, and where the file has no time stamps.
     """
 
     def __init__(
@@ -45,42 +56,46 @@ class AvSource(Source):
         start_s: float = 0.0,
         end_s: float | None = None,
         decoders: Sequence[str] = (SOFTWARE,),
+        key_frames: bool = False,
+        begin: Place | None = None,
     ) -> None:
         super().__init__()
-        self._address = address
+        self.address = address
+        self.origin: int | None = None
         self._threads = threads
         self._start_ns = round(start_s * NS_PER_S)
         self._end_ns = None if end_s is None else round(end_s * NS_PER_S)
         self._decoders = tuple(decoders)
+        self._key_frames = key_frames
+        self._begin = begin
         self._refused: list[str] = []  # decoders that were passed over, and why
         self._interrupted = threading.Event()
         self._container: InputContainer | None = None
-        self._packets_read = 0
         self._frames: Iterator[SourceFrame] = iter(())
 
     def open(self) -> SourceInfo:
-        entry = find_entry(self._address, self._start_ns)
+        begin = self._begin or place_before(self.address, self._start_ns)
         for decoder in self._decoders:
             try:
-                return self._open(decoder, entry)
+                return self._open(decoder, begin)
             except HardwareError as error:
                 self._refuse(decoder, error)
         self.close()
         raise SourceError(
-            f"{self._address.name}: no decoder: {'; '.join(self._refused)}; write software behind "
+            f"{self.address.name}: no decoder: {'; '.join(self._refused)}; write software behind "
             "it under decoder: to go on without the hardware"
         )
 
-    def _open(self, decoder: str, entry: Entry) -> SourceInfo:
+    def _open(self, decoder: str, begin: Place | None) -> SourceInfo:
         require(decoder)
-        self._container, stream = open_container(self._address, self._threads, accelerator(decoder))
-        frames = self._decode(self._container, stream, entry)
+        self._container, stream = open_container(self.address, self._threads, accelerator(decoder))
+        frames = self._decode(self._container, stream, begin)
         first = next(frames, None)
         if first is None and decoder != SOFTWARE:
             raise HardwareError(self._nothing())
         if first is None:
             self.close()
-            raise SourceError(f"{self._address.name}: {self._nothing()}; {self._address.remedy}")
+            raise SourceError(f"{self.address.name}: {self._nothing()}; {self.address.remedy}")
         # An iterator lets go of what it has given; a chain keeps its arguments to its end.
         self._frames = chain(iter((first,)), frames)
         return self._info(self._container, stream, first, decoder)
@@ -88,9 +103,8 @@ class AvSource(Source):
     def _refuse(self, decoder: str, error: HardwareError) -> None:
         """Goes back to before this decoder was tried, and says so."""
         self._refused.append(f"{decoder}: {error}")
-        _log.warning("%s: decoder %s: %s", self._address.name, decoder, error)
+        _log.warning("%s: decoder %s: %s", self.address.name, decoder, error)
         self._let_go()
-        self._packets_read = 0
         self._faults.clear()
         self._faults["decoder_fallback"] = len(self._refused)
 
@@ -135,20 +149,21 @@ class AvSource(Source):
         )
 
     def _decode(
-        self, container: InputContainer, stream: VideoStream, entry: Entry
+        self, container: InputContainer, stream: VideoStream, begin: Place | None
     ) -> Iterator[SourceFrame]:
         """The frames that are wanted, with what is known about each."""
         rate = stream.average_rate or stream.guessed_rate or _DEFAULT_RATE
         interval_ns = round(NS_PER_S / rate)
-        base = stream.time_base or 1 / rate
-        timeline = TimeLine(base, interval_ns, self._faults, entry.origin)
-        # What is shown before the first key frame refers to frames that were left out.
-        suspicion = Suspicion(self._faults, "entered in the midst" if entry.packets else "")
+        origin = None if begin is None else begin.origin
+        timeline = TimeLine(stream.time_base or 1 / rate, interval_ns, self._faults, origin)
+        suspicion = Suspicion(self._faults)
         maker = PictureMaker()
-        size = None
-        end_ns, index = 0, entry.frames
-        for frame in self._av_frames(container, stream, entry.packets, suspicion):
-            pts_ns = timeline.place(frame.pts, frame.dts)
+        reader = PacketReader(self.address.name, container, stream, self._faults, self._interrupted)
+        decode = key_frames if self._key_frames else all_frames
+        size, last, end_ns = None, 0, 0
+        for index, frame in decode(reader.packets(begin), stream, suspicion, begin):
+            pts_ns = timeline.place(frame.pts, frame.dts, index - last)
+            last, self.origin = index, timeline.origin
             end_ns = pts_ns + interval_ns
             if self._end_ns is not None and pts_ns >= self._end_ns:
                 return
@@ -158,53 +173,21 @@ class AvSource(Source):
             size = frame.width, frame.height
             if pts_ns >= self._start_ns:
                 yield SourceFrame(index, pts_ns, maker.picture(frame), timeline.epoch, damaged)
-            elif entry.packets:
-                continue  # it is counted in the entry, and so are those the decoder leaves out here
-            index += 1
-        self._check_complete(container, stream, end_ns)
+        self._check_complete(container, stream, reader.read, end_ns)
 
-    def _av_frames(
-        self, container: InputContainer, stream: VideoStream, skip: int, suspicion: Suspicion
-    ) -> Iterator[av.VideoFrame]:
-        """The decoder's frames; what it cannot decode is counted and left out."""
-        for packet in islice(self._packets(container, stream), skip, None):
-            if packet is not None and packet.is_corrupt:
-                suspicion.packet_lost("corrupt_packet", packet.pts)
-            try:
-                yield from stream.decode(packet)
-            except av.FFmpegError:
-                suspicion.packet_lost("decode_error", None if packet is None else packet.pts)
-
-    def _packets(
-        self, container: InputContainer, stream: VideoStream
-    ) -> Iterator[av.Packet[VideoStream] | None]:
-        """The packets of the file, and None at its end, upon which the decoder gives its rest."""
-        packets = container.demux(stream)
-        while True:
-            # Looked at first: once closed, PyAV's objects must not be touched any more.
-            if self._interrupted.is_set():
-                return
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError:
-                packet = None
-                self._faults["read_error"] += 1
-            if packet is None or not packet.size:
-                break
-            self._packets_read += 1
-            yield packet
-        yield None
-
-    def _check_complete(self, container: InputContainer, stream: VideoStream, end_ns: int) -> None:
+    def _check_complete(
+        self, container: InputContainer, stream: VideoStream, packets: int, end_ns: int
+    ) -> None:
         """Counts a file that ended before what its header says."""
         if self._interrupted.is_set():
             return
         duration_ns = _duration_ns(container, stream)
         if stream.frames:
-            short = self._packets_read < stream.frames
+            short = packets < stream.frames
         else:
             # Durations are rough: the last frame may be shown for longer than the others.
             short = duration_ns is not None and end_ns + NS_PER_S // 2 < duration_ns
+            short = short and not self._key_frames
         if short:
             self._faults["truncated"] += 1
 
@@ -213,5 +196,7 @@ def _duration_ns(container: InputContainer, stream: VideoStream) -> int | None:
     if stream.duration is not None and stream.time_base is not None:
         return round(stream.duration * stream.time_base * NS_PER_S)
     if container.duration is not None and len(container.streams) == 1:
-        return container.duration * (NS_PER_S // av.time_base)
+        # Matroska's counts from 0, whenever the first frame comes.
+        start = max(container.start_time or 0, 0)
+        return (container.duration - start) * (NS_PER_S // av.time_base)
     return None

@@ -19,6 +19,7 @@ from pipeline.media.device import device
 from pipeline.media.images import IMAGE_SUFFIXES, ImageSource, images_in, natural_key
 from pipeline.media.isolated import IsolatedCamera, IsolatedSource
 from pipeline.media.live import LiveSource
+from pipeline.media.place import Place
 from pipeline.media.playlist import Playlist
 from pipeline.media.rtsp.address import RtspAddress
 from pipeline.media.rtsp.client import RtspOptions, rtsp
@@ -38,6 +39,8 @@ class SourceOptions:
         decoders: of videos, in the order of preference; see `AvSource`.
         start_s: first moment wanted, for files.
         end_s: first moment not wanted any more, for files; None: to the end.
+        key_frames: of videos, decode key frames only; see `AvSource`.
+        begin: of a video, a key frame to begin at; see `AvSource`.
         loop: begin again after the end, for files and folders.
         image_fps: images per second, for folders and lists of images.
         transport: of RTSP; UDP loses packets where TCP waits.
@@ -53,6 +56,8 @@ class SourceOptions:
     decoders: tuple[str, ...] = (SOFTWARE,)
     start_s: float = 0.0
     end_s: float | None = None
+    key_frames: bool = False
+    begin: Place | None = None
     loop: bool = False
     image_fps: float = 25.0
     transport: Literal["tcp", "udp"] = "tcp"
@@ -108,6 +113,22 @@ def is_live(uri: str) -> bool:
     )
 
 
+def files_of(uri: str) -> list[Path]:
+    """The files that a recording is read from, in order; none where it is no file here.
+
+    Raises:
+        SourceError: there is none where there should be.
+        OSError: a folder cannot be read.
+    """
+    scheme = scheme_of(uri)
+    if scheme == "glob":
+        return _matching(uri)
+    if scheme not in ("", "file", "dir"):
+        return []
+    path = Path(uri.partition(":")[2] if scheme == "dir" else path_of(uri)).expanduser()
+    return images_in(path) if path.is_dir() else [path]
+
+
 def _path(uri: str, options: SourceOptions) -> Source:
     path = Path(path_of(uri)).expanduser()
     if path.is_char_device():
@@ -123,12 +144,18 @@ def _video(path: Path, options: SourceOptions) -> AvSource:
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty; copy or record it again")
     # The prefix keeps FFmpeg from reading a protocol into a name such as "cam:1.mp4".
+    return _container(Address(f"file:{path}"), options)
+
+
+def _container(address: Address, options: SourceOptions) -> AvSource:
     return AvSource(
-        Address(f"file:{path}"),
+        address,
         threads=options.threads,
         start_s=options.start_s,
         end_s=options.end_s,
         decoders=options.decoders,
+        key_frames=options.key_frames,
+        begin=options.begin,
     )
 
 
@@ -139,12 +166,17 @@ def _directory(uri: str, options: SourceOptions) -> Source:
     return _images(images_in(path), options, str(path))
 
 
-def _glob(uri: str, options: SourceOptions) -> Source:
+def _matching(uri: str) -> list[Path]:
     pattern = Path(uri.partition(":")[2]).expanduser()
     found = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
     paths = sorted((path for path in found if path.is_file()), key=natural_key)
     if not paths:
         raise SourceError(f"{uri}: no file matches; relative patterns start at {Path.cwd()}")
+    return paths
+
+
+def _glob(uri: str, options: SourceOptions) -> Source:
+    paths = _matching(uri)
     if all(path.suffix.lower() in IMAGE_SUFFIXES for path in paths):
         return _images(paths, options, uri)
     return Playlist([partial(_video, path, options) for path in paths], loop=options.loop)
@@ -201,13 +233,7 @@ def _http(uri: str, options: SourceOptions) -> Source:
         codecs=NETWORK_CODECS,
         remedy="check the address",
     )
-    return AvSource(
-        address,
-        threads=options.threads,
-        start_s=options.start_s,
-        end_s=options.end_s,
-        decoders=options.decoders,
-    )
+    return _container(address, options)
 
 
 def _rendered(uri: str, options: SourceOptions) -> Source:

@@ -28,6 +28,10 @@ class TimeLine:
         interval_ns: nominal time between two frames.
         faults: counts what was repaired.
         origin: time stamp that becomes 0; None: the first one that comes.
+
+    Attributes:
+        origin: likewise; None before the first time stamp.
+        epoch: increases when the line is anchored anew.
     """
 
     def __init__(
@@ -40,35 +44,36 @@ class TimeLine:
         self._unit_ns = time_base * NS_PER_S
         self._interval_ns = interval_ns
         self._faults = faults
-        self._origin = origin
+        self.origin = origin
         self._shift_ns = 0
         self._last_ns: int | None = None
         self._decoding_times: bool | None = None
         self.epoch = 0
 
-    def place(self, pts: int | None, dts: int | None = None) -> int:
+    def place(self, pts: int | None, dts: int | None = None, steps: int = 1) -> int:
         """The presentation time of the next frame in nanoseconds.
 
         Args:
             pts: its presentation time in units of the time base, None where it has none.
             dts: the decoding time of the packet upon which the decoder gave it, likewise.
+            steps: more than 1 where frames between the last one and this one were left out.
         """
         if self._decoding_times is None:
             self._decoding_times = pts is None and dts is not None
-        self._last_ns = self._next(dts if self._decoding_times else pts)
+        self._last_ns = self._next(dts if self._decoding_times else pts, steps * self._interval_ns)
         return self._last_ns
 
-    def _next(self, pts: int | None) -> int:
+    def _next(self, pts: int | None, gap_ns: int) -> int:
         last_ns = self._last_ns
         if pts is None:
             if not self._decoding_times:
                 self._faults["pts_missing"] += 1
-            return 0 if last_ns is None else last_ns + self._interval_ns
-        if self._origin is None:
-            self._origin = pts
+            return 0 if last_ns is None else last_ns + gap_ns
+        if self.origin is None:
+            self.origin = pts
             # Frames without a time stamp may have come before.
-            self._shift_ns = 0 if last_ns is None else last_ns + self._interval_ns
-        raw_ns = round((pts - self._origin) * self._unit_ns)
+            self._shift_ns = 0 if last_ns is None else last_ns + gap_ns
+        raw_ns = round((pts - self.origin) * self._unit_ns)
         pts_ns = raw_ns + self._shift_ns
         if last_ns is None or pts_ns > last_ns:
             return pts_ns
@@ -77,5 +82,5 @@ class TimeLine:
             return last_ns + max(1, self._interval_ns // 2)
         self._faults["pts_restarted"] += 1
         self.epoch += 1
-        self._shift_ns = last_ns + self._interval_ns - raw_ns
-        return last_ns + self._interval_ns
+        self._shift_ns = last_ns + gap_ns - raw_ns
+        return last_ns + gap_ns
