@@ -158,7 +158,8 @@ class _Batch:
         for name, error in {**dict.fromkeys(work.complete, ""), **work.failed}.items():
             known[name]["error"] = error
         wall_s = time.monotonic() - self._begun_s
-        run = measured(work, staff, wall_s, cpu_s() - self._used_s)
+        bindings, used_s = self._fingerprint["bindings"], cpu_s() - self._used_s
+        run = measured(work, staff, bindings, wall_s, used_s)
         complete = tuple(name for name in known if self.folder.manifest(name))
         try:
             self._save(known)

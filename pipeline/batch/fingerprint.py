@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from pydantic import BaseModel
+
 from engines import registry
 from engines.base import Engine
 from engines.program import Network
@@ -39,7 +41,7 @@ def fingerprint(config: PipelineConfig, graph: Graph) -> dict[str, Any]:
     """
     used = {name for stage in config.stages.values() for name in getattr(stage, "engine", ())}
     engines = {name: config.engines[name] for name in sorted(used)}
-    settings = {"stages": config.stages, "engines": engines}
+    settings: dict[str, Mapping[str, BaseModel]] = {"stages": config.stages, "engines": engines}
     plain = {
         part: {
             name: entry.model_dump(mode="json", exclude=_HASTE[part])

@@ -12,6 +12,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from pipeline.batch.busy import Busy
 from pipeline.batch.clip import Clip
 from pipeline.batch.halves import halves, last_stage
 from pipeline.batch.job import Answer, Followed, FollowJob, Under
@@ -98,13 +99,14 @@ class Follower:
             self._ready.forget(job.clip.name)
 
     def _follow(self, job: FollowJob) -> Followed:
-        count, told = CountSink(), 0
+        count, busy, told = CountSink(), Busy(), 0
         counting = Node("count", CountSink, lambda run: count, (self._last,))
         supervisor = Supervisor(self._graph(job).with_node(counting))
 
         def tell(report: RunReport) -> None:
             nonlocal told
-            self._answer(Under(job.clip.name, report.emitted - told))
+            frames = report.emitted - told
+            self._answer(Under(job.clip.name, frames, busy.since(report)))
             told = report.emitted
 
         supervisor.start()

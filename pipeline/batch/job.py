@@ -86,10 +86,12 @@ class Under:
     Attributes:
         clip: name of the clip it is at.
         frames: it has finished since it was last told.
+        busy_s: seconds that the workers of each stage were busy since then.
     """
 
     clip: str
     frames: int
+    busy_s: Mapping[str, float] = field(default_factory=dict)
 
 
 Answer = Seen | Followed | Under

@@ -68,9 +68,8 @@ def manifest(
         OSError: one of them cannot be read.
     """
     pieces = list(seen)
-    bindings = {
-        name: text for piece in (*pieces, followed) for name, text in piece.bindings.items()
-    }
+    told = [*(piece.bindings for piece in pieces), followed.bindings]
+    stages = fingerprint["configuration"]["stages"]
     faults = sum((Counter(piece.faults) for piece in pieces), Counter[str]())
     report = followed.report
     return {
@@ -82,7 +81,7 @@ def manifest(
         },
         "models": fingerprint["models"],
         "versions": fingerprint["versions"],
-        "stages": bindings,
+        "stages": {name: text for one in told for name, text in one.items() if name in stages},
         "ledger": report.get("ledger", {}).get(clip.name, {}),
         "frames": sum(piece.frames for piece in pieces),
         "faults": dict(faults),

@@ -59,19 +59,23 @@ def cpu_s() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in spent)
 
 
-def measured(work: Work, staff: Staff, wall_s: float, used_s: float) -> dict[str, Any]:
+def measured(
+    work: Work, staff: Staff, bindings: Mapping[str, str], wall_s: float, used_s: float
+) -> dict[str, Any]:
     """What ``run.json`` says.
 
     Args:
         work: that is over.
         staff: that did it; all have ended.
+        bindings: what the stages ran on, by name.
         wall_s: since the run began, seconds.
         used_s: processor seconds of all processes since then.
     """
     standing = work.progress.standing(wall_s, {})
     machine_s = wall_s * all_cores()
     stages = [
-        {"name": name, "busy": busy_s / machine_s} for name, busy_s in work.stages.most_common()
+        {"name": name, "binding": bindings.get(name, ""), "busy": busy_s / machine_s}
+        for name, busy_s in sorted(work.stages.items(), key=lambda item: -item[1])
     ]
     return {
         "wall_s": wall_s,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
 
+from pipeline.batch.busy import Busy
 from pipeline.batch.footage import Footage
 from pipeline.batch.halves import halves
 from pipeline.batch.job import Answer, SeeJob, Under
@@ -119,6 +120,7 @@ class Seer:
 
     def __init__(self, config: PipelineConfig, answer: Callable[[Answer], None]) -> None:
         self._answer = answer
+        self._busy = Busy()
         self._jobs: Jobs = SimpleQueue()
         self._over: SimpleQueue[Piece | None] = SimpleQueue()
         divided = halves(build(config))
@@ -165,4 +167,4 @@ class Seer:
 
     def _tell(self, report: RunReport) -> None:
         for clip, frames in self._pieces.news().items():
-            self._answer(Under(clip, frames))
+            self._answer(Under(clip, frames, self._busy.since(report)))

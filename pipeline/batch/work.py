@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -71,7 +71,7 @@ class Work:
         failed: why others are not, by their names.
         ended_early: why not all was tried; empty where it was.
         restarts: how processes died, for each that did.
-        stages: seconds that the stages of followers were busy, by name.
+        stages: seconds that the workers of all processes were busy, by stage.
 
     Raises:
         BatchError: the folder cannot be written.
@@ -93,7 +93,7 @@ class Work:
         self.failed: dict[str, str] = {}
         self.ended_early = ""
         self.restarts: list[str] = []
-        self.stages: Counter[str] = Counter()
+        self.stages: defaultdict[str, float] = defaultdict(float)
         self.processes = processes
         self._fingerprint, self._folder, self._staff = fingerprint, folder, staff
         self._observer, self._halt = observer, halt
@@ -169,6 +169,8 @@ class Work:
 
     def _heed(self, seat: Seat, answer: Answer) -> None:
         if isinstance(answer, Under):
+            for stage, busy_s in answer.busy_s.items():
+                self.stages[stage] += busy_s
             if course := self.progress.at_work.get(answer.clip):
                 tell = course.looks if seat.helper.kind == "see" else course.follows
                 tell(answer.frames)
@@ -207,10 +209,6 @@ class Work:
         self._folder.finish(clip.name, manifest(clip, self._fingerprint, seen, followed, results))
         self._schedule.end(clip.name)
         self.complete.append(clip.name)
-        for stage in followed.report.get("stages", ()):
-            self.stages[stage["name"]] += (
-                stage["busy"] * stage["workers"] * followed.report["wall_s"]
-            )
         self.progress.ended(clip.name, "", _dropped(followed))
         self._observer.ended(clip.name, "")
 
