@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,10 +29,10 @@ _BEGIN_S = 60.0
 #: The load of the machine is averaged over so long: what drops a frame is over in a second.
 _LISTEN_S = 0.5
 _FEWEST = 6  # samples, below which there is no slope to speak of
-#: While it warms up the program is halted so often, for so long, so that its queues were full once:
-#: a decoder keeps as many pictures' memory as were ever under way, and a quiet machine would reach
-#: that bound in steps, hours apart.
-_HALTS, _HALT_S = 3, 1.0
+#: While it warms up the program has neighbours now and then, so many a core and for so long, that
+#: want the cores as well: so its queues were full once. A decoder keeps as many pictures' memory as
+#: were ever under way, and a quiet machine would reach that bound in steps, hours apart.
+_CROWDS, _CROWD, _CROWD_S = 3, 4, 10.0
 
 _CONFIG = """\
 cameras:
@@ -85,12 +87,12 @@ def _soak(subject: Subject, seconds: float, every_s: float, kept: Path) -> list[
     samples: list[Sample] = []
     sampler = Sampler(subject.pid)
     began_s = time.monotonic()
-    halts_s = [warm_up_s(seconds) * part / (_HALTS + 1) for part in range(1, _HALTS + 1)]
+    crowds_s = [warm_up_s(seconds) * part / (_CROWDS + 1) for part in range(1, _CROWDS + 1)]
     with kept.open("w", encoding="utf-8") as lines:
         while subject.running and time.monotonic() < began_s + seconds:
-            if halts_s and time.monotonic() >= began_s + halts_s[0]:
-                subject.halt(_HALT_S)
-                del halts_s[0]
+            if crowds_s and time.monotonic() >= began_s + crowds_s[0]:
+                _crowd(_CROWD_S)
+                del crowds_s[0]
             look_s = time.monotonic() + every_s
             while (left_s := look_s - time.monotonic()) > 0:
                 time.sleep(min(left_s, _LISTEN_S))
@@ -99,6 +101,16 @@ def _soak(subject: Subject, seconds: float, every_s: float, kept: Path) -> list[
                 samples.append(sampler.look(report))
                 print(json.dumps(asdict(samples[-1])), file=lines, flush=True)
     return samples
+
+
+def _crowd(seconds: float) -> None:
+    """Keeps all cores busy several times over for a while."""
+    count = _CROWD * len(os.sched_getaffinity(0))
+    crowd = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    time.sleep(seconds)
+    for neighbour in crowd:
+        neighbour.kill()
+        neighbour.wait()
 
 
 def _free_address() -> str:

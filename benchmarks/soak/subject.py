@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -63,12 +62,6 @@ class Subject:
             found: Report = json.load(answer)["report"]
             return found
         return None
-
-    def halt(self, seconds: float) -> None:
-        """Halts it for a while, upon which what came meanwhile comes at once."""
-        self._process.send_signal(signal.SIGSTOP)
-        time.sleep(seconds)
-        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> tuple[int, Report]:
         """Asks it to drain; gives its exit code and its last report, empty if there was none."""

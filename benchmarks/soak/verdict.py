@@ -184,7 +184,7 @@ def _drops(steady: Sequence[Sample], final: Report) -> list[Finding]:
         f"none but for want of time ({', '.join(OVERLOAD)}) while the machine is ≥{BUSY:.0%} busy"
     )
     return [
-        Finding("drops in the warm-up", _listed(warming), "are told: it was halted", True),
+        Finding("drops in the warm-up", _listed(warming), "are told: it had busy neighbours", True),
         Finding("drops by load", _listed(+explained), "are told", True),
         Finding("unexplained drops", _listed(unexplained), rule, not unexplained),
     ]
