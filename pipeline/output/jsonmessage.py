@@ -155,13 +155,17 @@ def _track_texts(
     texts = [
         f'{{"id":{track},"label":{label},"class":{names[label]},"state":"{STATES[state]}",'
         f'"score":{score},"box":[{x1},{y1},{x2},{y2}],"velocity":[{vx},{vy}],'
-        f'"age_s":{_or_null(age)},"unseen_s":{_or_null(unseen)}'
+        f'"age_s":{_or_null(age)},"unseen_s":{_or_null(unseen)}}}'
         for track, label, state, score, (x1, y1, x2, y2), (vx, vy), age, unseen in rows(tracks)
     ]
-    speeds = [f',"speed_kmh":{_or_null(speed)}' for speed in speeds_kmh] or [""] * len(texts)
+    if speeds_kmh:
+        texts = [
+            f'{text[:-1]},"speed_kmh":{_or_null(speed)}}}'
+            for text, speed in zip(texts, speeds_kmh, strict=True)
+        ]
     return [
-        f'{text}{speed},"attributes":{told}}}' if told else f"{text}{speed}}}"
-        for text, speed, told in zip(texts, speeds, attribute_texts(tracks), strict=True)
+        f'{text[:-1]},"attributes":{told}}}' if told else text
+        for text, told in zip(texts, attribute_texts(tracks), strict=True)
     ]
 
 

@@ -139,11 +139,7 @@ class Encoder:
         if analysis is not None and len(analysis.speeds_kmh):
             records = _with_speeds(records, analysis.speeds_kmh)
         size = records.itemsize
-        most = room // size
-        parts = [
-            (0, size, len(part), part.tobytes())
-            for part in (records[at : at + most] for at in range(0, len(records) or 1, most))
-        ]
+        parts = [(0, size, len(part), part.tobytes()) for part in _cut(records, room // size)]
         if analysis is not None and analysis.events:
             size = telegram_events.RECORD.size
             cut = telegram_events.encode(analysis.events, room)
@@ -172,6 +168,13 @@ class Encoder:
         boxes_xyxy[...] = tracks.boxes_xyxy
         velocities[...] = tracks.velocities.view(np.uint16)[:, 1::2]
         return self._records[:n]
+
+
+def _cut(records: NDArray[np.void], most: int) -> list[NDArray[np.void]]:
+    """Consecutive parts of so many at most, at least one."""
+    if len(records) <= most:
+        return [records]
+    return [records[at : at + most] for at in range(0, len(records), most)]
 
 
 def _with_speeds(records: NDArray[np.void], speeds_kmh: NDArray[np.float32]) -> NDArray[np.void]:
