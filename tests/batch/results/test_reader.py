@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.batch.results import read
 from pipeline.errors import DataError
+from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.mot_files import read_mot
 from pipeline.packet import Status
 from tests.batch.results.conftest import BLIND, CLIPS, read_jsonl
@@ -86,3 +87,9 @@ def test_mot_and_coco_files_have_the_boxes_of_the_lines(out: Path) -> None:
     assert len(expected) > 50
     for found in (list(mot), boxes):
         assert found == [pytest.approx(row, abs=0.02) for row in expected]
+
+
+def test_mot_files_are_scored_as_they_are(out: Path) -> None:
+    path = out / "day" / "tracks.mot.txt"
+    scores = evaluate(read_mot(path), read_mot(path)).summary()
+    assert (scores["HOTA"], scores["IDF1"], scores["IDSW"]) == (100, 100, 0)
