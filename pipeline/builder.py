@@ -74,6 +74,7 @@ def _camera(config: CameraConfig) -> Camera:
         decoders=config.decoder,
         start_s=config.start_s,
         end_s=config.end_s,
+        key_frames=config.key_frames,
         loop=config.loop,
         image_fps=config.fps,
         transport=config.transport,

@@ -26,7 +26,7 @@ from pipeline.output.address import parse_address
 
 #: The name under which stages refer to the cameras in `after`.
 DECODE = "decode"
-_OF_FILES = ("pace", "start_s", "end_s", "loop")
+_OF_FILES = ("pace", "start_s", "end_s", "key_frames", "loop")
 _NETWORKS = ("detect", "backbone", "roi_head", "embed", "classify")
 _KERNELS = (
     "preprocess",

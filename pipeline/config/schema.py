@@ -44,6 +44,9 @@ class CameraConfig(Strict):
     every: int = Field(default=1, ge=1, description="Takes every n-th frame.")
     start_s: Seconds = Field(default=0.0, description="Files: begins here, seconds.")
     end_s: Seconds | None = Field(default=None, description="Files: ends here, seconds.")
+    key_frames: bool = Field(
+        default=False, description="Files: takes key frames only; nothing else is decoded."
+    )
     loop: bool = Field(default=False, description="Files: begins again at the end, for ever.")
     fps: float = Field(
         default=25.0, gt=0, description="Of a folder or list of images, frames per second."
