@@ -9,7 +9,7 @@ pieces goes over the border exactly as often as in one piece, wherever it is cut
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +20,8 @@ from pipeline.tracking.motion import Floats
 
 #: A part of a way, as shares of it: from, to.
 Span = tuple[float, float]
+#: Gaps that are not wider come from rounding.
+_ROUNDING = 1e-9
 _NEVER = (math.inf, -math.inf)
 _ALWAYS = (-math.inf, math.inf)
 
@@ -97,17 +99,11 @@ def merged(spans: Sequence[Span]) -> list[Span]:
 
 
 def gap(spans: Sequence[Span], low: float, high: float) -> float | None:
-    """A moment between `low` and `high` in none of the merged spans; None: there is none."""
-    for begins, ends in _gaps(spans):
-        first, last = max(begins, low), min(ends, high)
-        if first < last:
-            return (first + last) / 2
-    return None
-
-
-def _gaps(spans: Sequence[Span]) -> Iterator[Span]:
+    """The middle of the widest gap that merged spans leave between `low` and `high`, if any."""
     edges = [-math.inf, *(edge for span in spans for edge in span), math.inf]
-    yield from zip(edges[::2], edges[1::2], strict=True)
+    gaps = [(max(a, low), min(b, high)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    first, last = max(gaps, key=lambda span: span[1] - span[0])
+    return (first + last) / 2 if last - first > _ROUNDING else None
 
 
 def _sides(points: Floats, places: Floats) -> Floats:
