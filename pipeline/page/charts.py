@@ -39,6 +39,21 @@ class Block:
     title: str
 
 
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """A way over a picture.
+
+    Attributes:
+        points: x and y in pixels, at least one.
+        kind: class of its colour, as of a `Block`.
+        title: whose it is.
+    """
+
+    points: Sequence[tuple[int, int]]
+    kind: str
+    title: str
+
+
 def histogram_pair(
     first: Sequence[int], second: Sequence[int], title: str, below: int = 0, above: int = 0
 ) -> Markup:
@@ -136,6 +151,38 @@ def skyline(blocks: Sequence[Block], title: str, end: float | None = None) -> Ma
     return _svg("skyline", 1000, title, parts)
 
 
+def spark(values: Sequence[float | None], title: str) -> Markup:
+    """Values in little room, from 0 to the highest of them; a gap where one is not known."""
+    most = max((value for value in values if value), default=1.0)
+    parts = list[Markup]()
+    start = 0
+    for known, run in groupby(values, lambda value: value is not None):
+        heights = [(value or 0.0) / most for value in run]
+        if known:
+            parts.append(_path("second fill", start, heights))
+        start += len(heights)
+    return _svg("spark", max(len(values), 1), title, parts)
+
+
+def trails(lines: Sequence[Trail], width: int, height: int, title: str) -> Markup:
+    """Ways over a picture, each with a dot where it ends.
+
+    Args:
+        lines: drawn in this order.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+        title: what they are.
+    """
+    path = Markup('<path class="{} trail" d="M{}"><title>{}</title></path>')
+    dot = Markup('<path class="{} trail dots" d="M{}h0"/>')
+    parts = list[Markup]()
+    for line in lines:
+        points = [f"{x} {y}" for x, y in line.points]
+        parts.append(path.format(line.kind, "L".join(points), line.title))
+        parts.append(dot.format(line.kind, points[-1]))
+    return _svg("trails", width, title, parts, height)
+
+
 def _path(kind: str, start: float, heights: Sequence[float] | np.ndarray) -> Markup:
     """Steps of one unit each from the ground and back to it; equal ones are one step."""
     levels = [round(_HEIGHT * (1 - height), 1) for height in heights]
@@ -145,8 +192,10 @@ def _path(kind: str, start: float, heights: Sequence[float] | np.ndarray) -> Mar
     )
 
 
-def _svg(kind: str, width: float, title: str, parts: Sequence[Markup]) -> Markup:
+def _svg(
+    kind: str, width: float, title: str, parts: Sequence[Markup], height: float = _HEIGHT
+) -> Markup:
     return Markup(
         '<svg class="{}" viewBox="0 0 {:g} {:g}" preserveAspectRatio="none" role="img">'
         "<title>{}</title>{}</svg>"
-    ).format(kind, width, _HEIGHT, title, Markup("").join(parts))
+    ).format(kind, width, height, title, Markup("").join(parts))

@@ -37,6 +37,15 @@ def decimal(value: float | None, digits: int = 1) -> str:
     return NONE if value is None else f"{value:z.{digits}f}"
 
 
+def clock(seconds: float | None) -> str:
+    """A moment or a length of a recording: ``0:07``, ``12:30``, ``1:02:03``."""
+    if seconds is None:
+        return NONE
+    minutes, rest = divmod(floor(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def shape(lengths: Sequence[int]) -> str:
     """``1 × 3 × 288 × 512``."""
     return " × ".join(map(str, lengths))

@@ -36,6 +36,7 @@ def _environment() -> Environment:
         "quantity": numbers.quantity,
         "share": numbers.share,
         "decimal": numbers.decimal,
+        "clock": numbers.clock,
         "shape": numbers.shape,
     }
     return environment
