@@ -56,8 +56,10 @@ def free_port() -> int:
 def test_every_message_is_delivered_in_order(tmp_path: Path, make_packet: Any) -> None:
     with WebReceiver() as web:
         posting = sink(web.url, tmp_path, token="open-sesame")
-        list(drive(posting, [make_packet(index) for index in range(200)]))
+        list(drive(posting, [make_packet(index, happened=index % 3) for index in range(200)]))
         assert sequences(web) == list(range(201))
+        told = [len(message["events"]) for message in web.messages[:-1]]
+        assert told == [index % 3 for index in range(200)]
         assert {message["session"] for message in web.messages} == {web.messages[0]["session"]}
         assert web.messages[-1]["last"] is True
         assert {headers["Authorization"] for headers in web.seen} == {"Bearer open-sesame"}

@@ -30,6 +30,32 @@ def sink(said: dict[str, Any], cameras: tuple[str, ...] = ("gate",)) -> Sink[Tra
 
 
 @pytest.mark.parametrize("form", ["telegram", "json"])
+@pytest.mark.parametrize("secure", [False, True])
+def test_udp_tells_all_that_happened(make_packet: Any, form: str, secure: bool) -> None:
+    key = bytes(range(32)) if secure and form == "telegram" else None
+    with Listener("127.0.0.1:0", key) as listener:
+        said: dict[str, Any] = {"to": str(listener.address), "format": form, "mtu": 700}
+        if key is not None:
+            said["secure"] = {"key": key.hex()}
+        packets = [make_packet(index, count=5, happened=12 * index) for index in range(3)]
+        list(drive(sink({"udp": said}), packets))
+        heard = list(listener.messages(timeout_s=0.2))
+    statistics = listener.statistics
+    assert (statistics.messages, statistics.lost, statistics.incomplete) == (4, 0, 0)
+    assert (statistics.malformed, statistics.refused) == ({}, {})
+    for packet in packets:
+        parts = [message for message in heard if message.frame == packet.frame.index]
+        found = [event for part in parts if part.analysis for event in part.analysis.events]
+        assert packet.payload.analysis is not None
+        sent = packet.payload.analysis.events
+        assert [(e.rule, e.kind, e.track, e.pts_ns) for e in found] == [
+            (e.rule, e.kind, e.track, e.pts_ns) for e in sent
+        ]
+        assert sum(len(part.tracks) for part in parts if not part.last) == 5
+    assert not any(message.analysis for message in heard if message.last)
+
+
+@pytest.mark.parametrize("form", ["telegram", "json"])
 def test_udp_numbers_each_cameras_messages_without_gaps(make_packet: Any, form: str) -> None:
     with Listener("127.0.0.1:0") as listener:
         sending = sink({"udp": {"to": str(listener.address), "format": form, "mtu": 576}})
@@ -104,11 +130,17 @@ def test_more_classes_than_a_telegram_can_number_are_refused() -> None:
         build_sink(spec, ("gate",), ("x",) * 8193)
 
 
+@pytest.mark.parametrize("happened", [None, 5])
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.mot.txt"])
-def test_the_same_packets_give_the_same_bytes(tmp_path: Path, make_packet: Any, name: str) -> None:
+def test_the_same_packets_give_the_same_bytes(
+    tmp_path: Path, make_packet: Any, name: str, happened: int | None
+) -> None:
     paths = [tmp_path / run / name for run in ("one", "two")]
     for path in paths:
-        packets = [make_packet(i, status=Status.BLIND if i == 2 else Status.OK) for i in range(5)]
+        packets = [
+            make_packet(i, status=Status.BLIND if i == 2 else Status.OK, happened=happened)
+            for i in range(5)
+        ]
         list(drive(sink({"file": {"path": str(path)}}), packets))
     first, second = (path.read_bytes() for path in paths)
     assert first == second != b""
@@ -120,6 +152,17 @@ def test_a_blind_frame_is_blind_in_the_file(tmp_path: Path, make_packet: Any) ->
     list(drive(sink({"file": {"path": str(path)}}), packets))
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(line["status"], line["tracks"]) for line in lines] == [("ok", []), ("blind", [])]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.mot.txt"])
+def test_a_table_of_tracks_is_the_same_whatever_happened(
+    tmp_path: Path, make_packet: Any, name: str
+) -> None:
+    for happened in (None, 3):
+        path = tmp_path / str(happened) / name
+        list(drive(sink({"file": {"path": str(path)}}), [make_packet(1, happened=happened)]))
+    quiet, busy = ((tmp_path / str(happened) / name).read_bytes() for happened in (None, 3))
+    assert quiet == busy != b""
 
 
 def test_each_camera_gets_its_file(tmp_path: Path, make_packet: Any) -> None:
@@ -174,17 +217,18 @@ def failing(packets: list[Packet[Tracked]]) -> Any:
     raise RuntimeError("upstream")
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.mp4"])
+@pytest.mark.parametrize("kind", ["file", "events", "annotate"])
 def test_a_run_that_fails_leaves_no_file_that_looks_finished(
-    tmp_path: Path, make_packet: Any, name: str
+    tmp_path: Path, make_packet: Any, kind: str
 ) -> None:
-    kind = "annotate" if name.endswith("mp4") else "file"
+    name = "a.mp4" if kind == "annotate" else "a.jsonl"
+    packets = failing([make_packet(happened=1)])
     with pytest.raises(RuntimeError, match="upstream"):
-        list(drive(sink({kind: {"path": str(tmp_path / name)}}), failing([make_packet()])))
+        list(drive(sink({kind: {"path": str(tmp_path / name)}}), packets))
     assert [p.name for p in tmp_path.iterdir()] == [f"{name}.part"]
 
 
-@pytest.mark.parametrize("kind", ["annotate", "file"])
+@pytest.mark.parametrize("kind", ["annotate", "events", "file"])
 def test_an_unwritable_path_is_known_at_open(tmp_path: Path, kind: str) -> None:
     (tmp_path / "file").touch()
     name = "a.mp4" if kind == "annotate" else "a.csv"
@@ -212,7 +256,12 @@ def test_a_camera_without_a_frame_leaves_no_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [{"file": {"path": "{camera}.jsonl"}}, {"annotate": {"path": "{camera}.mp4"}}]
+    "said",
+    [
+        {"file": {"path": "{camera}.jsonl"}},
+        {"events": {"path": "{camera}.csv"}},
+        {"annotate": {"path": "{camera}.mp4"}},
+    ],
 )
 def test_a_cameras_file_begins_and_ends_with_it(
     make_packet: Any, said: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -221,15 +270,15 @@ def test_a_cameras_file_begins_and_ends_with_it(
     suffix = next(iter(said.values()))["path"].removeprefix("{camera}")
     there = sink(said, ("gate",))
     there.open()
-    there.write(make_packet(0, "gate"))
+    there.write(make_packet(0, "gate", happened=1))
     for camera in ("yard", "never"):
         there.expect(camera)
-    there.write(make_packet(0, "yard"))
+    there.write(make_packet(0, "yard", happened=1))
     there.forget("yard")
     assert (tmp_path / f"yard{suffix}").stat().st_size, "it is finished"
     there.forget("never")
     assert not list(tmp_path.glob("never*")), "nothing was written, nothing is left"
-    there.write(make_packet(1, "gate"))
+    there.write(make_packet(1, "gate", happened=1))
     assert not (tmp_path / f"gate{suffix}").exists()
     list(there.flush())
     there.close()

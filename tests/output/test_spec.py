@@ -42,11 +42,12 @@ def test_a_format_that_is_said_wins_over_the_suffix() -> None:
     assert FileSpec(path="a.txt", format="csv").file_format == "csv"
 
 
-@pytest.mark.parametrize("kind", ["udp", "file", "annotate"])
-def test_an_output_is_one_of_three(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["udp", "file", "events", "annotate"])
+def test_an_output_is_one_of_its_kinds(kind: str) -> None:
     said: dict[str, Any] = {
         "udp": {"to": "127.0.0.1:9000"},
         "file": {"path": "a.csv"},
+        "events": {"path": "a.csv", "pictures": "evidence"},
         "annotate": {"path": "a.mp4", "trails_s": 3},
     }
     output = OutputSpec.model_validate({kind: said[kind]})
