@@ -53,13 +53,16 @@ class Table:
         self._rows: list[Row] = []
         self._file = PartFile(path)
         order = [(name, "ascending") for name in sorted_by]
-        with self._writing():
+        try:
             self._writer = parquet.ParquetWriter(
                 self._file.part,
                 self._schema,
                 compression="zstd",
                 sorting_columns=parquet.SortingColumn.from_ordering(self._schema, order),
             )
+        except OSError as error:
+            self._drop()
+            raise OutputError(f"cannot write {path}: {error}") from error
 
     def add(self, rows: Iterable[Row]) -> None:
         """Appends rows.
@@ -105,6 +108,9 @@ class Table:
         """Gives it back; of one that was not finished nothing is left, as nobody could read it."""
         with suppress(OSError):
             self._writer.close()
+        self._drop()
+
+    def _drop(self) -> None:
         self._file.part.unlink(missing_ok=True)
         self._file.close()
 

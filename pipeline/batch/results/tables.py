@@ -16,7 +16,7 @@ _SORTED = ("video", "frame")
 
 
 def write_tables(out: Path, clips: Sequence[str]) -> None:
-    """Writes frames.parquet and tracks.parquet, and events.parquet where clips were analysed.
+    """Writes frames.parquet and tracks.parquet, and events.parquet where a clip was analysed.
 
     In the same memory whatever the number and the length of the clips. The same results give the
     same bytes, in whatever order the clips are named.
@@ -46,7 +46,10 @@ def write_tables(out: Path, clips: Sequence[str]) -> None:
         if analysed:
             events = begin("events", columns.EVENTS)
             for clip in analysed:
-                events.add(_events(out, clip))
+                for event in _events(out, clip):
+                    events.add([event])
+        else:
+            (out / "events.parquet").unlink(missing_ok=True)
         for table in tables:
             table.end()
         for table in tables:

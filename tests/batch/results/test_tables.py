@@ -122,6 +122,15 @@ def test_the_same_results_give_the_same_bytes_in_any_order(out: Path) -> None:
     assert not list(out.glob("*.part"))
 
 
+def test_tables_of_before_do_not_stay(out: Path) -> None:
+    write_tables(out, CLIPS)
+    for name in CLIPS:
+        (out / name / "events.jsonl").unlink()
+    write_tables(out, CLIPS[:1])
+    assert not (out / "events.parquet").exists()
+    assert set(pq.read_table(out / "tracks.parquet").column("video").to_pylist()) == {CLIPS[0]}
+
+
 def test_long_tables_are_divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "GROUP", 10)
     for name in ("a", "b"):
@@ -170,8 +179,9 @@ def test_a_clip_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_tables_of_before(out: Path) -> None:
     write_tables(out, CLIPS)
     before = (out / "tracks.parquet").read_bytes()
-    with largest_file(2000), pytest.raises(OutputError, match=r"cannot write .*\.parquet"):
-        write_tables(out, CLIPS)
+    for size in (0, 2000):
+        with largest_file(size), pytest.raises(OutputError, match=r"cannot write .*\.parquet"):
+            write_tables(out, CLIPS)
     assert (out / "tracks.parquet").read_bytes() == before
     assert not list(out.glob("*.part"))
 
