@@ -14,6 +14,7 @@ import typer
 
 from engines.errors import EngineError, OptionError
 from pipeline.cli import (
+    batch,
     bench,
     check,
     demo,
@@ -43,6 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.command)
+app.command("batch")(batch.command)
 app.command("demo")(demo.command)
 app.command("check")(check.command)
 app.command("doctor")(doctor.command)
