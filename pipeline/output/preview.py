@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,7 @@ class Snapshot:
 
 
 class PreviewSink(Sink[Tracked]):
-    """Keeps each camera's last packet; nothing is drawn before somebody asks.
+    """Keeps each camera's last packet, and counts what happened; draws when somebody asks.
 
     Args:
         labels: class names by label index.
@@ -49,12 +50,20 @@ class PreviewSink(Sink[Tracked]):
         self._labels = labels
         self._outlines = outlines
         self._latest: dict[str, Packet[Tracked]] = {}
+        self._events: Counter[str] = Counter()
 
     def write(self, packet: Packet[Tracked]) -> None:
-        self._latest[packet.frame.camera] = packet
+        camera, analysis = packet.frame.camera, packet.payload.analysis
+        self._latest[camera] = packet
+        if analysis is not None:
+            self._events.update(f"{camera} {event.rule} {event.kind}" for event in analysis.events)
 
     def forget(self, camera: str) -> None:
         self._latest.pop(camera, None)
+
+    def counts(self) -> Mapping[str, int]:
+        """Events by camera, rule and kind, as three words."""
+        return dict(self._events)
 
     def snapshot(self, camera: str) -> Snapshot | None:
         """Draws the camera's last packet; None where there is none. From any thread."""

@@ -47,6 +47,19 @@ def test_what_is_known_of_a_frame_goes_with_it(make_packet: Any) -> None:
     assert (snapshot.frame["status"], snapshot.frame["reason"]) == ("blind", "the engine failed")
 
 
+def test_what_happened_is_counted(make_packet: Any) -> None:
+    preview = PreviewSink(())
+    for index, camera in enumerate(("gate", "yard", "gate")):
+        preview.write(make_packet(index, camera, happened=2))
+    preview.write(make_packet(3, "gate"))
+    assert preview.counts() == {
+        "gate rule-0 cross": 2,
+        "gate rule-1 enter": 2,
+        "yard rule-0 cross": 1,
+        "yard rule-1 enter": 1,
+    }
+
+
 def test_a_camera_that_is_gone_has_no_picture(make_packet: Any) -> None:
     preview = PreviewSink(())
     preview.write(make_packet(0, "gate"))

@@ -22,6 +22,7 @@ from pipeline.escalation import Level
 from pipeline.health import Health, Kind
 from pipeline.media.source import SourceState
 from pipeline.metrics import SPREAD_S, Spread
+from pipeline.output.preview import PREVIEW
 from pipeline.report import RunReport
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -53,6 +54,7 @@ def _families(insight: Insight) -> Iterator[Metric]:
     yield from _of_process(report, health)
     yield from _of_energy(insight)
     yield from _of_cameras(report, health)
+    yield _of_events(report)
     yield from _of_stages(report)
     yield from _of_queues(report)
     yield from _of_engines(report)
@@ -127,6 +129,18 @@ def _of_cameras(report: RunReport, health: Health) -> Iterator[Metric]:
     )  # fmt: skip
 
 
+def _of_events(report: RunReport) -> Metric:
+    return _counter(
+        "events", "What happened, by the rules of a stage analyse.", ["camera", "rule", "kind"],
+        [
+            (tuple(words.split()), count)
+            for stage in report.stages
+            if stage.name == PREVIEW
+            for words, count in stage.counts.items()
+        ],
+    )  # fmt: skip
+
+
 def _of_stages(report: RunReport) -> Iterator[Metric]:
     stages = report.stages
     yield _gauge(
@@ -149,7 +163,12 @@ def _of_stages(report: RunReport) -> Iterator[Metric]:
     )  # fmt: skip
     yield _gauge(
         "stage_counts", "What a stage counts by itself; most only rises.", ["stage", "what"],
-        [((s.name, what), count) for s in stages for what, count in s.counts.items()],
+        [
+            ((s.name, what), count)
+            for s in stages
+            if s.name != PREVIEW
+            for what, count in s.counts.items()
+        ],
     )  # fmt: skip
     yield _histogram("stage_service_seconds", "Of one call.", [(s.name, s.service) for s in stages])
     yield _histogram(

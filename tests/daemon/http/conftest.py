@@ -36,7 +36,9 @@ class Page:
         self.path = folder / "page.yaml"
         self.path.write_text(
             f"cameras: [{{id: gate, uri: {VIDEO}, loop: true, pace: realtime}}]\n"
-            f"stages: {{detect: {{model: {detector}, workers: 1}}}}\n"
+            "stages:\n"
+            f"  detect: {{model: {detector}, workers: 1}}\n"
+            "  analyse: {rules: {all: {kind: zone, points: [[0, 0], [1, 0], [1, 1], [0, 1]]}}}\n"
             f"outputs: [{{file: {{path: {folder / 'out.jsonl'}}}}}]\n"
             "http: {bind: '127.0.0.1:0'}\n"
         )

@@ -152,6 +152,14 @@ def test_cameras_come_go_and_pause_and_what_cannot_be_is_refused(page: Page) -> 
     assert ask("POST", "/reload") == (200, "nothing is different")
 
 
+def test_events_are_counted_by_camera_rule_and_kind(page: Page) -> None:
+    def entered() -> float:
+        return metrics(page).get("sightline_events_total", {}).get(("gate", "enter", "all"), 0)
+
+    eventually(lambda: entered() > 0)
+    assert not any("preview" in labels for labels in metrics(page)["sightline_stage_counts"])
+
+
 def test_the_page_for_people_refers_to_nothing_outside_itself(page: Page) -> None:
     for path in ("/", "/page.js", "/page.css"):
         answer = page.client.get(path)
