@@ -53,7 +53,7 @@ class Timetable:
 
     Attributes:
         fault: why the packets do not tell in which order frames are shown; empty where they do.
-        frames: how many there are.
+        frames: how many there are, from the first one that could be decoded on.
     """
 
     def __init__(self, packets: Packets, origin: int | None, first: int = 0) -> None:
@@ -65,7 +65,7 @@ class Timetable:
         # Frames before the first one that could be decoded: they are not counted, or they are.
         self._lost = int(np.searchsorted(self._shown, self._origin)) - first
         self.fault = _fault(packets) if origin is not None else _NO_TIMES
-        self.frames = len(self._shown)
+        self.frames = len(self._shown) if self.fault else self.count(0, None)
 
     @property
     def end_ns(self) -> int:

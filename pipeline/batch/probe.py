@@ -125,6 +125,8 @@ def _divided(
         notes.append(f"it can be read up to frame {table.frames} only: {packets.error}")
     elif clip.frames is not None and clip.frames > len(packets.pts):
         notes.append(f"truncated: its header says {clip.frames} frames, there are {table.frames}")
+    if not packets.key.any():
+        notes.append("it has no key frame: its frames count as damaged, and no detector sees them")
     if not table.fault:
         last_ns = table.end_ns
         if not sum(segment.frames or 0 for segment in segments):

@@ -71,6 +71,7 @@ class AvSource(Source):
         self._refused: list[str] = []  # decoders that were passed over, and why
         self._interrupted = threading.Event()
         self._container: InputContainer | None = None
+        self._reader: PacketReader | None = None
         self._frames: Iterator[SourceFrame] = iter(())
 
     def open(self) -> SourceInfo:
@@ -127,6 +128,8 @@ class AvSource(Source):
     def _nothing(self) -> str:
         faults = ", ".join(f"{count} × {fault}" for fault, count in self._faults.items())
         start = f" from {self._start_ns / NS_PER_S:g} s on" if self._start_ns else ""
+        if self._reader is not None and self._reader.read and not self._reader.keys:
+            return f"no frame could be decoded: none of {self._reader.read} is a key frame"
         return f"no frame could be decoded{start} ({faults or 'there is none'})"
 
     def _info(
@@ -156,9 +159,11 @@ class AvSource(Source):
         interval_ns = round(NS_PER_S / rate)
         origin = None if begin is None else begin.origin
         timeline = TimeLine(stream.time_base or 1 / rate, interval_ns, self._faults, origin)
-        suspicion = Suspicion(self._faults)
+        suspicion = Suspicion(self._faults, "before_key_frame")
         maker = PictureMaker()
-        reader = PacketReader(self.address.name, container, stream, self._faults, self._interrupted)
+        self._reader = reader = PacketReader(
+            self.address.name, container, stream, self._faults, self._interrupted
+        )
         decode = key_frames if self._key_frames else all_frames
         size, last, end_ns = None, 0, 0
         for index, frame in decode(reader.packets(begin), stream, suspicion, begin):
@@ -184,10 +189,14 @@ class AvSource(Source):
         duration_ns = _duration_ns(container, stream)
         if stream.frames:
             short = packets < stream.frames
+        elif duration_ns is None or self._key_frames:
+            short = False
         else:
+            if self.origin is not None and stream.start_time is not None and stream.time_base:
+                # Frames in front of the first one that could be decoded.
+                end_ns += round((self.origin - stream.start_time) * stream.time_base * NS_PER_S)
             # Durations are rough: the last frame may be shown for longer than the others.
-            short = duration_ns is not None and end_ns + NS_PER_S // 2 < duration_ns
-            short = short and not self._key_frames
+            short = end_ns + NS_PER_S // 2 < duration_ns
         if short:
             self._faults["truncated"] += 1
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import av
@@ -15,6 +16,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from pipeline.errors import SourceError
+from pipeline.media.boxes import lacks_index
 from pipeline.media.decoders import HardwareError
 from pipeline.media.uri import redact
 
@@ -110,6 +112,11 @@ def _open(address: Address, hardware: HWAccel | None) -> InputContainer:
             raise
         # So PyAV says that no stream is one for this hardware.
         raise HardwareError("it does not decode this kind of video") from None
+    if address.url.startswith("file:") and lacks_index(Path(address.url.removeprefix("file:"))):
+        raise SourceError(
+            f"{address.name}: its index (moov) is missing, as where a recording was cut off; "
+            "recover it with a repair tool and a whole file of the same camera"
+        )
     # Raised out here so that PyAV's error, whose text holds the password, is not chained to ours.
     raise SourceError(f"{address.name}: cannot be opened: {reason}; {address.remedy}")
 
@@ -128,7 +135,9 @@ def _video_stream(container: InputContainer, address: Address) -> VideoStream:
         raise SourceError(f"{name}: this is text, not a video; give a video file")
     videos = [s for s in container.streams.video if Disposition.attached_pic not in s.disposition]
     if not videos:
-        found = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+        pictures = {s.index: "a cover picture" for s in container.streams.video}
+        kinds = {pictures.get(s.index, s.type) for s in container.streams}
+        found = ", ".join(sorted(kinds)) or "nothing"
         raise SourceError(f"{name}: no video in this {kind} file, only {found}; give a video file")
     # PyAV leaves the context out, unlike its stubs, where FFmpeg has no decoder.
     stream = next((s for s in videos if getattr(s, "codec_context", None) is not None), None)

@@ -33,6 +33,7 @@ class PacketReader:
 
     Attributes:
         read: packets of the file up to here, with those that were skipped.
+        keys: key frames among those that were read.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class PacketReader:
         self._stream = stream
         self._faults = faults
         self._interrupted = interrupted
-        self.read = 0
+        self.read = self.keys = 0
 
     def packets(self, begin: Place | None = None) -> Iterator[Packet | None]:
         """The packets from a place on, and None at the end, upon which a decoder gives its rest.
@@ -74,6 +75,7 @@ class PacketReader:
                 yield None
                 return
             self.read += 1
+            self.keys += packet.is_keyframe
             yield packet
 
     def _sought(self, place: Place, dts: int) -> Iterator[Packet | None]:
