@@ -9,7 +9,6 @@ so that a blind frame can be told from an empty one.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -147,18 +146,13 @@ def _annotation_texts(message: Message, first: int) -> Iterator[str]:
         *(rounded(boxes_xywh, BOX), rounded(boxes_xywh[:, 2] * boxes_xywh[:, 3], BOX)),
         attribute_texts(tracks),
     )
-    for number, (track, label, score, box, area, known) in enumerate(
+    image = _image_id(message)
+    for number, (track, label, score, (x, y, width, height), area, known) in enumerate(
         zip(*columns, strict=True), first
     ):
-        annotation = {
-            "id": number,
-            "image_id": _image_id(message),
-            "video_id": _VIDEO_ID,
-            "track_id": track,
-            "category_id": _category(label),
-            "bbox": box,
-            "area": area,
-            "iscrowd": 0,
-            "score": score,
-        }
-        yield compact(annotation | ({"attributes": json.loads(known)} if known else {}))
+        attributes = f',"attributes":{known}' if known else ""
+        yield (
+            f'{{"id":{number},"image_id":{image},"video_id":{_VIDEO_ID},"track_id":{track},'
+            f'"category_id":{_category(label)},"bbox":[{x},{y},{width},{height}],"area":{area},'
+            f'"iscrowd":0,"score":{score}{attributes}}}'
+        )

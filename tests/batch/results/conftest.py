@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -14,6 +13,10 @@ import pytest
 
 import pipeline
 from pipeline.analytics.event import Analysis, Event
+from pipeline.batch import durable
+from pipeline.batch.clip import Clip
+from pipeline.batch.job import Followed, Seen
+from pipeline.batch.manifest import MANIFEST, manifest
 from pipeline.output.sinks import build_sink
 from pipeline.output.spec import OutputSpec
 from pipeline.packet import Packet, Status
@@ -83,26 +86,16 @@ def analysed(packets: Iterator[Packet[Tracked]]) -> Iterator[Packet[Tracked]]:
 
 
 def write_manifest(folder: Path) -> None:
-    """What `pipeline.batch.manifest` says of a folder's files."""
-    lines = (folder / "tracks.jsonl").read_text().splitlines()
-    ids = {track["id"] for line in lines for track in json.loads(line)["tracks"]}
-    files = {
-        path.name: {
-            "size": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
-        for path in sorted(folder.iterdir())
-    }
-    size = json.loads(lines[0])
-    manifest = {
-        "clip": folder.name,
-        "input": {"width": size["width"], "height": size["height"]},
-        "frames": len(lines),
-        "tracks": len(ids),
-        "events": len((folder / "events.jsonl").read_text().splitlines()),
-        "files": files,
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    """Says what there is, as a batch does."""
+    lines = read_jsonl(folder / "tracks.jsonl")
+    first, name = lines[0], folder.name
+    clip = Clip(name, f"{name}.mp4", width=first["width"], height=first["height"])
+    ids = {track["id"] for line in lines for track in line["tracks"]}
+    events = read_jsonl(folder / "events.jsonl")
+    followed = Followed(name, tracks=len(ids), events=len(events))
+    nothing = {"configuration": {"stages": {}}, "models": {}, "versions": {}}
+    said = manifest(clip, nothing, [Seen(name, 0, len(lines))], followed, folder)
+    durable.write_json(folder / MANIFEST, said)
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
