@@ -12,6 +12,12 @@ from typing import Any
 
 import pytest
 
+from pipeline.analytics.event import Analysis, Event
+from pipeline.cli.listen import line
+from pipeline.output.message import Message
+from pipeline.packet import Status
+from pipeline.tracking.track import Tracks
+
 ROOT = Path(__file__).resolve().parents[2]
 Command = Callable[..., Any]
 
@@ -76,6 +82,22 @@ def test_a_key_that_is_none_is_not_shown(
     assert result.code == 1
     assert named in result.err
     assert "abc" not in result.err
+
+
+def test_a_line_is_followed_by_what_happened() -> None:
+    events = (
+        Event("gate", "cross", 479_600_000, 5, 1, (320.4, 180.0), "in"),
+        Event("yard", "crowd", 480_000_000, 0, -1, (10.0, 20.0), value=12.0),
+    )
+    frame = Message(
+        *("gate", 0, 12, 480_000_000, 640, 360, Status.OK, "", "cpu0", Tracks.empty()),
+        analysis=Analysis(events),
+    )
+    assert line(frame).splitlines() == [
+        "gate #12 0.480 s ok 0 tracks",
+        "  ! 0.480 s gate cross in 5:1@320,180",
+        "  ! 0.480 s yard crowd 12 objects@10,20",
+    ]
 
 
 def test_nothing_comes(sightline: Command) -> None:
