@@ -131,7 +131,7 @@ def test_more_classes_than_a_telegram_can_number_are_refused() -> None:
 
 
 @pytest.mark.parametrize("happened", [None, 5])
-@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.mot.txt"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.mot.txt", "a.coco.json"])
 def test_the_same_packets_give_the_same_bytes(
     tmp_path: Path, make_packet: Any, name: str, happened: int | None
 ) -> None:
@@ -184,6 +184,7 @@ def test_cameras_share_a_jsonl_file(tmp_path: Path, make_packet: Any) -> None:
     ("said", "better"),
     [
         ({"file": {"path": "out/a.mot.txt"}}, r"out/\{camera\}\.mot\.txt"),
+        ({"file": {"path": "out/a.coco.json"}}, r"out/\{camera\}\.coco\.json"),
         ({"annotate": {"path": "a.mp4"}}, r"\{camera\}\.mp4"),
     ],
 )

@@ -32,7 +32,13 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "form"),
-    [("a.jsonl", "jsonl"), ("a.CSV", "csv"), ("a.mot.txt", "mot"), ("{camera}.txt", "mot")],
+    [
+        ("a.jsonl", "jsonl"),
+        ("a.CSV", "csv"),
+        ("a.mot.txt", "mot"),
+        ("{camera}.txt", "mot"),
+        ("a.Coco.json", "coco"),
+    ],
 )
 def test_a_suffix_tells_the_format(path: str, form: str) -> None:
     assert FileSpec(path=path).file_format == form
