@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from pipeline.media.picture import Picture
 from pipeline.media.sources import is_live, open_source
 from pipeline.media.uri import redact
 from pipeline.output.drawing import Color, Pen, draw_box, draw_tag
+from pipeline.page.pictures import data_uri
 
 _WIDTH = 400  # of what is shown, pixels
 _ASPECT = 4 / 3
@@ -47,7 +47,7 @@ class Shot:
     @property
     def uri(self) -> str:
         """The picture as an address that holds it."""
-        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode()
+        return data_uri(self.jpeg)
 
 
 def shots(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from pipeline.batch.clip import Clip
+from pipeline.evaluation.mot_files import MotTable
 
 FRAME_NS = 40_000_000
 WIDTH, HEIGHT = 320, 240
@@ -61,6 +64,17 @@ def event(frame: int, **known: Any) -> dict[str, Any]:
         "unit": "",
     }
     return told | known
+
+
+def of_table(clip: Clip, table: MotTable, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """The lines of a clip, 25 frames a second, in which these boxes are the tracks."""
+    known = {"width": clip.width, "height": clip.height}
+    lines = [line(i, **known) for i in range(clip.frames or 0)]
+    rows = zip(table.frames, table.ids, table.boxes_xyxy.tolist(), table.classes, strict=True)
+    for frame, number, box, label in rows:
+        name = labels[max(int(label) - 1, 0)]
+        lines[frame - 1]["tracks"].append(track(int(number), tuple(box), **{"class": name}))
+    return lines
 
 
 def write(folder: Path, lines: Iterable[dict[str, Any]]) -> Path:

@@ -111,3 +111,28 @@ def test_titles_are_text_whatever_they_hold() -> None:
     ):
         assert "<script" not in chart
         assert drawn(chart)[0].text == NASTY
+
+
+def test_a_spark_has_gaps_where_nothing_is_known() -> None:
+    root = drawn(charts.spark([1, 2, None, None, 4], "counts"))
+    assert root.get("viewBox").startswith("0 0 5 ")
+    before, after = (steps(path.get("d")) for path in root[1:])
+    assert before == (0, [25, 50])
+    assert after == (4, [100])
+
+
+@pytest.mark.parametrize("values", [[], [None, None], [0, 0]])
+def test_a_spark_of_nothing(values: list[float | None]) -> None:
+    for path in drawn(charts.spark(values, "nothing"))[1:]:
+        assert set(steps(path.get("d"))[1]) == {0}
+
+
+def test_trails_are_in_pixels_and_end_with_a_dot() -> None:
+    trail = charts.Trail([(10, 20), (30, 5), (7, 7)], "hue-3", NASTY)
+    root = drawn(charts.trails([trail], 640, 360, "ways"))
+    assert root.get("viewBox") == "0 0 640 360"
+    way, dot = root[1:]
+    assert way.get("d") == "M10 20L30 5L7 7"
+    assert way.get("class") == "hue-3 trail"
+    assert way[0].text == NASTY
+    assert dot.get("d") == "M7 7h0"

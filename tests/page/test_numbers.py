@@ -46,5 +46,13 @@ def test_decimal(value: float | None, digits: int, text: str) -> None:
     assert numbers.decimal(value, digits) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (7.9, "0:07"), (750, "12:30"), (3723, "1:02:03"), (-1, "0:00"), (None, "–")],
+)
+def test_clock(seconds: float | None, text: str) -> None:
+    assert numbers.clock(seconds) == text
+
+
 def test_shape() -> None:
     assert numbers.shape([1, 3, 288, 512]) == "1 × 3 × 288 × 512"
