@@ -249,6 +249,11 @@ MISTAKES = {
         MINIMAL + "outputs: [{file: {path: a.csv}}, {file: {path: ./a.csv}}]",
         "outputs[1].file.path: two outputs write './a.csv'",
     ),
+    "events in one folder": (
+        MINIMAL + "outputs: [{events: {path: a.csv, pictures: p}},"
+        " {events: {path: b.csv, pictures: p/}}]",
+        "outputs[1].events.pictures: two outputs write 'p/'",
+    ),
     "output after nothing": (
         MINIMAL + "outputs: [{file: {path: a.csv}, after: trck}]", "outputs[0].after", "'track'",
     ),

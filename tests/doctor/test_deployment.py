@@ -47,9 +47,10 @@ def test_every_place_that_is_written_is_looked_at(tmp_path: Path) -> None:
         "  - {annotate: {path: OUT/video.mp4}}\n"
         "  - {udp: {to: 127.0.0.1:9000}}\n"
         "  - {post: {to: http://127.0.0.1/x, spool: {path: SPOOL}}}\n"
+        "  - {events: {path: OUT/events.csv, pictures: EVIDENCE/{camera}}}\n"
     )
     text = CONFIG.format(uri="rendered:day").replace("  track: {}\n", state) + outputs
-    for name in ("OUT", "STATE", "SPOOL"):
+    for name in ("OUT", "STATE", "SPOOL", "EVIDENCE"):
         (tmp_path / name).mkdir()
         text = text.replace(name, str(tmp_path / name))
     found = deployment.places(loads(text.replace("{camera}", "x")))
@@ -57,6 +58,8 @@ def test_every_place_that_is_written_is_looked_at(tmp_path: Path) -> None:
         "outputs.0": "OUT",
         "outputs.1": "OUT",
         "outputs.3.spool": "SPOOL",
+        "outputs.4": "OUT",
+        "outputs.4.pictures": "EVIDENCE",
         "stages.track.state": "STATE",
     }
     assert all(place.writable for place in found)

@@ -235,6 +235,8 @@ def test_a_file_for_several_cameras_is_refused(config, tmp_path) -> None:
     with pytest.raises(ConfigError, match=told):
         config(f"outputs=[{{file: {{path: '{tmp_path}/all.jsonl'}}}}]")
     config(f"outputs=[{{file: {{path: '{tmp_path}/all.jsonl'}}}}]", "run.shards=1")
+    with pytest.raises(ConfigError, match=r"outputs\[0\].events.pictures: .* several processes"):
+        config("outputs=[{events: {path: '{camera}.csv', pictures: all}}]")
 
 
 def test_aborting_ends_it_soon(config) -> None:
