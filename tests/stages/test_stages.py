@@ -14,6 +14,8 @@ import pytest
 import engines
 from engines import Program
 from engines.failover import Candidate
+from pipeline.analytics.zone import ZoneSpec
+from pipeline.config import AnalyseConfig
 from pipeline.detection.detections import Detections
 from pipeline.detection.heads import BoxesHead
 from pipeline.detection.postprocess import Postprocessor
@@ -28,6 +30,7 @@ from pipeline.network import BoundNetwork
 from pipeline.packet import FrameInfo, Packet, Status
 from pipeline.payloads import Decoded, Detected, ModelInput, ModelOutput, TrackerState
 from pipeline.stage import Stage, drive
+from pipeline.stages.analyse import AnalyseStage
 from pipeline.stages.camera_motion import CameraMotionStage
 from pipeline.stages.detect import DetectStage
 from pipeline.stages.embed import EmbedStage
@@ -111,6 +114,10 @@ def make(light_meter: Path, mean_color: Path) -> Callable[[str], tuple[Stage[Any
                     return matching, predicted.payload
                 (matched,) = matching.process(predicted)
                 return ScreeningStage(spec, feedback), matched.payload
+            case "analyse":
+                (tracked,) = TrackStage(TrackSpec(min_hits=1)).process(packet(detected()))
+                zone = ZoneSpec(points=((0, 0), (1, 0), (1, 1)))
+                return AnalyseStage(AnalyseConfig(rules={"zone": zone}), 2.0), tracked.payload
             case _:
                 return TrackStage(TrackSpec(min_hits=1)), detected()
 
@@ -119,7 +126,7 @@ def make(light_meter: Path, mean_color: Path) -> Callable[[str], tuple[Stage[Any
 
 KINDS = (
     "preprocess", "detect", "postprocess", "camera_motion", "embed", "merge", "track", "matching",
-    "screening",
+    "screening", "analyse",
 )  # fmt: skip
 
 
