@@ -89,7 +89,7 @@ class Piece:
 
     def _frame_ended(self, packet: Packet[Any], when_ended: Callable[[], None]) -> None:
         if packet.ticket.dropped is not None:
-            _, self._dropped[packet.frame.index] = packet.ticket.dropped
+            _, self._dropped[packet.frame.pts_ns] = packet.ticket.dropped
         when_ended()
         self._one_less()
 

@@ -139,11 +139,12 @@ class RecallStage(Stage[Decoded, Detected]):
         while not self._left:
             self._begin(next(self._segments))
         self._left -= 1
-        index = packet.frame.index
-        if index in self._dropped:
-            raise PacketError(self._dropped[index])
+        pts_ns = packet.frame.pts_ns
+        if pts_ns in self._dropped:
+            raise PacketError(self._dropped[pts_ns])
         found = next(self._found, None)
-        if found is None or found.frame.index != index:
+        if found is None or found.frame.pts_ns != pts_ns:
+            index = packet.frame.index
             raise DataError(f"{self._folder}: nothing was kept of frame {index} at {self._at}")
         payload = replace(found.payload, picture=packet.payload.picture)
         return (replace(found, frame=packet.frame, payload=payload, ticket=packet.ticket),)

@@ -68,9 +68,7 @@ class JobSource(Source):
                 self._pieces.let_in(piece)
                 yield frame
         except SourceError as failed:
-            # Who reads a whole video reads on behind a part of which nothing can be decoded.
-            if not (job.segment.number and footage.faults):
-                error = str(failed)
+            error = str(failed)
         piece.source_ended(footage, error)
 
     def close(self) -> None:

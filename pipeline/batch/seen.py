@@ -61,7 +61,7 @@ class Marker:
 
     Attributes:
         seen: as it was answered.
-        dropped: why frames were dropped on the way, in a word, by their index.
+        dropped: why frames were dropped on the way, in a word, by their `pts_ns`.
         files: how many packets and bytes are in each boundary's file.
         version: of the format.
     """
@@ -204,7 +204,7 @@ def _read_marker(path: Path) -> Marker:
             raise ValueError("its checksum or its version is wrong")
         return Marker(
             Seen(**plain["seen"]),
-            {int(index): reason for index, reason in plain["dropped"].items()},
+            {int(pts_ns): reason for pts_ns, reason in plain["dropped"].items()},
             {at: (packets, size) for at, (packets, size) in plain["files"].items()},
         )
     except FileNotFoundError:
@@ -250,8 +250,8 @@ def _decode(path: Path, file: BinaryIO, about: About) -> Packet[Any]:
     try:
         in_text, in_body, checksum = _RECORD.unpack(file.read(_RECORD.size))
         data = file.read(in_text + in_body)
-        if crc32(data) != checksum:
-            raise ValueError("its checksum is wrong")
+        if len(data) != in_text + in_body or crc32(data) != checksum:
+            raise ValueError("its length or its checksum is wrong")
         index, pts_ns, epoch, status, reason, engine, seen, plain, shapes = json.loads(
             data[:in_text]
         )

@@ -7,6 +7,24 @@ from pathlib import Path
 import av
 
 from pipeline.batch.clip import Clip, Segment
+from pipeline.media.sources import open_source
+
+
+def street(path: Path, seconds: float, gop: int = 8) -> Path:
+    """A rendered street as H.264 with B frames, with a key frame every `gop` frames."""
+    source = open_source(f"rendered:day?seed=5&seconds={seconds}")
+    info = source.open()
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "2", "preset": "fast"})
+        stream.width, stream.height, stream.pix_fmt = info.width, info.height, "yuv420p"
+        stream.codec_context.gop_size = gop
+        for number, frame in enumerate(source.frames()):
+            picture = av.VideoFrame.from_ndarray(frame.picture.bgr(), format="bgr24")
+            picture.pts = number
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    source.close()
+    return path
 
 
 def key_frames(path: Path) -> list[int]:

@@ -21,7 +21,6 @@ CLIPS = {
     "h265.ts": {"codec": "libx265", "options": X265},
     "mpeg4.mp4": {"codec": "mpeg4", "options": {"bf": "2"}},
     "mpeg4.avi": {"codec": "mpeg4"},
-    "vp9.webm": {"codec": "libvpx-vp9", "options": {"deadline": "realtime"}},
     "late.mkv": {"pts": [300 + 40 * i for i in range(30)]},
     "variable.mp4": {"pts": [i * 40 + (i * i) % 37 for i in range(30)], "options": {"bf": "2"}},
     "turned.mp4": {"rotation": 90},
