@@ -150,7 +150,8 @@ def _in_folder(folder: Path) -> list[_Found]:
             continue
         visited.add(here)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found.update({Path(at, name): "" for name in files if _is_taken(Path(at, name))})
+        paths = [Path(at, name) for name in files if not name.startswith(".")]
+        found.update({path: "" for path in paths if _is_taken(path)})
     return [_Found(_uri(path), found[path]) for path in sorted(found, key=natural_key)]
 
 
@@ -162,13 +163,13 @@ def _empty(folder: Path) -> _Found:
 
 def _matching(pattern: Path) -> list[_Found]:
     """What a pattern matches; hidden files only where, as in the shell, it names them."""
-    hidden = any(part.startswith(".") and part.strip(".") for part in pattern.parts)
+    hidden = _is_hidden(pattern)
     # Unlike that of the module glob, this ** does not follow links round and round.
     root = Path(pattern.anchor)
     matches = sorted(root.glob(str(pattern.relative_to(root))), key=natural_key)
     found: list[_Found] = []
     for path in matches:
-        if not hidden and any(part.startswith(".") and part.strip(".") for part in path.parts):
+        if _is_hidden(path) and not hidden:
             _log.debug("%s: hidden, left out", path)
         elif path.is_dir():
             found += _in_folder(path)
@@ -179,10 +180,14 @@ def _matching(pattern: Path) -> list[_Found]:
 
 
 def _is_taken(path: Path) -> bool:
-    taken = not path.name.startswith(".") and path.is_file() and is_video(path)
+    taken = path.is_file() and is_video(path)
     if not taken:
-        _log.debug("%s: hidden or no video, left out", path)
+        _log.debug("%s: no video, left out", path)
     return taken
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") and part != ".." for part in path.parts)
 
 
 def _uri(path: Path) -> str:
