@@ -126,7 +126,7 @@ def _with_preview(graph: Graph, planner: Planner) -> Graph:
     if not stages:
         return graph
     last = stages[-1].name
-    labels, outlines = planner.labels(last), outlines_of(planner.rules(last))
+    labels, outlines = planner.labels(last), outlines_of(planner.rules(last) or {})
     return graph.with_node(
         Node(
             PREVIEW,
@@ -172,11 +172,11 @@ def _sinks(planner: Planner) -> Iterator[Node]:
         used[output.name] += 1
         name = output.name if used[output.name] == 1 else f"{output.name}-{used[output.name]}"
         labels, rules = planner.labels(output.after), planner.rules(output.after)
-        outlines = outlines_of(rules)
+        outlines = outlines_of(rules or {}) if sink_class(output).looks else ()
         make = _sink_maker(output, cameras, labels, outlines)
         with planner.located("outputs", index):
-            if output.events is not None and not rules:
-                raise OutputError("no stage 'analyse' with rules is before it: nothing happens")
+            if output.events is not None and rules is None:
+                raise OutputError("there is no stage of kind analyse before it; put one there")
             make(Run())  # so that an output that does not fit the cameras is told before the start
         yield Node(
             name,

@@ -286,13 +286,13 @@ class Planner:
         joined = [self._labels(name) for name in config.after if name in self.config.stages]
         return tuple(dict.fromkeys(label for labels in joined for label in labels))
 
-    def rules(self, stage: str) -> Mapping[str, AnyRule]:
-        """The rules by which what a stage gives was analysed; none where it was not."""
+    def rules(self, stage: str) -> Mapping[str, AnyRule] | None:
+        """The rules by which what a stage gives was analysed; None where it was not."""
         config = self.config.stages[stage]
         if isinstance(config, AnalyseConfig):
             return config.rules
         found = self.all_ahead(stage, AnalyseConfig)
-        return next((config.rules for config in found.values()), {})
+        return next((config.rules for config in found.values()), None)
 
     def numbers(
         self, stage: str, wanted: Sequence[str | int] | None, *key: str

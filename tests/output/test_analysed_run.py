@@ -115,7 +115,20 @@ def check_counts(frames: list[dict[str, Any]], events: list[dict[str, Any]]) -> 
         assert len(crossed) == count
 
 
-def test_events_need_rules() -> None:
-    config = load("[{events: {path: events.jsonl}}]", "stages.analyse.rules={}")
-    with pytest.raises(ConfigError, match=r"outputs\[0\].*'analyse' with rules"):
+def test_events_need_a_stage_that_finds_them() -> None:
+    said = ["cameras[0]={id: gate, uri: 'rendered:day'}", "outputs=[{events: {path: a.csv}}]"]
+    config = pipeline.load(shipped("configs") / "demo.yaml", said)
+    with pytest.raises(ConfigError, match=r"outputs\[0\].*kind analyse before it"):
         pipeline.build(config)
+
+
+def test_rules_that_change_begin_what_draws_them_anew_and_nothing_else() -> None:
+    outputs = (
+        "[{file: {path: a.csv}}, {events: {path: b.csv, pictures: c}}, {annotate: {path: d.mp4}}]"
+    )
+    nodes = [
+        {node.name: node.signature for node in pipeline.build(load(outputs, *more)).nodes}
+        for more in ((), ("stages.analyse.rules.middle.points=[[0.4, 0], [0.4, 1]]",))
+    ]
+    changed = {name for name, signature in nodes[0].items() if signature != nodes[1][name]}
+    assert changed == {"analyse", "events", "annotate"}
