@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.batch.busy import Busy
 from pipeline.batch.clip import Clip
+from pipeline.batch.digest import write_digest
 from pipeline.batch.halves import halves, last_stage
 from pipeline.batch.job import Answer, Followed, FollowJob, Under
 from pipeline.batch.recall import Ready, RecallStage, SeenSource
@@ -112,13 +113,16 @@ class Follower:
         supervisor.start()
         report = supervisor.wait(tell, TELL_S)
         tell(report)
+        error = _failed(report, job.results)
+        if not error:
+            write_digest(job.results, job.clip, self._config.batch.thumbnails)
         return Followed(
             job.clip.name,
             report.to_json(),
             {stage.name: stage.binding for stage in report.stages if stage.binding},
             len(count.tracks),
             count.events,
-            _failed(report, job.results),
+            error,
         )
 
     def _graph(self, job: FollowJob) -> Graph:
