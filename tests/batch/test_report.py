@@ -40,7 +40,10 @@ RUN = {
     "fps": 52.6,
     "speed": 4.18,
     "bottleneck": "detect",
-    "stages": [{"name": "detect", "busy": 0.61}, {"name": "track", "busy": 0.05}],
+    "stages": [
+        {"name": "detect", "busy": 0.61, "binding": "street-pico on cpu0"},
+        {"name": "track", "busy": 0.05, "binding": ""},
+    ],
     "peak_bytes": 812_000_000,
     "restarts": ["seer 1: killed by signal 9"],
 }
@@ -75,7 +78,7 @@ def test_all_is_there(tmp_path: Path) -> None:
         [*row[:6], "", *row[7:]] for row in found.rows
     ]
     assert ["broken", "broken.mp4: cannot be opened: invalid data"] in found.rows
-    assert ["detect", "61.0 %", "detect: 61.0 %"] in found.rows
+    assert ["detect", "street-pico on cpu0", "61.0 %", "detect: 61.0 %"] in found.rows
     assert ["", "a process died and was started anew: seer 1: killed by signal 9"] in found.rows
     assert ["0:02", "gate", "cross", "in", "person 1", ""] in found.rows
     assert ["gate", "cross", "in", "1"] in found.rows
