@@ -77,7 +77,7 @@ class Album:
                     f"cannot make the folder {folder}: {error.strerror}; change the output's "
                     "'pictures', or the permissions of the folder above"
                 ) from error
-        self.room = Room(folder / "pictures", spec.min_free_bytes)
+        self.room = Room(folder / "*.jpg", spec.min_free_bytes)
         self._folder = folder
         self._told = Path(relpath(folder, told_from))
         self._prefix = prefix
