@@ -113,7 +113,7 @@ class Follower:
         supervisor.start()
         report = supervisor.wait(tell, TELL_S)
         tell(report)
-        error = _failed(report, job.results)
+        error = _failed(report)
         if not error:
             write_digest(job.results, job.clip, self._config.batch.thumbnails)
         return Followed(
@@ -162,11 +162,11 @@ def _outputs(config: PipelineConfig, results: Path, after: str) -> tuple[OutputC
     return tuple(OutputConfig.model_validate({**output, "after": after}) for output in outputs)
 
 
-def _failed(report: RunReport, results: Path) -> str:
+def _failed(report: RunReport) -> str:
     """Why the results are not complete; empty where they are."""
     for failure in report.failures:
         return f"{failure.where}: {failure.error}"
-    missing = sorted(path.name.removesuffix(".missing") for path in results.glob("*.missing"))
-    if missing:
-        return f"{results}: the disk is full: frames are missing in {', '.join(missing)}"
+    for stage in report.stages:
+        if stage.dropped.get("disk_full") or stage.counts.get("pictures missing"):
+            return f"{stage.name}: the disk is full: not all could be written"
     return "" if report.balanced else "the ledger is not balanced"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import pipeline
 from pipeline.batch.clip import Clip
-from pipeline.batch.following import Follower
+from pipeline.batch.following import EVENTS, EVIDENCE, FILES, VIDEO, Follower
 from pipeline.batch.job import Answer, Followed, FollowJob, SeeJob, Seen
 from pipeline.batch.seeing import Seer
-from pipeline.config import PipelineConfig
+from pipeline.config import OutputConfig, PipelineConfig
 from tests.batch.pieces import cut, street
+from tests.output.full import largest_file
 
 CONFIG = """
 cameras: [{{id: clip, uri: "{uri}"{camera}}}]
@@ -51,22 +53,29 @@ def config_of(
 
 def batch(config: PipelineConfig, clip: Clip, folder: Path) -> tuple[list[Seen], Followed]:
     """Both halves in this process, one after the other."""
-    config = config.model_copy(update={"outputs": ()})
+    return see(config, clip, folder), follow(config, clip, folder)
+
+
+def see(config: PipelineConfig, clip: Clip, folder: Path) -> list[Seen]:
     answers: list[Answer] = []
-    seer = Seer(config, answers.append)
+    seer = Seer(config.model_copy(update={"outputs": ()}), answers.append)
     for segment in clip.segments:
         seer.give(SeeJob(clip, segment, folder))
     seer.finish()
     seer.run()
-    seen = [answer for answer in answers if isinstance(answer, Seen)]
-    follower = Follower(config, answers.append)
+    return [answer for answer in answers if isinstance(answer, Seen)]
+
+
+def follow(config: PipelineConfig, clip: Clip, folder: Path) -> Followed:
+    answers: list[Answer] = []
+    follower = Follower(config.model_copy(update={"outputs": ()}), answers.append)
     follower.give(FollowJob(clip, folder, folder / "results"))
-    for answer in seen:
-        follower.ready(answer.clip, answer.segment)
+    for segment in clip.segments:
+        follower.ready(clip.name, segment.number)
     follower.finish()
     follower.run()
     (followed,) = (answer for answer in answers if isinstance(answer, Followed))
-    return seen, followed
+    return followed
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -82,3 +91,58 @@ def test_the_bytes_are_those_of_a_run(video: Path, tmp_path: Path, name: str) ->
     found = (tmp_path / "work/results/tracks.jsonl").read_bytes()
     assert found == (tmp_path / "tracks.jsonl").read_bytes()
     assert followed.tracks > 2
+
+
+ANALYSED = """
+  detect: {model: street-pico}
+  analyse:
+    rules:
+      middle: {kind: line, points: [[0.5, 0.0], [0.5, 1.0]]}
+      all: {kind: zone, points: [[0, 0], [1, 0], [1, 1], [0, 1]]}
+"""
+
+
+def test_every_file_is_that_of_a_run(video: Path, tmp_path: Path) -> None:
+    wishes = "results: [csv, mot, coco], annotate: true, evidence: true, thumbnails: 2"
+    config = config_of(video, tmp_path, ANALYSED, batch=wishes)
+    outputs = [
+        *({"file": {"path": str(tmp_path / name), "format": form}} for form, name in FILES.items()),
+        {"annotate": {"path": str(tmp_path / VIDEO), "latency": False}},
+        {"events": {"path": str(tmp_path / EVENTS), "pictures": str(tmp_path / EVIDENCE)}},
+    ]
+    specs = [OutputConfig.model_validate({**output, "after": "analyse"}) for output in outputs]
+    pipeline.run(pipeline.build(config.model_copy(update={"outputs": tuple(specs)})))
+    _, followed = batch(config, cut(video), tmp_path / "work")
+    assert not followed.error
+    assert followed.events > 2
+    results = tmp_path / "work/results"
+    names = [*FILES.values(), VIDEO, EVENTS]
+    evidence = [path.relative_to(tmp_path) for path in (tmp_path / EVIDENCE).iterdir()]
+    assert len(evidence) >= followed.events
+    for name in (*names, *evidence):
+        assert (results / name).read_bytes() == (tmp_path / name).read_bytes(), name
+    assert (results / "digest.json").exists()
+
+
+def test_frames_taken_are_those_a_camera_takes(video: Path, tmp_path: Path) -> None:
+    some = "every: 3, start_s: 0.5, end_s: 1.7"
+    config = config_of(video, tmp_path, STAGES["embed needed"], f", {some}", some)
+    pipeline.run(pipeline.build(config))
+    clip = cut(video)
+    segments = [s for s in clip.segments if s.start_ns < 1.7e9 and (s.end_ns or 2e9) > 0.5e9]
+    segments[0] = replace(segments[0], start_ns=500_000_000)
+    segments[-1] = replace(segments[-1], end_ns=1_700_000_000)
+    assert len(segments) > 2
+    seen, followed = batch(config, replace(clip, segments=tuple(segments)), tmp_path / "work")
+    assert not followed.error
+    assert sum(answer.frames for answer in seen) == 10
+    found = (tmp_path / "work/results/tracks.jsonl").read_bytes()
+    assert found == (tmp_path / "tracks.jsonl").read_bytes()
+
+
+def test_a_full_disk_is_an_error(video: Path, tmp_path: Path) -> None:
+    config, clip = config_of(video, tmp_path, STAGES["one stage"]), cut(video)
+    see(config, clip, tmp_path)
+    with largest_file(10_000):
+        followed = follow(config, clip, tmp_path)
+    assert followed.error == "file: the disk is full: not all could be written"
