@@ -66,7 +66,10 @@ def command(
 
 
 def line(message: Message) -> str:
-    """A message for people: camera, frame, time, status, the first few tracks; a line an event."""
+    """For people: camera, frame, which part of how many, time, status, the first few tracks.
+
+    Behind it a line an event.
+    """
     tracks = message.tracks
     parts = [
         f"{track_id}:{label}@{x1:.0f},{y1:.0f},{x2:.0f},{y2:.0f}"
@@ -79,8 +82,9 @@ def line(message: Message) -> str:
     ]
     more = f" +{len(tracks) - _SHOWN_TRACKS}" if len(tracks) > _SHOWN_TRACKS else ""
     status = message.status.name.lower() + (f" ({message.reason})" if message.reason else "")
+    part = f" {message.fragment + 1}/{message.fragments}" if message.fragments > 1 else ""
     told = (
-        f"{message.camera} #{message.frame} {message.pts_ns / 1e9:.3f} s {status}"
+        f"{message.camera} #{message.frame}{part} {message.pts_ns / 1e9:.3f} s {status}"
         f" {len(tracks)} tracks {' '.join(parts)}{more}"
     ).rstrip()
     events = message.analysis.events if message.analysis is not None else ()

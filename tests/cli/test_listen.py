@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,8 @@ def test_a_line_is_followed_by_what_happened() -> None:
         *("gate", 0, 12, 480_000_000, 640, 360, Status.OK, "", "cpu0", Tracks.empty()),
         analysis=Analysis(events),
     )
+    part = replace(frame, fragment=1, fragments=2, analysis=None)
+    assert line(part) == "gate #12 2/2 0.480 s ok 0 tracks"
     assert line(frame).splitlines() == [
         "gate #12 0.480 s ok 0 tracks",
         "  ! 0.480 s gate cross in 5:1@320,180",
