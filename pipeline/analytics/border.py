@@ -15,7 +15,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.analytics.roll import Mask
 from pipeline.tracking.motion import Floats
 
 #: A part of a way, as shares of it: from, to.
@@ -39,31 +38,28 @@ class Border:
 
     def __init__(self, points: NDArray[np.float64], closed: bool = False) -> None:
         self._points = np.concatenate((points, points[:1])) if closed else points
+        self._x, self._y = np.diff(self._points, axis=0).T
+        self._corners = [complex(x, y) for x, y in self._points.tolist()]
 
-    def crossed(self, a: Floats, b: Floats) -> NDArray[np.bool_]:
-        """Which straight ways from `a` (N, 2) to `b` (N, 2) go over it anywhere: mask (N,)."""
-        over = self._on_the_right(a) != self._on_the_right(b)
-        rows = over.any(axis=1).nonzero()[0]
-        left_of_way = _on_the_left(a[rows], b[rows], self._points)
-        over[rows] &= left_of_way[:, 1:] != left_of_way[:, :-1]
-        crossed: Mask = over.any(axis=1)
-        return crossed
-
-    def crossings(self, a: Floats, b: Floats) -> list[tuple[float, int]]:
-        """Where the way from `a` (2,) to `b` (2,) goes over it.
+    def crossings(self, a: Floats, b: Floats) -> dict[int, list[tuple[float, int]]]:
+        """Where straight ways from `a` (N, 2) to `b` (N, 2) go over it.
 
         Returns:
-            Shares of the way, rising, each with 1 where it leads to the right side, else -1.
+            For each row that does: shares of the way, rising, each with 1 where it leads to the
+            right side, else -1.
         """
-        ways = a[None], b[None]
-        (from_right,), (to_right,) = (self._on_the_right(end) for end in ways)
-        (left_of_way,) = _on_the_left(*ways, self._points)
-        over = (from_right != to_right) & (left_of_way[1:] != left_of_way[:-1])
-        (before,), (after,) = (_sides(self._points, end) for end in ways)
-        return sorted(
-            (float(before[piece] / (before[piece] - after[piece])), 1 if to_right[piece] else -1)
-            for piece in over.nonzero()[0]
-        )
+        before, after = self._sides(a), self._sides(b)
+        to_right = self._is_right(after)
+        over = self._is_right(before) != to_right
+        rows = over.any(axis=1).nonzero()[0]
+        left_of_way = _on_the_left(a[rows], b[rows], self._points)
+        crossed = over[rows] & (left_of_way[:, 1:] != left_of_way[:, :-1])
+        found: dict[int, list[tuple[float, int]]] = {}
+        for index, piece in zip(*crossed.nonzero(), strict=True):
+            row, side = int(rows[index]), before[rows[index], piece]
+            share = float(side / (side - after[row, piece]))
+            found.setdefault(row, []).append((share, 1 if to_right[row, piece] else -1))
+        return {row: sorted(crossings) for row, crossings in found.items()}
 
     def near(self, a: Floats, b: Floats, margin: float) -> list[Span]:
         """The parts of the way from `a` (2,) to `b` (2,) that are not farther from it than that.
@@ -74,16 +70,20 @@ class Border:
         Returns:
             Rising, apart from each other; they may reach beyond the way's ends.
         """
-        start, way = complex(*a), complex(*b) - complex(*a)
-        corners = [complex(*point) for point in self._points]
-        spans = [_near_piece(start, way, *ends, margin) for ends in pairwise(corners)]
-        return merged(spans)
+        start, end = complex(*a.tolist()), complex(*b.tolist())
+        pieces = pairwise(self._corners)
+        return merged([_near_piece(start, end - start, *piece, margin) for piece in pieces])
 
-    def _on_the_right(self, places: Floats) -> NDArray[np.bool_]:
-        """Whether each place (N, 2) is to the right of each of the S pieces: (N, S)."""
-        x, y = np.diff(self._points, axis=0).T
-        sides = _sides(self._points, places)
-        right: NDArray[np.bool_] = (sides > 0) | ((sides == 0) & ((y < 0) | ((y == 0) & (x > 0))))
+    def _sides(self, places: Floats) -> Floats:
+        """Twice the area of each piece and each place (N, 2) as a triangle, (N, S); right: > 0."""
+        down, right = places[:, 1:] - self._points[:-1, 1], places[:, :1] - self._points[:-1, 0]
+        sides: Floats = self._x * down - self._y * right
+        return sides
+
+    def _is_right(self, sides: Floats) -> NDArray[np.bool_]:
+        """Whether places with these `sides` (N, S) are to the right of the pieces."""
+        tied = (self._y < 0) | ((self._y == 0) & (self._x > 0))
+        right: NDArray[np.bool_] = (sides > 0) | ((sides == 0) & tied)
         return right
 
 
@@ -104,13 +104,6 @@ def gap(spans: Sequence[Span], low: float, high: float) -> float | None:
     gaps = [(max(a, low), min(b, high)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
     first, last = max(gaps, key=lambda span: span[1] - span[0])
     return (first + last) / 2 if last - first > _ROUNDING else None
-
-
-def _sides(points: Floats, places: Floats) -> Floats:
-    """Twice the area of the triangle of each piece and each place (N, 2), (N, S); right: > 0."""
-    x, y = np.diff(points, axis=0).T
-    sides: Floats = x * (places[:, 1:] - points[:-1, 1]) - y * (places[:, :1] - points[:-1, 0])
-    return sides
 
 
 def _on_the_left(a: Floats, b: Floats, points: Floats) -> NDArray[np.bool_]:

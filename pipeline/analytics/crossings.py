@@ -60,18 +60,21 @@ class Crossings:
         """
         for track in steps.ended.ids.tolist():
             self._open.pop(track, None)
-        concerned = self._border.crossed(a, b)
+        over = self._border.crossings(a, b)
+        concerned = set(over)
         if self._open:
-            concerned |= np.isin(steps.ids, list(self._open))
-        for row in concerned.nonzero()[0].tolist():
-            yield from self._walk(steps, row, a[row], b[row])
+            concerned.update(np.isin(steps.ids, list(self._open)).nonzero()[0].tolist())
+        for row in sorted(concerned):
+            yield from self._walk(steps, row, a[row], b[row], over.get(row, []))
 
-    def _walk(self, steps: Steps, row: int, a: Floats, b: Floats) -> Iterator[Crossing]:
+    def _walk(
+        self, steps: Steps, row: int, a: Floats, b: Floats, over: list[tuple[float, int]]
+    ) -> Iterator[Crossing]:
         """The same for one track."""
         track, way = int(steps.ids[row]), b - a
         near = self._border.near(a, b, self._margin * float(steps.heights()[row]))
         done, open_ = 0.0, self._open.pop(track, None)
-        for share, net in (*self._border.crossings(a, b), (1.0, 0)):
+        for share, net in (*over, (1.0, 0)):
             far = gap(near, done, share)
             if open_ is not None and far is not None:
                 yield replace(open_, row=row, beyond=a + far * way)

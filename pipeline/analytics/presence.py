@@ -64,8 +64,9 @@ class Presence:
         """Who came and who left in this frame; of each track in order of time."""
         a, b = anchors(steps.from_xyxy, self._anchor), anchors(steps.to_xyxy, self._anchor)
         changes = [*self._given_up(steps), *self._begun(steps, b)]
-        for crossing in self._crossings.step(steps, a, b):
-            (inside,) = in_polygon(crossing.beyond[None], self._polygon)
+        crossings = list(self._crossings.step(steps, a, b))
+        beyond = np.array([crossing.beyond for crossing in crossings]).reshape(-1, 2)
+        for crossing, inside in zip(crossings, in_polygon(beyond, self._polygon), strict=True):
             record = self._roll.records[self._row(int(steps.ids[crossing.row]))]
             if inside != record["inside"]:
                 changes.append(_change(record, int(steps.labels[crossing.row]), crossing))
