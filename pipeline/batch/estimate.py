@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from pipeline.batch.clip import Clip
+from pipeline.batch.fingerprint import fingerprint
 from pipeline.batch.folder import BatchFolder
 from pipeline.batch.inputs import expand
 from pipeline.batch.probing import probe_all
 from pipeline.batch.progress import Observer, Standing, length_s
+from pipeline.batch.settings import settled
 from pipeline.batch.staff import Staff, all_cores
 from pipeline.batch.work import Halt, Work
+from pipeline.builder import build
 from pipeline.config import PipelineConfig
 from pipeline.errors import BatchError
 
@@ -82,6 +86,9 @@ def estimate(
     """
     observer, halt, processes = observer or Observer(), halt or Halt(), processes or all_cores()
     entries, folder = expand(inputs, sys.stdin), BatchFolder(Path(out))
+    graph = build(config)
+    config = settled(config, graph)
+    mark = fingerprint(config, graph)
     found: list[Clip] = []
 
     def tell(clip: Clip) -> None:
@@ -94,10 +101,16 @@ def estimate(
     whole = replace(plain, video_s=sum(length_s(clip) for clip in plain.todo))
     if halt.stopping or not whole.todo:
         return whole
-    return _measured(config, whole, processes, halt)
+    return _measured(config, mark, whole, processes, halt)
 
 
-def _measured(config: PipelineConfig, whole: Estimate, processes: int, halt: Halt) -> Estimate:
+def _measured(
+    config: PipelineConfig,
+    mark: Mapping[str, Any],
+    whole: Estimate,
+    processes: int,
+    halt: Halt,
+) -> Estimate:
     """The estimate with what its first clip's first seconds took."""
     clip = whole.todo[0]
     first = clip.segments[0]
@@ -108,7 +121,7 @@ def _measured(config: PipelineConfig, whole: Estimate, processes: int, halt: Hal
     with TemporaryDirectory() as made:
         folder = BatchFolder(Path(made))
         with Staff(config, processes) as staff:
-            work = Work([sample], config.batch, {}, folder, staff, processes, watch, halt)
+            work = Work([sample], config.batch, mark, folder, staff, processes, watch, halt)
             work.run()
         if error := work.failed.get(sample.name) or work.ended_early:
             raise BatchError(f"{sample.uri}: the measurement failed: {error}")

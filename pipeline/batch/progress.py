@@ -103,25 +103,28 @@ class Course:
 
     Attributes:
         length_s: of what is taken of it; 0 where unknown.
-        frames: looked at by now.
     """
 
     def __init__(self, clip: Clip, options: BatchRunConfig) -> None:
         self._clip = clip
         self._lengths_s = {s.number: _length_s(clip, s) for s in clip.segments}
         self.length_s = sum(self._lengths_s.values())
-        self.frames = 0
-        # A guess, until a segment is finished.
-        self._frame_s = (
-            _KEY_FRAME_S if options.key_frames else options.every / (clip.fps or _UNKNOWN_FPS)
-        )
+        every_s = options.every / (clip.fps or _UNKNOWN_FPS)
+        self._frame_s = _KEY_FRAME_S if options.key_frames else every_s  # until it is known
         self._finished_s = 0.0
-        self._under_way = self._followed = 0
+        # Frames of finished segments, those that were told of, and those that were followed.
+        self._finished = self._told = self._followed = 0
+
+    @property
+    def frames(self) -> int:
+        """Looked at by now. Those of a segment may be told of before or after it is finished."""
+        return max(self._finished, self._told)
 
     @property
     def seen_s(self) -> float:
         """Seconds of it that were looked at."""
-        return min(self.length_s, self._finished_s + self._under_way * self._frame_s)
+        under_way = self.frames - self._finished
+        return min(self.length_s, self._finished_s + under_way * self._frame_s)
 
     @property
     def followed_s(self) -> float:
@@ -129,21 +132,21 @@ class Course:
         return min(self.length_s, self._followed * self._frame_s)
 
     def looks(self, frames: int) -> None:
-        """So many frames more were looked at, of segments that are not finished."""
-        self._under_way += frames
-        self.frames += frames
+        """So many frames more were looked at."""
+        self._told += frames
 
     def saw(self, segment: int, frames: int) -> None:
-        """A segment of so many frames is finished; most of them were told before."""
-        told = min(self._under_way, frames)
-        self._under_way -= told
-        self.frames += frames - told
-        took_s = next(
-            (_length_s(self._clip, s) for s in self._clip.segments if s.number == segment), 0.0
-        )
+        """A segment of so many frames is finished."""
+        self._finished += frames
+        took_s = self._lengths_s[segment]
         self._finished_s += took_s
         if frames and took_s:
             self._frame_s = took_s / frames
+
+    def was_seen(self, segment: int, frames: int) -> None:
+        """The same, by an earlier run."""
+        self.saw(segment, frames)
+        self._told += frames
 
     def follows(self, frames: int) -> None:
         """So many frames more were followed."""

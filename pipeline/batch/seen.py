@@ -12,6 +12,7 @@ import json
 import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -110,7 +111,8 @@ class SeenWriter:
 
     def discard(self) -> None:
         """Removes what was written, unless it is finished."""
-        self._file.close()
+        with suppress(OSError):  # what is left in the buffer need not be written any more
+            self._file.close()
         self._part.unlink(missing_ok=True)
 
 

@@ -260,7 +260,7 @@ class Work:
         for segment in clip.segments:
             with suppress(DataError):
                 seen = finished(folder, clip.name, segment.number)
-                self.progress.at_work[clip.name].saw(segment.number, seen.frames)
+                self.progress.at_work[clip.name].was_seen(segment.number, seen.frames)
                 there.append(segment.number)
         return there
 

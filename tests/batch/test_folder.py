@@ -32,9 +32,9 @@ def finish(folder: BatchFolder, name: str = "gate") -> None:
 
 
 def test_a_second_run_is_refused_and_told_whose_it_is(folder: BatchFolder) -> None:
-    with folder.claimed():
-        with pytest.raises(BatchError, match=f"another run \\(process {os.getpid()}\\)"):
-            BatchFolder(folder.path).claimed().__enter__()
+    refusal = pytest.raises(BatchError, match=f"another run \\(process {os.getpid()}\\)")
+    with folder.claimed(), refusal, BatchFolder(folder.path).claimed():
+        pass
     with folder.claimed():
         pass  # it was given back
 
