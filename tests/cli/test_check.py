@@ -41,7 +41,7 @@ def test_check_dumps_everything_but_secrets(
 
 def test_schema_is_a_json_schema(sightline: Command) -> None:
     schema = json.loads(sightline("schema").out)
-    keys = ["cameras", "engines", "stages", "outputs", "run", "http"]
+    keys = ["cameras", "engines", "stages", "outputs", "run", "http", "batch"]
     assert list(schema["properties"]) == keys
 
 
