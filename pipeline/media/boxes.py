@@ -13,7 +13,7 @@ def lacks_index(path: Path) -> bool:
     """Whether it is an MP4 or QuickTime file without a table of its frames: it was never ended."""
     try:
         with path.open("rb") as file:
-            seen = set()
+            seen: set[bytes] = set()
             for _ in range(_MOST):
                 header = file.read(8)
                 if len(header) < 8:

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from pipeline.media.container import Address, open_container
@@ -94,7 +95,8 @@ def list_packets(address: Address) -> Packets:
 def place_before(address: Address, start_ns: int) -> Place | None:
     """The last key frame at or before `start_ns`, found by counting; None: the file's beginning.
 
-    Reads from the beginning with the memory of one packet; only the first frame is decoded.
+    Reads from the beginning with the memory of two packets; only the first frame is decoded, and
+    the key frame, since what a file calls so may need what is before it all the same.
 
     Args:
         start_ns: since the first frame.
@@ -106,17 +108,27 @@ def place_before(address: Address, start_ns: int) -> Place | None:
     with container:
         unit_ns = (stream.time_base or 0) * NS_PER_S
         found: Place | None = None
-        shown = 0
+        key, shown = None, 0
         for number, packet in enumerate(container.demux(stream)):
             if packet.pts is not None:
                 if packet.is_keyframe and round((packet.pts - origin) * unit_ns) <= start_ns:
-                    found = Place(number, shown, packet.pts, origin)
+                    found, key = Place(number, shown, packet.pts, origin), packet
                 elif found is not None and packet.pts < found.pts:
                     found = replace(found, index=found.index + 1)
                 elif packet.dts is not None and (packet.dts - origin) * unit_ns > start_ns:
                     break
             shown += not packet.is_discard and (packet.pts is None or packet.pts >= origin)
-        return found if found is not None and found.packets else None
+        begins = found is not None and found.packets and key is not None and _stands(stream, key)
+        return found if begins else None
+
+
+def _stands(stream: VideoStream, key: av.Packet[VideoStream]) -> bool:
+    """Whether it can be decoded without anything else."""
+    try:
+        frames = stream.decode(key) + stream.decode(None)
+    except av.FFmpegError:
+        return False
+    return any(frame.pts == key.pts and not frame.is_corrupt for frame in frames)
 
 
 def _first_time_stamp(address: Address) -> int | None:
