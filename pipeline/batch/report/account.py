@@ -38,7 +38,7 @@ class Account:
         self._told = set[int]()  # tracks in the last frame
         self._seconds: Counter[str] = Counter()  # of tracks, by class
         self._heat = grid(width, height)
-        self._moments = Thinned[tuple[float, int]](8 * _MOMENTS)  # how much is covered, when
+        self._moments = Thinned(8 * _MOMENTS, "d")  # how much is covered, and when
         self._events = list[Mapping[str, Any]]()
         self._kinds: Counter[tuple[str, str, str]] = Counter()
         self._tallies: Mapping[str, Any] = {}
@@ -60,7 +60,7 @@ class Account:
         self._statuses.add(at_s, seconds, line["status"], line["reason"])
         self._counts.add(at_s - self._first_s, seconds, _counted(line))
         if line["status"] == "ok":
-            self._moments.add((_covered(line), line["pts_ns"]))
+            self._moments.add(_covered(line), line["pts_ns"])
         for told in line["tracks"]:
             if told["unseen_s"] == 0 and told["state"] != "tentative":
                 self._see(told, line, at_s, seconds)
@@ -73,9 +73,9 @@ class Account:
 
     def moments_ns(self) -> list[int]:
         """A few moments in which little is in the way, from all over the video."""
-        moments = self._moments.items()
+        moments = self._moments.points()
         enough = sorted(covered for covered, _ in moments)[:_MOMENTS][-1:]
-        clear = [at for covered, at in moments if [covered] <= enough]
+        clear = [int(at) for covered, at in moments if [covered] <= enough]
         return clear[:: max(1, len(clear) // _MOMENTS)][:_MOMENTS]
 
     def to_json(self, pictured: Collection[int]) -> dict[str, Any]:
@@ -112,7 +112,9 @@ class Account:
         self, told: Mapping[str, Any], line: Mapping[str, Any], at_s: float, seconds: float
     ) -> None:
         """A track that was detected in this frame."""
-        life = self._lives.setdefault(told["id"], Life(told["id"]))
+        life = self._lives.get(told["id"])
+        if life is None:
+            life = self._lives[told["id"]] = Life(told["id"])
         life.name = _name(told)
         x1, _, x2, y2 = told["box"]
         x, y = (x1 + x2) / 2 / line["width"], y2 / line["height"]

@@ -41,7 +41,7 @@ class Life:
         self.frames = 0
         self.evidence = 0.0
         self.spans = list[list[float]]()
-        self.path = Thinned[tuple[float, float]](_MOST_POINTS)
+        self.path = Thinned(_MOST_POINTS)
         self.fastest_kmh: float | None = None
         self.best: Sight | None = None
 
@@ -66,7 +66,7 @@ class Life:
         """It was detected in a frame, in which its feet were there."""
         self.frames += 1
         self.evidence += told["score"]
-        self.path.add(feet)
+        self.path.add(*feet)
         speed = told.get("speed_kmh")
         if speed is not None:
             self.fastest_kmh = max(speed, self.fastest_kmh or 0.0)
@@ -87,7 +87,7 @@ class Life:
             "score": round(self.evidence / max(self.frames, 1), 4),
             "fastest_kmh": None if self.fastest_kmh is None else round(self.fastest_kmh, 1),
             "spans": [[round(start, 3), round(end, 3)] for start, end in self.spans],
-            "path": _simplified(self.path.items(), _STRAY * width),
+            "path": _simplified(self.path.points(), _STRAY * width),
             "best": None if self.best is None else _told(self.best),
         }
 

@@ -1,40 +1,43 @@
-"""A row of things that may be long, kept short."""
+"""A row of points that may be long, kept short."""
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
-
-T = TypeVar("T")
+from array import array
 
 
-class Thinned(Generic[T]):
-    """Every n-th of what it is given, and the last; n doubles whenever there are too many.
+class Thinned:
+    """Every n-th of the points it is given, and the last; n doubles whenever there are too many.
+
+    There are as many as there are tracks, so they are packed.
 
     Args:
         most: that are kept, even.
+        kind: of the numbers, as `array.array` has it.
     """
 
-    __slots__ = ("_every", "_given", "_kept", "_last", "_most")
+    __slots__ = ("_every", "_given", "_last", "_most", "_x", "_y")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, kind: str = "f") -> None:
         self._most = most
-        self._kept = list[T]()
-        self._last = list[T]()  # none or one
+        self._x, self._y = array(kind), array(kind)
+        self._last: tuple[float, float] | None = None  # unless it is kept
         self._every = 1
         self._given = 0
 
-    def add(self, item: T) -> None:
+    def add(self, x: float, y: float) -> None:
         """The next of the row."""
-        if self._given % self._every == 0:
-            if len(self._kept) == self._most:
-                del self._kept[1::2]
-                self._every *= 2
-            self._kept.append(item)
-            self._last.clear()
+        if self._given % self._every:
+            self._last = x, y
         else:
-            self._last[:] = [item]
+            if len(self._x) == self._most:
+                self._x, self._y = self._x[::2], self._y[::2]
+                self._every *= 2
+            self._x.append(x)
+            self._y.append(y)
+            self._last = None
         self._given += 1
 
-    def items(self) -> list[T]:
+    def points(self) -> list[tuple[float, float]]:
         """Those that are kept, in order, `most` + 1 at most."""
-        return self._kept + self._last
+        kept = list(zip(self._x, self._y, strict=True))
+        return kept if self._last is None else [*kept, self._last]
