@@ -13,10 +13,15 @@ import pytest
 import pipeline
 from pipeline.analytics.analyser import Analyser, AnalysisSpec, View
 from pipeline.analytics.event import Event
+from pipeline.analytics.ground import GroundSpec
 from pipeline.analytics.line import LineSpec
 from pipeline.analytics.zone import ZoneSpec
 from pipeline.evaluation.mot_files import MotTable, read_mot
 from pipeline.tracking.track import Tracks
+from pipeline.world import LABELS
+from pipeline.world.cast import Cast
+from pipeline.world.layout import Layout, lay_out
+from pipeline.world.scenes import SPECS
 
 VIDEOS = Path(__file__).resolve().parents[2] / "sample_videos"
 CLIPS = ("day", "dusk", "crowd")
@@ -115,6 +120,36 @@ def test_dropped_frames_change_nothing_of_what_is_counted(clip: str) -> None:
 def _late_by(part: Iterable[Event], whole: Iterable[Event]) -> list[int]:
     when = {(e.rule, e.kind, e.track, e.direction): e.pts_ns for e in whole}
     return [abs(e.pts_ns - when[e.rule, e.kind, e.track, e.direction]) for e in part]
+
+
+def test_people_walk_as_fast_as_they_do() -> None:
+    layout = lay_out(SPECS["day"], 11, WIDTH, HEIGHT)
+    corners, cast = [(-6.0, 9.0), (6.0, 9.0), (9.0, 24.0), (-9.0, 24.0)], Cast(layout)
+    seen = [np.array(layout.camera.project(x, z)) - layout.margin_px for x, z in corners]
+    points = tuple((float(x), float(y)) for x, y in seen)
+    ground = GroundSpec(points=points, metres=tuple(corners), unit="pixels")
+    analyser, errors = Analyser(AnalysisSpec({}, ground, patience_s=100)), list[float]()
+    for frame in range(1, FRAMES + 1):
+        here = tracks(truth("day").take(truth("day").frames == frame))
+        found = analyser.step(here, frame * STEP_NS, View(WIDTH, HEIGHT)).speeds_kmh
+        if frame % 25 == 0:
+            now, before = (_places(layout, cast, (frame - 1) / 25 - ago) for ago in (0, 0.5))
+            for track, speed in zip(here.ids.tolist(), found.tolist(), strict=True):
+                if track in now and track in before and not np.isnan(speed):
+                    errors.append(abs(speed - 3.6 * abs(now[track] - before[track]) / 0.5))
+    assert len(errors) > 100
+    assert np.median(errors) < 0.3
+    assert np.quantile(errors, 0.9) < 1.5
+
+
+def _places(layout: Layout, cast: Cast, seconds: float) -> dict[int, complex]:
+    """Where each person stands: metres to the right, and ahead."""
+    camera = layout.camera
+    return {
+        one.track_id: complex((one.column - camera.width / 2) / camera.scale(one.z_m), one.z_m)
+        for one in cast.at(seconds)
+        if one.label == LABELS.index("person")
+    }
 
 
 CONFIG = """

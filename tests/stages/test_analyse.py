@@ -161,6 +161,12 @@ def test_mistakes_are_told_where_they_are(rule: str, complaint: str) -> None:
     assert "f.yaml:" in str(caught.value)
 
 
+def test_the_example_is_right() -> None:
+    path = Path(__file__).resolve().parents[2] / "configs" / "analytics.yaml"
+    graph = pipeline.build(pipeline.load(path))
+    assert "analyse" in [node.name for node in graph.nodes]
+
+
 def test_tracks_have_to_come_from_somewhere() -> None:
     text = CONFIG.replace("  analyse:", "  analyse:\n    after: postprocess")
     text = text.replace("detect: {", "detect: {after: preprocess, ").replace(
