@@ -81,7 +81,12 @@ def manifest(
         },
         "models": fingerprint["models"],
         "versions": fingerprint["versions"],
-        "stages": {name: text for one in told for name, text in one.items() if name in stages},
+        "stages": {
+            name: _with_model(text, fingerprint["bindings"].get(name, ""))
+            for one in told
+            for name, text in one.items()
+            if name in stages
+        },
         "ledger": report.get("ledger", {}).get(clip.name, {}),
         "frames": sum(piece.frames for piece in pieces),
         "faults": dict(faults),
@@ -96,6 +101,12 @@ def manifest(
             if path.is_file()
         },
     }
+
+
+def _with_model(ran: str, planned: str) -> str:
+    """What a stage ran on, with the model's name rather than the path of its file."""
+    model, on, _ = planned.partition(" on ")
+    return f"{model} on {ran.rpartition(' on ')[2]}" if on else ran
 
 
 def _sha256(path: Path) -> str:
