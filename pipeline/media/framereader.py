@@ -31,20 +31,40 @@ def all_frames(
         begin: frames that come after it in the file but are shown before it need what is before
             it to be decoded, so they are left out; None: the file's beginning.
     """
-    index = 0 if begin is None else begin.index
+    places = _Places(0 if begin is None else begin.index)
     for packet in packets:
         if packet is not None and packet.is_corrupt:
             suspicion.packet_lost("corrupt_packet", packet.pts)
         try:
             for frame in stream.decode(packet):
                 if not _is_before(frame.pts, begin):
-                    yield index, frame
-                    index += 1
+                    yield places.of(frame.pts), frame
         except av.FFmpegError:
             pts = None if packet is None else packet.pts
             if not _is_before(pts, begin):
                 suspicion.packet_lost("decode_error", pts)
-                index += packet is not None
+                if packet is not None:
+                    places.lose(pts)
+
+
+class _Places:
+    """Counts frames, and those that are lost where they would have come."""
+
+    def __init__(self, first: int) -> None:
+        self._next = first
+        self._lost: list[int] = []  # time stamps; earlier frames may still be in the decoder
+
+    def lose(self, pts: int | None) -> None:
+        if pts is None:
+            self._next += 1
+        else:
+            self._lost.append(pts)
+
+    def of(self, pts: int | None) -> int:
+        later = [lost for lost in self._lost if pts is not None and lost > pts]
+        self._next += len(self._lost) - len(later) + 1
+        self._lost = later
+        return self._next - 1
 
 
 def key_frames(

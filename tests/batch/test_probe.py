@@ -28,6 +28,7 @@ FRAMES = 90
 TIMES = [40 * i for i in range(FRAMES)]
 STEADY = {"x264-params": "scenecut=0"}
 OPEN_GOP = {"x264-params": "scenecut=0:open-gop=1:bframes=3:b-adapt=0"}
+FAST = {"movflags": "faststart"}
 X265 = {"x265-params": "log-level=none:open-gop=1:scenecut=0"}
 
 
@@ -90,6 +91,22 @@ def test_pieces_are_the_whole(make_clip, name: str) -> None:
         assert len(clip.segments) > 1 or "intra-refresh" in str(CLIPS[name])
         if name != "refresh.ts":
             assert [segment.frames for segment in clip.segments] == [len(p) for p in pieces]
+
+
+def test_pieces_of_a_damaged_video_are_the_whole(make_clip) -> None:
+    """But for what the decoder makes up, which depends on what it saw before."""
+    path = make_clip("a.mp4", pts=TIMES, gop=20, grain=True, container_options=FAST, options=STEADY)
+    data = path.read_bytes()
+    start, stop = len(data) // 2, len(data) * 7 // 10
+    path.write_bytes(data[:start] + bytes(stop - start) + data[stop:])
+    clip, options = probed(path), BatchRunConfig()
+    whole = frames(clip, Segment(0, 0, None), options)
+    pieces = [frame for segment in clip.segments for frame in frames(clip, segment, options)]
+    assert any(damaged for _, _, damaged, _ in whole)
+    assert len(clip.segments) > 2
+    assert len(whole) < FRAMES
+    assert [frame[:3] for frame in pieces] == [frame[:3] for frame in whole]
+    assert [f for f in pieces if not f[2]] == [f for f in whole if not f[2]]
 
 
 def test_key_frames_are_those_of_the_whole(make_clip) -> None:
@@ -208,7 +225,7 @@ def test_a_time_without_frames_is_an_error(make_clip) -> None:
 
 
 def test_a_file_that_was_cut_off_says_so(make_clip, tmp_path) -> None:
-    whole = make_clip("a.mp4", pts=TIMES, grain=True, container_options={"movflags": "faststart"})
+    whole = make_clip("a.mp4", pts=TIMES, grain=True, container_options=FAST)
     path = tmp_path / "cut.mp4"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
     clip = probed(path)

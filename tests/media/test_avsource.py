@@ -158,6 +158,18 @@ def test_a_part_has_the_numbers_and_pictures_of_the_whole(
     assert not faults
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi", "a.h264"])
+def test_key_frames_have_the_numbers_and_pictures_of_the_whole(make_clip, name) -> None:
+    path = make_clip(name, gop=10, options={"bf": "2", "x264-params": "scenecut=0"})
+    _, whole, _ = play(path)
+    _, keys, _ = play(path, key_frames=True)
+    assert [(f.index, f.pts_ns) for f in keys] == [(i, i * 40 * MS) for i in (0, 10, 20)]
+    for frame in keys:
+        assert np.array_equal(frame.picture.bgr(), whole[frame.index].picture.bgr())
+    _, part, _ = play(path, key_frames=True, start_s=0.3, end_s=0.8)
+    assert [f.index for f in part] == [10]
+
+
 def test_decoder_threads_change_nothing(make_clip) -> None:
     path = make_clip("clip.mp4")
     (_, one, _), (_, two, _) = play(path), play(path, threads=2)

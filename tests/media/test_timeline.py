@@ -59,6 +59,11 @@ def test_decoding_times_serve_where_the_container_has_no_others() -> None:
     assert not faults
 
 
+def test_what_is_left_out_takes_its_time() -> None:
+    timeline = TimeLine(Fraction(1, 1000), 40 * MS, Counter())
+    assert [timeline.place(None, steps=steps) for steps in (1, 25, 1)] == [0, 1000 * MS, 1040 * MS]
+
+
 def test_an_hour_of_ntsc_does_not_drift() -> None:
     count = 107_892
     stamps, _ = placed([0, count * 1001], Fraction(1, 30_000))
