@@ -8,6 +8,8 @@ from typing import Any
 from pipeline.page import charts
 from pipeline.page.numbers import clock, decimal, quantity, share
 
+_LEAST_BUSY = 0.01
+
 
 def speed(run: Mapping[str, Any]) -> dict[str, Any] | None:
     """Figures, and the stages by the part of all processor time that they took.
@@ -30,12 +32,14 @@ def speed(run: Mapping[str, Any]) -> dict[str, Any] | None:
         ("Frames", str(run["frames"])),
         ("Frames without a result", str(run["dropped"])),
     ]
+    shown = [stage for stage in run["stages"] if stage["busy"] >= _LEAST_BUSY]
     return {
         "facts": facts,
         "made": run["made"],
         "bottleneck": run["bottleneck"],
         "stages": [
             (stage, charts.bar(min(stage["busy"], 1.0), f"{stage['name']}: {share(stage['busy'])}"))
-            for stage in run["stages"]
+            for stage in shown
         ],
+        "left_out": len(run["stages"]) - len(shown),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from typing import Literal
 
 
 class Thinned:
@@ -12,12 +13,12 @@ class Thinned:
 
     Args:
         most: that are kept, even.
-        kind: of the numbers, as `array.array` has it.
+        kind: of the numbers: ``f`` for float32, ``d`` for float64.
     """
 
     __slots__ = ("_every", "_given", "_last", "_most", "_x", "_y")
 
-    def __init__(self, most: int, kind: str = "f") -> None:
+    def __init__(self, most: int, kind: Literal["f", "d"] = "f") -> None:
         self._most = most
         self._x, self._y = array(kind), array(kind)
         self._last: tuple[float, float] | None = None  # unless it is kept
