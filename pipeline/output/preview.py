@@ -45,6 +45,7 @@ class PreviewSink(Sink[Tracked]):
     """
 
     consumes = Tracked
+    looks = True
 
     def __init__(self, labels: Sequence[str], outlines: Sequence[Outline] = ()) -> None:
         self._labels = labels

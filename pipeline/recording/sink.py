@@ -22,6 +22,7 @@ class RecordSink(Sink[Any]):
     """
 
     consumes = object
+    looks = True
 
     def __init__(self, path: Path, about: About) -> None:
         self._path, self._about = path, about

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,9 @@ import pytest
 import pipeline
 from pipeline.batch.clip import Clip
 from pipeline.batch.following import EVENTS, EVIDENCE, FILES, VIDEO, Follower
+from pipeline.batch.inputs import Input
 from pipeline.batch.job import Answer, Followed, FollowJob, SeeJob, Seen
+from pipeline.batch.probe import probe
 from pipeline.batch.seeing import Seer
 from pipeline.config import OutputConfig, PipelineConfig
 from tests.batch.pieces import cut, street
@@ -124,18 +125,20 @@ def test_every_file_is_that_of_a_run(video: Path, tmp_path: Path) -> None:
     assert (results / "digest.json").exists()
 
 
-def test_frames_taken_are_those_a_camera_takes(video: Path, tmp_path: Path) -> None:
-    some = "every: 3, start_s: 0.5, end_s: 1.7"
-    config = config_of(video, tmp_path, STAGES["embed needed"], f", {some}", some)
+@pytest.mark.parametrize(
+    ("some", "taken"), [("every: 3, start_s: 0.5, end_s: 1.7", 10), ("key_frames: true", 7)]
+)
+def test_frames_taken_are_those_a_camera_takes(
+    video: Path, tmp_path: Path, some: str, taken: int
+) -> None:
+    wishes = f"{some}, segment_s: 0.3"
+    config = config_of(video, tmp_path, STAGES["embed needed"], f", {some}", wishes)
     pipeline.run(pipeline.build(config))
-    clip = cut(video)
-    segments = [s for s in clip.segments if s.start_ns < 1.7e9 and (s.end_ns or 2e9) > 0.5e9]
-    segments[0] = replace(segments[0], start_ns=500_000_000)
-    segments[-1] = replace(segments[-1], end_ns=1_700_000_000)
-    assert len(segments) > 2
-    seen, followed = batch(config, replace(clip, segments=tuple(segments)), tmp_path / "work")
+    clip = probe(Input(str(video), "clip"), config.batch)
+    assert len(clip.segments) > 2
+    seen, followed = batch(config, clip, tmp_path / "work")
     assert not followed.error
-    assert sum(answer.frames for answer in seen) == 10
+    assert sum(answer.frames for answer in seen) == taken
     found = (tmp_path / "work/results/tracks.jsonl").read_bytes()
     assert found == (tmp_path / "tracks.jsonl").read_bytes()
 
