@@ -91,17 +91,14 @@ class Presence:
     def _given_up(self, steps: Steps) -> Iterator[Change]:
         """Those that were inside and whose paths ended."""
         ended = steps.ended
-        inside = {
-            int(record["id"]): int(record["since_ns"])
-            for record in self._roll.drop(ended.ids)
-            if record["inside"]
-        }
         places = anchors(ended.boxes_xyxy, self._anchor)
-        for row, track in enumerate(ended.ids.tolist()):
-            if track in inside:
-                stayed_ns = int(ended.seen_ns[row]) - inside[track]
-                label, pts_ns = int(ended.labels[row]), int(ended.pts_ns[row])
-                yield Change(track, label, False, pts_ns, places[row], stayed_ns)
+        for record in self._roll.drop(ended.ids):
+            if record["inside"]:
+                row = int(ended.ids.searchsorted(record["id"]))
+                stayed_ns = int(ended.seen_ns[row] - record["since_ns"])
+                track, label = int(record["id"]), int(ended.labels[row])
+                moment, told = int(ended.pts_ns[row]), bool(record["told"])
+                yield Change(track, label, False, moment, places[row], stayed_ns, told)
 
     def _begun(self, steps: Steps, places: Floats) -> Iterator[Change]:
         """Those that are new, and inside from the start."""

@@ -95,6 +95,11 @@ def test_who_loiters_is_told_once_a_stay() -> None:
     ]
 
 
+def test_who_loiters_and_is_lost_is_not_told_again() -> None:
+    frames: Frames = [(0.0, {1: IN}), (1.0, {1: IN}), (1.9, {1: IN}), (4.0, {})]
+    assert told(events(zone(loiter_s=1), frames)) == ["enter", "loiter", "leave"]
+
+
 def test_who_loiters_is_told_although_it_was_not_seen_at_that_time() -> None:
     found = events(zone(loiter_s=1), one([OUT, IN, (500, 700)], every_s=1.5))
     assert told(found) == ["enter", "loiter", "leave"]
