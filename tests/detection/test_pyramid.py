@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import floor, log2, sqrt
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -70,8 +71,8 @@ def test_the_canonical_size_and_level_may_be_others() -> None:
 
 
 @pytest.mark.parametrize("method", ["align", "pool"])
-def test_each_box_is_pooled_from_its_own_level(method: str) -> None:
-    how = Pooling(5, 4, STRIDES, method)  # type: ignore[arg-type]
+def test_each_box_is_pooled_from_its_own_level(method: Literal["align", "pool"]) -> None:
+    how = Pooling(5, 4, STRIDES, method)
     features, given_boxes = maps(), boxes(40)
     found = pooled(how, features, given_boxes)
     assert found.shape == (40, 3, 5, 4)

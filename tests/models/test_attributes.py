@@ -74,7 +74,7 @@ def test_attributes_of_their_own_are_read() -> None:
 
 @pytest.mark.parametrize("layout", ["ntc", "tnc"])
 def test_a_text_is_read_in_either_layout(layout: str) -> None:
-    entry = RecogniseEntry(**PLATE, layout=layout)  # type: ignore[arg-type]
+    entry = RecogniseEntry.model_validate(PLATE | {"layout": layout})
     steps = np.array([[0, 3, 0, 2], [2, 2, 3, 1]])  # of N objects; 3 is the blank
     scores = np.where(np.eye(4)[steps], 9, 0).astype(np.float32)
     outputs = {"scores": scores if layout == "ntc" else scores.swapaxes(0, 1)}

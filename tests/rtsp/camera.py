@@ -29,6 +29,9 @@ from tests.rtsp.login import Login
 from tests.rtsp.rtp import RtpStream
 from tests.rtsp.session import Session
 
+#: Of a connection, in the order they come; "": none of them.
+Moment = Literal["", "accept", "OPTIONS", "DESCRIBE", "SETUP", "PLAY"]
+
 _HEADER_BYTES = 12
 _VIEWER = Login()
 
@@ -60,7 +63,7 @@ class Faults:
     no_markers: bool = False
     no_reports: bool = False
     speed: float = 1.0
-    hangs_at: Literal["", "accept", "OPTIONS", "DESCRIBE", "SETUP", "PLAY"] = ""
+    hangs_at: Moment = ""
     nonsense: float = 0.0
     slams: bool = False
     max_clients: int = 99
@@ -205,9 +208,9 @@ class Camera:
     ) -> None:
         self.close()
 
-    def hang_at(self, place: str) -> None:
+    def hang_at(self, moment: str) -> None:
         """Waits while the camera hangs there; for its sessions."""
-        while self.faults.hangs_at == place and not self._closed.is_set():
+        while self.faults.hangs_at == moment and not self._closed.is_set():
             time.sleep(0.01)
 
     def said(self, data: bytes) -> bytes:

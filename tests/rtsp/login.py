@@ -12,6 +12,8 @@ from typing import Literal
 PASSWORD = "pa55-Gate-w0rd"
 _REALM = "camera"
 
+Scheme = Literal["digest", "basic"]
+
 
 @dataclass(frozen=True, slots=True)
 class Login:
@@ -19,7 +21,7 @@ class Login:
 
     user: str = "viewer"
     password: str = PASSWORD
-    scheme: Literal["digest", "basic"] = "digest"
+    scheme: Scheme = "digest"
 
     def challenge(self, nonce: str) -> str:
         """The value of ``WWW-Authenticate``."""

@@ -13,7 +13,7 @@ import pytest
 
 from tests.rtsp.camera import Camera, Faults
 from tests.rtsp.clip import Codec, encode
-from tests.rtsp.login import Login
+from tests.rtsp.login import Login, Scheme
 from tests.rtsp.rtp import RtpStream
 
 # Without looking at the pictures first for as long as FFmpeg would.
@@ -68,9 +68,9 @@ def next_packet(client: socket.socket) -> tuple[int, bytes]:
         ("mjpeg", "udp", "digest"),
     ],
 )
-def test_its_pictures_can_be_decoded(codec: Codec, transport: str, scheme: str) -> None:
+def test_its_pictures_can_be_decoded(codec: Codec, transport: str, scheme: Scheme) -> None:
     clip = encode(codec, 160, 96, fps=50, count=20, gop=10)
-    with Camera(clip, login=Login(scheme=scheme)) as camera:  # type: ignore[arg-type]
+    with Camera(clip, login=Login(scheme=scheme)) as camera:
         options = {"rtsp_transport": transport, **_QUICK}
         with av.open(camera.url, options=options, timeout=10) as container:
             frames = container.decode(video=0)
@@ -135,6 +135,7 @@ def test_more_clients_than_it_takes_are_told_so(camera: Camera) -> None:
     camera.faults.max_clients = 1
     with connect(camera) as one, connect(camera) as two:
         play(one, camera)
+        next_packet(one)
         assert "453" in ask(two, "SETUP", camera, "Transport: RTP/AVP/TCP")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import av
 import numpy as np
@@ -23,9 +24,9 @@ from pipeline.errors import SourceError
 from pipeline.media.connection import Shot
 from pipeline.media.rtsp.address import RtspAddress
 from pipeline.media.rtsp.client import RtspOptions, rtsp
-from tests.rtsp.camera import Camera, Faults
+from tests.rtsp.camera import Camera, Faults, Moment
 from tests.rtsp.clip import Clip, Codec, encode
-from tests.rtsp.login import PASSWORD, Login
+from tests.rtsp.login import PASSWORD, Login, Scheme
 
 Shots = Generator[Shot | None, None, None]
 
@@ -96,7 +97,7 @@ def test_no_picture_is_held_back() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["basic", "digest"])
-def test_who_may_see_it(scheme: str) -> None:
+def test_who_may_see_it(scheme: Scheme) -> None:
     login = Login(scheme=scheme)
     with Camera(login=login) as camera:
         with closing(connection(camera.url)) as shots:
@@ -108,10 +109,10 @@ def test_who_may_see_it(scheme: str) -> None:
     assert "user or password is wrong" in reason
 
 
-@pytest.mark.parametrize("place", ["accept", "OPTIONS", "DESCRIBE", "SETUP", "PLAY"])
-def test_a_camera_that_hangs_is_left_at_any_moment(place: str) -> None:
+@pytest.mark.parametrize("moment", get_args(Moment)[1:])
+def test_a_camera_that_hangs_is_left_at_any_moment(moment: Moment) -> None:
     with Camera() as camera:
-        camera.faults.hangs_at = place  # type: ignore[assignment]
+        camera.faults.hangs_at = moment
         shots = connection(camera.url, open_timeout_s=0.4)
         began_s = time.monotonic()
         reason = ended(shots)
