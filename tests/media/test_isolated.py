@@ -78,23 +78,25 @@ def test_a_loop_goes_on_in_another_process(make_clip) -> None:
     assert [frame.epoch for frame in frames] == [0] * 30 + [1] * 30 + [2] * 10
 
 
-@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
-def test_a_recording_goes_on_where_its_process_died(make_clip, fault) -> None:
+@pytest.mark.parametrize(
+    ("fault", "hit"), [(signal.SIGKILL, (5, 20)), (signal.SIGSEGV, (5, 20)), (signal.SIGSTOP, (5,))]
+)
+def test_a_recording_goes_on_where_its_process_died(make_clip, fault, hit) -> None:
     clip = make_clip("a.mp4")
-    source = isolated(clip, silence_s=0.4)
+    source = isolated(clip, silence_s=2.0)
     source.open()
     frames, pids = [], set()
     for frame in source.frames():
         frames.append(frame)
         pids.add(source._decoder.pid)
-        if frame.index in (5, 20):
+        if frame.index in hit:
             os.kill(source._decoder.pid, fault)
     source.close()
     assert all(map(same, frames, read(open_source(str(clip)))))
     assert len(frames) == 30
-    assert source.faults == {"decoder_restart": 2}
-    assert source.restart.count == 2
-    told = "no sign of life for 0.4 s" if fault == signal.SIGSTOP else f"killed by {fault.name}"
+    assert source.faults == {"decoder_restart": len(hit)}
+    assert source.restart.count == len(hit)
+    told = "no sign of life for 2 s" if fault == signal.SIGSTOP else f"killed by {fault.name}"
     assert told in source.restart.reason
     assert told in source.condition.last_error
     assert not any(map(alive, pids))
@@ -186,7 +188,7 @@ def camera(make: Callable[[], Connect], **session) -> IsolatedCamera:
 
 
 def test_a_camera_is_connected_to_again_where_its_process_died() -> None:
-    source = camera(partial(mortal, 3))
+    source = camera(partial(mortal, 3), stall_s=60)  # a process may take its time to start
     frames = first(source, 8)
     assert [frame.index for frame in frames] == list(range(8))
     assert all(one.pts_ns < other.pts_ns for one, other in pairwise(frames))
