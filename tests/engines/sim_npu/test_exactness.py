@@ -64,7 +64,7 @@ def assert_same(found: Stored, expected: Stored) -> None:
 SCALES = st.sampled_from([1e-6, 1.0, 300.0])
 
 
-@settings(max_examples=220)
+@settings(max_examples=100)
 @given(networks(), SCALES, *(choices(rounding) for rounding in operators.ROUNDINGS))
 def test_random_networks(
     folder: Path, network: Network, scale: float, fixed: Choice, as_onnx: Choice
