@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+import pipeline
 from pipeline.analytics.event import Analysis, Event
 from pipeline.detection.detections import Detections
 from pipeline.ledger import Ticket
@@ -13,6 +14,8 @@ from pipeline.media.picture import BgrPicture
 from pipeline.packet import FrameInfo, Packet
 from pipeline.payloads import Tracked
 from pipeline.recording.file import About, Recording, RecordingWriter
+from pipeline.recording.replay import replay
+from pipeline.recording.sink import recording_graph
 from pipeline.tracking.track import Tracks
 
 PICTURE = BgrPicture(np.zeros((4, 4, 3), np.uint8))
@@ -48,3 +51,23 @@ def test_nothing_found_is_not_the_same_as_nobody_asked(tmp_path: Path) -> None:
     assert found is not None
     assert (found.events, found.tallies, len(found.speeds_kmh)) == ((), {}, 0)
     assert again(None, tmp_path / "b.slr") is None
+
+
+CONFIG = """
+cameras: [{id: street, uri: "rendered:day?seconds=0.6"}]
+stages:
+  detect: {model: street-pico}
+  analyse: {rules: {all: {kind: zone, points: [[0, 0], [1, 0], [1, 1], [0, 1]], loiter_s: 0.2}}}
+outputs: []
+"""
+
+
+def test_the_stage_runs_alone_on_recorded_tracks(tmp_path: Path) -> None:
+    graph = pipeline.build(pipeline.loads(CONFIG))
+    for stage in ("track", "analyse"):
+        pipeline.run(recording_graph(graph, stage, tmp_path / stage))
+    with Recording(tmp_path / "track") as given, Recording(tmp_path / "analyse") as wanted:
+        found = [packet.payload.analysis for packet in replay(graph, "analyse", given)]
+        expected = [packet.payload.analysis for packet in wanted.packets()]
+    assert {event.kind for analysis in found for event in analysis.events} >= {"enter", "loiter"}
+    assert [repr(analysis) for analysis in found] == [repr(analysis) for analysis in expected]
