@@ -43,6 +43,10 @@ def write_digest(results: Path, clip: Clip, thumbnails: int) -> None:
     with (results / "tracks.jsonl").open(encoding="utf-8") as lines:
         for line, seconds in _shown(map(json.loads, lines), clip.fps or _UNKNOWN_FPS):
             account.add(line, seconds)
+    if (results / "events.jsonl").exists():
+        with (results / "events.jsonl").open(encoding="utf-8") as lines:
+            for event in map(json.loads, lines):
+                account.add_event(event)
     pictured, notes = _pictures(results / THUMBS, clip, account, thumbnails)
     digest = account.to_json(pictured) | {
         "background": (results / THUMBS / BACKGROUND).exists(),

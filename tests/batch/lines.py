@@ -62,6 +62,7 @@ def event(frame: int, **known: Any) -> dict[str, Any]:
         "at": [10.0, 20.0],
         "value": None,
         "unit": "",
+        "picture": None,
     }
     return told | known
 
@@ -77,9 +78,13 @@ def of_table(clip: Clip, table: MotTable, labels: Sequence[str]) -> list[dict[st
     return lines
 
 
-def write(folder: Path, lines: Iterable[dict[str, Any]]) -> Path:
-    """The folder, with these lines in it."""
+def write(
+    folder: Path, lines: Iterable[dict[str, Any]], events: Iterable[dict[str, Any]] = ()
+) -> Path:
+    """The folder, with these lines in it, and with events where there are any."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(one) + "\n" for one in lines)
-    (folder / "tracks.jsonl").write_text(text, encoding="utf-8")
+    for name, rows in {"tracks.jsonl": lines, "events.jsonl": events}.items():
+        text = "".join(json.dumps(one) + "\n" for one in rows)
+        if text or name == "tracks.jsonl":
+            (folder / name).write_text(text, encoding="utf-8")
     return folder

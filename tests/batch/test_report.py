@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -49,9 +50,11 @@ RUN = {
 }
 
 
-def _clip(out: Path, name: str, lines: list[dict[str, Any]], uri: str = "gone.mp4") -> Clip:
-    clip = Clip(name, uri, "h264", WIDTH, HEIGHT, 25.0, len(lines))
-    write_digest(write(out / name, lines), clip, 24)
+def _clip(
+    out: Path, name: str, lines: list[dict[str, Any]], events: Sequence[dict[str, Any]] = ()
+) -> Clip:
+    clip = Clip(name, "gone.mp4", "h264", WIDTH, HEIGHT, 25.0, len(lines))
+    write_digest(write(out / name, lines, events), clip, 24)
     return clip
 
 
@@ -61,10 +64,10 @@ def _report(out: Path, clips: list[Clip], run: dict[str, Any]) -> Page:
 
 
 def test_all_is_there(tmp_path: Path) -> None:
-    lines = [line(i, track(1, BOX), events=[event(i)] if i == 60 else []) for i in range(100)]
+    lines = [line(i, track(1, BOX)) for i in range(100)]
     lines += [line(i, status="blind", reason="npu0: gone") for i in range(100, 150)]
     clips = [
-        _clip(tmp_path, "yard", lines),
+        _clip(tmp_path, "yard", lines, [event(60)]),
         _clip(tmp_path, "gate", [line(i) for i in range(50)]),
         Clip("broken", "broken.mp4", error="broken.mp4: cannot be opened: invalid data"),
     ]
@@ -88,12 +91,10 @@ def test_all_is_there(tmp_path: Path) -> None:
 
 
 def test_what_others_wrote_stays_text(tmp_path: Path) -> None:
-    lines = [
-        line(i, track(1, BOX, **{"class": NASTY}), events=[event(i, rule=NASTY)], reason=NASTY)
-        for i in range(10)
-    ]
+    lines = [line(i, track(1, BOX, **{"class": NASTY}), reason=NASTY) for i in range(10)]
     lines += [line(i, status="damaged", reason=NASTY) for i in range(10, 20)]
-    clips = [_clip(tmp_path, "yard", lines), Clip("broken", NASTY, error=NASTY)]
+    yard = _clip(tmp_path, "yard", lines, [event(3, rule=NASTY)])
+    clips = [yard, Clip("broken", NASTY, error=NASTY)]
     found = _report(tmp_path, clips, RUN | {"bottleneck": NASTY})
     assert "script" not in found.tags
     assert ["broken", NASTY] in found.rows
@@ -102,8 +103,7 @@ def test_what_others_wrote_stays_text(tmp_path: Path) -> None:
 
 def test_what_is_too_much_is_cut_and_said(tmp_path: Path) -> None:
     many = [line(i, *(track(n, BOX) for n in range(i * 10, i * 10 + 10))) for i in range(50)]
-    many[0]["events"] = [event(0)] * 300
-    clips = [_clip(tmp_path, "crowd", many)]
+    clips = [_clip(tmp_path, "crowd", many, [event(0)] * 300)]
     clips += [_clip(tmp_path, f"clip{n}", [line(0)]) for n in range(30)]
     found = _report(tmp_path, clips, {})
     said = found.text("p")
@@ -117,7 +117,7 @@ def test_what_is_too_much_is_cut_and_said(tmp_path: Path) -> None:
 
 
 def test_a_video_without_a_digest_is_told_as_failed(tmp_path: Path) -> None:
-    whole = _clip(tmp_path, "whole", [line(0)])
+    whole = _clip(tmp_path, "whole", [])
     _clip(tmp_path, "torn", [line(0)])
     digest = tmp_path / "torn" / "digest.json"
     digest.write_text(digest.read_text()[:50])
@@ -132,6 +132,20 @@ def test_there_is_one_also_of_nothing(tmp_path: Path) -> None:
     found = _report(tmp_path, [], {"frames": 0})
     assert found.listed("h1") == ["Batch of 0 videos"]
     assert "speed" not in found.ids
+
+
+def test_events_are_shown_by_their_pictures_each_kind_in_turn(tmp_path: Path) -> None:
+    events = [event(i, picture=f"{i}.jpg") for i in range(20)]
+    events += [event(30, rule="yard", kind="enter", direction="", picture="30.jpg")]
+    events += [event(40, rule="gone", picture="40.jpg"), event(50, rule="none")]
+    clip = _clip(tmp_path, "yard", [line(i, track(1, BOX)) for i in range(60)], events)
+    for i in (*range(20), 30):
+        cv2.imwrite(str(tmp_path / f"yard/{i}.jpg"), np.full((30, 40, 3), 5 * i, np.uint8))
+    captions = _report(tmp_path, [clip], {}).listed("figcaption")
+    assert [text for text in captions if ": cross in" in text] == [
+        "0:00 gate: cross in person 1"
+    ] * 6
+    assert [text for text in captions if "enter" in text] == ["0:01 yard: enter  person 1"]
 
 
 def _sample(out: Path, name: str, video: Path, boxes: Path, labels: Sequence[str] = ()) -> Clip:

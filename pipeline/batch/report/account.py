@@ -16,6 +16,10 @@ from pipeline.media.timeline import NS_PER_S
 
 _MOST_TRACKS = 300  # in full
 _MOST_EVENTS = 200  # in full
+#: Of an event's line, what is shown.
+_OF_EVENT = (
+    *("rule", "kind", "direction", "pts_ns", "track", "class", "value", "unit", "picture"),
+)
 _MOMENTS = 7  # of which the background is made
 #: Nobody looked at frames of these statuses.
 _ASLEEP = ("stalled", "blind")
@@ -39,7 +43,7 @@ class Account:
         self._seconds: Counter[str] = Counter()  # of tracks, by class
         self._heat = grid(width, height)
         self._moments = Thinned(8 * _MOMENTS, "d")  # how much is covered, and when
-        self._events = list[Mapping[str, Any]]()
+        self._events = list[dict[str, Any]]()
         self._kinds: Counter[tuple[str, str, str]] = Counter()
         self._tallies: Mapping[str, Any] = {}
 
@@ -65,7 +69,17 @@ class Account:
             if told["unseen_s"] == 0 and told["state"] != "tentative":
                 self._see(told, line, at_s, seconds)
         self._told = {told["id"] for told in line["tracks"]}
-        self._add_events(line)
+        self._tallies = line.get("tallies", self._tallies)
+
+    def add_event(self, event: Mapping[str, Any]) -> None:
+        """Something that happened.
+
+        Args:
+            event: its line, as `pipeline.output.eventlines` writes it.
+        """
+        self._kinds[event["rule"], event["kind"], event["direction"]] += 1
+        if len(self._events) < _MOST_EVENTS:
+            self._events.append({key: event[key] for key in _OF_EVENT})
 
     def ranked(self) -> list[Life]:
         """All tracks, those seen longest and most surely first."""
@@ -126,13 +140,6 @@ class Account:
         self._heat[cell] += seconds
         if line["status"] == "ok":
             life.best = look(told, line, life.best)
-
-    def _add_events(self, line: Mapping[str, Any]) -> None:
-        for event in line.get("events", ()):
-            self._kinds[event["rule"], event["kind"], event["direction"]] += 1
-            if len(self._events) < _MOST_EVENTS:
-                self._events.append(event)
-        self._tallies = line.get("tallies", self._tallies)
 
     def _classes(self) -> dict[str, Any]:
         """Of each class the tracks, and how long all of them together were there."""

@@ -73,13 +73,14 @@ def _at(uri: str, *moments_ns: Iterable[int]) -> Iterator[tuple[int, Picture]]:
         length = next(
             (i for i in range(1, len(wanted)) if wanted[i] - wanted[i - 1] > _NEAR_NS), len(wanted)
         )
-        near, wanted = wanted[:length], wanted[length:]
-        with closing(open_source(uri, SourceOptions(start_s=near[0] / NS_PER_S))) as source:
+        near, wanted = set(wanted[:length]), wanted[length:]
+        last_ns = max(near)
+        with closing(open_source(uri, SourceOptions(start_s=min(near) / NS_PER_S))) as source:
             source.open()
             for frame in source.frames():
                 if frame.pts_ns in near:
                     yield frame.pts_ns, frame.picture
-                if frame.pts_ns >= near[-1]:
+                if frame.pts_ns >= last_ns:
                     break
 
 
@@ -107,8 +108,8 @@ def _cut(picture: Picture, box_xyxy: Box) -> NDArray[np.uint8]:
     limits = np.tile([picture.width, picture.height], 2)
     sides = np.array(box_xyxy).reshape(2, 2)
     margin = _MARGIN * (sides[1] - sides[0])
-    around = np.concatenate([sides[0] - margin, sides[1] + margin])
-    x1, y1, x2, y2 = np.clip(around.round().astype(int), 0, limits).tolist()
+    around = np.concatenate([np.floor(sides[0] - margin), np.ceil(sides[1] + margin)])
+    x1, y1, x2, y2 = np.clip(around, 0, limits).astype(int).tolist()
     image = picture.crop_bgr(min(x1, limits[0] - 1), min(y1, limits[1] - 1), max(x2, 1), max(y2, 1))
     scale = min(1.0, _SIDE / max(image.shape[:2]))
     size = [max(1, round(side * scale)) for side in image.shape[1::-1]]

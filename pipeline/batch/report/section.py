@@ -16,6 +16,7 @@ from pipeline.batch.clip import Clip
 from pipeline.batch.digest import THUMBS
 from pipeline.batch.report import over_time
 from pipeline.batch.report.dwell import DWELLS_S
+from pipeline.batch.report.evidence import evidence
 from pipeline.batch.report.heat import heat_picture
 from pipeline.batch.report.palette import Palette
 from pipeline.batch.report.pictures import BACKGROUND, jpeg
@@ -62,6 +63,7 @@ def section(
         "classes": _classes(digest["classes"]),
         "pictures": _pictures(digest["tracks"], hues, folder),
         "events": digest["events"][:_MOST_EVENTS],
+        "evidence": evidence(digest["events"], folder),
         "events_in_all": sum(kind["count"] for kind in digest["events_by_kind"]),
     }
 
