@@ -116,12 +116,11 @@ def test_a_path_is_kept_by_its_corners(tmp_path: Path) -> None:
     assert path[-1] == [105, 200]
 
 
-def test_events_speeds_and_tallies_are_taken_over(tmp_path: Path) -> None:
+def test_events_and_speeds_are_taken_over(tmp_path: Path) -> None:
     lines = [
         line(
             i,
             track(1, BOX, speed_kmh=None if i < 3 else 3.0 * i),
-            tallies={"gate": {"in": i // 2, "out": 0}},
         )
         for i in range(500)
     ]
@@ -131,7 +130,6 @@ def test_events_speeds_and_tallies_are_taken_over(tmp_path: Path) -> None:
     assert found["events_by_kind"] == [
         {"rule": "gate", "kind": "cross", "direction": "in", "count": 250}
     ]
-    assert found["tallies"] == {"gate": {"in": 249, "out": 0}}
     assert found["tracks"][0]["fastest_kmh"] == 1497.0
 
 

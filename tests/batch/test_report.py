@@ -180,7 +180,7 @@ def _looked_at(out: Path, clip: Clip, record: Callable[..., None]) -> Look:
     folder.mkdir(parents=True, exist_ok=True)
     picture = folder / f"batch-report-{clip.name}.png"
     record("screenshot", str(picture))
-    return look(out / "report.html", picture, out, 4000)
+    return look(out / "report.html", picture, out, 3000)
 
 
 def _part(image_bgr: np.ndarray, color_bgr: tuple[int, int, int]) -> float:

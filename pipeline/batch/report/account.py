@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -17,9 +17,7 @@ from pipeline.media.timeline import NS_PER_S
 _MOST_TRACKS = 300  # in full
 _MOST_EVENTS = 200  # in full
 #: Of an event's line, what is shown.
-_OF_EVENT = (
-    *("rule", "kind", "direction", "pts_ns", "track", "class", "value", "unit", "picture"),
-)
+_OF_EVENT = ("rule", "kind", "direction", "pts_ns", "track", "class", "value", "unit", "picture")
 _MOMENTS = 7  # of which the background is made
 #: Nobody looked at frames of these statuses.
 _ASLEEP = ("stalled", "blind")
@@ -40,12 +38,11 @@ class Account:
         self._counts, self._statuses = Counts(), Statuses()
         self._lives: dict[int, Life] = {}
         self._told = set[int]()  # tracks in the last frame
-        self._seconds: Counter[str] = Counter()  # of tracks, by class
+        self._seconds = defaultdict[str, float](float)  # of tracks, by class
         self._heat = grid(width, height)
         self._moments = Thinned(8 * _MOMENTS, "d")  # how much is covered, and when
         self._events = list[dict[str, Any]]()
         self._kinds: Counter[tuple[str, str, str]] = Counter()
-        self._tallies: Mapping[str, Any] = {}
 
     def add(self, line: Mapping[str, Any], seconds: float) -> None:
         """The next frame.
@@ -69,7 +66,6 @@ class Account:
             if told["unseen_s"] == 0 and told["state"] != "tentative":
                 self._see(told, line, at_s, seconds)
         self._told = {told["id"] for told in line["tracks"]}
-        self._tallies = line.get("tallies", self._tallies)
 
     def add_event(self, event: Mapping[str, Any]) -> None:
         """Something that happened.
@@ -119,7 +115,6 @@ class Account:
                 {"rule": rule, "kind": kind, "direction": direction, "count": count}
                 for (rule, kind, direction), count in sorted(self._kinds.items())
             ],
-            "tallies": self._tallies,
         }
 
     def _see(
@@ -134,7 +129,7 @@ class Account:
         x, y = (x1 + x2) / 2 / line["width"], y2 / line["height"]
         life.seen(told, (x * self._size[0], y * self._size[1]))
         life.there(at_s, at_s + seconds, went_on=told["id"] in self._told)
-        self._seconds[life.name] += seconds  # type: ignore[assignment]
+        self._seconds[life.name] += seconds
         rows, columns = self._heat.shape
         cell = min(max(int(y * rows), 0), rows - 1), min(max(int(x * columns), 0), columns - 1)
         self._heat[cell] += seconds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,14 +81,14 @@ class Statuses:
     """How long each status lasted, and the stretches in which frames were not all right."""
 
     def __init__(self) -> None:
-        self._seconds: Counter[str] = Counter()
+        self._seconds = defaultdict[str, float](float)
         self._stretches = list[tuple[float, float, str, str]]()
         self._left_out = 0
         self._now = ("ok", "")
 
     def add(self, at_s: float, seconds: float, status: str, reason: str) -> None:
         """A frame that was shown for so long, what is known of it, and why."""
-        self._seconds[status] += seconds  # type: ignore[assignment]
+        self._seconds[status] += seconds
         goes_on, self._now = self._now == (status, reason), (status, reason)
         if status in _FINE:
             return

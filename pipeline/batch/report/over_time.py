@@ -15,6 +15,8 @@ from pipeline.page.numbers import clock, decimal
 
 _MOST_BINS = 120
 _MOST_LANES = 40
+#: What takes less time is drawn as wide as this, as a part of the whole.
+_LEAST_WIDTH = 1 / 400
 #: How a stretch that was not all right is drawn.
 _STRETCHES = {"damaged": "veil", "stalled": "wrong", "blind": "wrong"}
 
@@ -50,7 +52,7 @@ def stretches(digest: Mapping[str, Any]) -> Markup | None:
     blocks = [
         charts.Block(
             start - digest["first_s"],
-            max(end - start, _length_s(digest) / 400),
+            max(end - start, _LEAST_WIDTH * _length_s(digest)),
             1.0,
             _STRETCHES[status],
             f"{status} from {clock(start)} to {clock(end)}{': ' if reason else ''}{reason}",
@@ -76,7 +78,7 @@ def _lane(track: Mapping[str, Any], digest: Mapping[str, Any], hue: str) -> Mark
     blocks = [
         charts.Block(
             start - first_s,
-            max(end - start, length_s / 400),
+            max(end - start, _LEAST_WIDTH * length_s),
             0.75,
             hue,
             f"{name}, {clock(start)} to {clock(end)}, {decimal(end - start)} s",
@@ -87,7 +89,7 @@ def _lane(track: Mapping[str, Any], digest: Mapping[str, Any], hue: str) -> Mark
         if event["track"] == track["id"]:
             at_s = event["pts_ns"] / 1e9
             title = f"{clock(at_s)}: {event['rule']} {event['kind'].replace('_', ' ')}"
-            blocks.append(charts.Block(at_s - first_s, length_s / 300, 1.0, "ink", title))
+            blocks.append(charts.Block(at_s - first_s, _LEAST_WIDTH * length_s, 1.0, "ink", title))
     return charts.skyline(blocks, name, length_s)
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from pipeline.batch import durable
 from pipeline.batch.clip import Clip
 from pipeline.batch.report.palette import Palette
-from pipeline.batch.report.row import Row, read_digest, row
+from pipeline.batch.report.row import Row, row
 from pipeline.batch.report.section import section
 from pipeline.batch.report.speed import speed
 from pipeline.page import charts
@@ -32,7 +32,7 @@ def write_report(out: Path, clips: Sequence[Clip], run: Mapping[str, Any]) -> No
     Args:
         out: the batch's folder.
         clips: all of the batch.
-        run: what the run measured, as ``run.json`` has it; what is missing is not shown.
+        run: what the last run measured, as ``run.json`` has it.
 
     Raises:
         OSError: the report cannot be written.
@@ -52,11 +52,7 @@ def write_report(out: Path, clips: Sequence[Clip], run: Mapping[str, Any]) -> No
         facts=_facts(rows),
         rows=rows,
         anchors={rows[place].clip.name: f"video-{place + 1}" for place in full},
-        parts=[
-            section(rows[i].clip, read_digest(out / name), out / name, palette)
-            for i in full
-            for name in [rows[i].clip.name]
-        ],
+        parts=[section(rows[place].clip, out / rows[place].clip.name, palette) for place in full],
         any_events=any(one.events for one in rows),
         any_trouble=any(one.unseen_s or one.damaged_s for one in rows),
         mix=_mix(tracks),

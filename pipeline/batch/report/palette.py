@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 
 #: Classes of ``style.css``, for the classes with the most tracks.
@@ -28,9 +28,9 @@ class Palette:
 
     def stacked(self, counts: Mapping[str, float]) -> list[tuple[str, float]]:
         """Sums by colour, in the order in which they are piled up."""
-        sums: Counter[str] = Counter()
+        sums = defaultdict[str, float](float)
         for name, count in counts.items():
-            sums[self.kind(name)] += count  # type: ignore[assignment]
+            sums[self.kind(name)] += count
         return [(kind, sums[kind]) for kind in (*_OWN, _SHARED) if sums[kind]]
 
     def key(self, names: Collection[str]) -> list[tuple[str, str]]:

@@ -20,8 +20,9 @@ from pipeline.batch.report.evidence import evidence
 from pipeline.batch.report.heat import heat_picture
 from pipeline.batch.report.palette import Palette
 from pipeline.batch.report.pictures import BACKGROUND, jpeg
+from pipeline.batch.report.row import read_digest
 from pipeline.page import charts
-from pipeline.page.numbers import clock, decimal, quantity
+from pipeline.page.numbers import NONE, clock, quantity
 from pipeline.page.pictures import data_uri
 
 _MOST_PICTURES = 48
@@ -33,17 +34,18 @@ _CANVAS_WIDTH = 720  # of what stands for a picture that is not there, pixels
 _MINUTE_S, _HOUR_S = 60, 3600
 
 
-def section(
-    clip: Clip, digest: Mapping[str, Any], folder: Path, palette: Palette
-) -> dict[str, Any]:
+def section(clip: Clip, folder: Path, palette: Palette) -> dict[str, Any]:
     """What the template shows of a video.
 
     Args:
         clip: as it was probed.
-        digest: of its results.
-        folder: of its results, for the pictures; one that is missing is left out.
+        folder: of its results; pictures that are missing are left out.
         palette: of the classes.
+
+    Raises:
+        OSError, ValueError: the digest cannot be read.
     """
+    digest = read_digest(folder)
     hues = {track["id"]: f"hue-{i % _HUES}" for i, track in enumerate(digest["tracks"])}
     background = _background(digest, folder)
     return {
@@ -76,7 +78,7 @@ def _facts(clip: Clip, digest: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Length", clock(digest["end_s"] - digest["first_s"])),
         ("Tracks", str(digest["tracks_in_all"])),
         ("Most at once", str(max(most, default=0))),
-        ("Stayed, median", f"{decimal(dwell['median_s'])} s" if most else decimal(None)),
+        ("Stayed, median", NONE if dwell["median_s"] is None else f"{dwell['median_s']:.1f} s"),
         ("Frames looked at", str(digest["frames"])),
         ("Picture", f"{clip.width} × {clip.height}, {clip.codec}"),
         ("File", quantity(clip.size or None, "B")),
