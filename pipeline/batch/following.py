@@ -94,10 +94,12 @@ class Follower:
         """Works until all is done."""
         for job in iter(self._jobs.get, None):
             try:
-                self._answer(self._follow(job))
+                followed = self._follow(job)
             except (SightlineError, OSError) as error:
-                self._answer(Followed(job.clip.name, error=str(error)))
+                followed = Followed(job.clip.name, error=str(error))
+            # First: upon the answer the same clip may be asked for again.
             self._ready.forget(job.clip.name)
+            self._answer(followed)
 
     def _follow(self, job: FollowJob) -> Followed:
         count, busy, told = CountSink(), Busy(), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,26 @@ def test_frames_taken_are_those_a_camera_takes(
     assert sum(answer.frames for answer in seen) == taken
     found = (tmp_path / "work/results/tracks.jsonl").read_bytes()
     assert found == (tmp_path / "tracks.jsonl").read_bytes()
+
+
+def test_a_damaged_file_is_the_same_to_both_halves(video: Path, tmp_path: Path) -> None:
+    data = bytearray(video.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(data)
+    found = []
+    for name in ("embed needed", "one stage"):
+        config = config_of(damaged, tmp_path, STAGES[name], batch="segment_s: 0.3")
+        clip = probe(Input(str(damaged), "clip"), config.batch)
+        assert len(clip.segments) > 2
+        seen, followed = batch(config, clip, tmp_path / name)
+        assert not followed.error
+        assert any(answer.faults for answer in seen)
+        lines = (tmp_path / name / "results/tracks.jsonl").read_text().splitlines()
+        found.append([(line["frame"], line["status"]) for line in map(json.loads, lines)])
+    assert found[0] == found[1]
+    assert [frame for frame, _ in found[0]] == list(range(50))
+    assert {status for _, status in found[0]} == {"ok", "damaged"}
 
 
 def test_a_full_disk_is_an_error(video: Path, tmp_path: Path) -> None:
