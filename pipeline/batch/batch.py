@@ -161,6 +161,7 @@ class _Batch:
         bindings, used_s = self._fingerprint["bindings"], cpu_s() - self._used_s
         run = measured(work, staff, bindings, wall_s, used_s)
         complete = tuple(name for name in known if self.folder.manifest(name))
+        self.folder.tidy([name for name in known if name not in complete])
         try:
             self._save(known)
             if work.complete or work.failed:

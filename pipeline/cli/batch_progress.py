@@ -129,10 +129,11 @@ class Bars(Observer):
 def bars(standing: Standing) -> Group:
     """How far a batch is, as bars."""
     head = Table.grid(padding=(0, 1))
-    head.add_row("all", _bar(standing.share), f"{standing.share:.1%}", summary(standing))
-    clips = Table("video", "looked at", "followed", *numbers("frames"), box=None)
+    head.add_row("all", _bar(standing.share), f"{standing.share:.1%}")
+    clips = Table("video", "", *numbers("looked at", "followed", "frames"), box=None)
     for clip in standing.at_work[:_MOST_SHOWN]:
-        clips.add_row(clip.name, _bar(clip.seen), _bar(clip.followed), str(clip.frames))
+        shares = f"{clip.seen:.0%}", f"{clip.followed:.0%}"
+        clips.add_row(clip.name, _bar((clip.seen + clip.followed) / 2), *shares, str(clip.frames))
     others = len(standing.at_work) - _MOST_SHOWN
     tail = [Text(f"and {others} more", "dim")] if others > 0 else []
     return Group(

@@ -47,7 +47,7 @@ def config(tmp_path_factory: pytest.TempPathFactory, spotter: Path) -> Path:
 def undisturbed(archive: Path, config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run with one process that nobody disturbed."""
     out = tmp_path_factory.mktemp("undisturbed")
-    report = run(config, archive, out, processes=1)
+    report = run(config, archive, out)
     assert (report.exit_code, len(report.made)) == (0, CLIPS)
     assert report.run["frames"] == CLIPS * FRAMES
     assert report.run["bottleneck"]
@@ -59,9 +59,9 @@ def undisturbed(archive: Path, config: Path, tmp_path_factory: pytest.TempPathFa
 def run(
     config: Path, inputs: Path | Sequence[Path], out: Path, *changes: str, **options: object
 ) -> BatchReport:
-    """A batch with two processes, in this process and its children."""
+    """A batch with one process of each kind, unless told otherwise; from this process."""
     given = [inputs] if isinstance(inputs, Path) else inputs
-    arguments = {"processes": 2} | options
+    arguments = {"processes": 1} | options
     return run_batch(load(config, changes), list(map(str, given)), out, **arguments)  # type: ignore[arg-type]
 
 
@@ -88,8 +88,9 @@ class Spy(Observer):
 
 def finished(out: Path) -> int:
     """How many segments are finished, of clips that are complete or not."""
-    complete = len(list(out.glob("[!.]*/manifest.json")))
-    return SEGMENTS * complete + len(list(out.glob(".work/*/[0-9]*.json")))
+    complete = {path.parent.name for path in out.glob("[!.]*/manifest.json")}
+    markers = [path for path in out.glob(".work/*/[0-9]*.json") if path.parent.name not in complete]
+    return SEGMENTS * len(complete) + len(markers)
 
 
 @pytest.mark.slow
@@ -108,7 +109,7 @@ def test_five_kills_at_random_moments_change_no_byte(
         killed.append((process.returncode, finished(out)))
     assert [code for code, _ in killed].count(-signal.SIGKILL) >= 4, killed
     assert all(before <= after for (_, before), (_, after) in pairwise(killed))
-    last = run(config, archive, out)
+    last = run(config, archive, out, processes=2)
     assert last.exit_code == 0, killed
     assert results(out) == results(undisturbed), killed
     assert not (out / ".work").exists()
@@ -210,17 +211,19 @@ def test_what_cannot_be_read_stops_nobody_and_is_tried_again_alone(
 
 
 def test_a_clip_that_kills_every_process_fails_alone(
-    archive: Path, config: Path, tmp_path: Path
+    archive: Path, config: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    def kill_who_follows_it(standing: Standing) -> None:
-        at_work = {clip.name for clip in standing.at_work}
-        for child in _helpers() if "01" in at_work and "00" not in at_work else ():
+    out, deadly = tmp_path / "out", film(tmp_path / "deadly.mp4")
+    shutil.copytree(undisturbed, out)
+
+    def kill_all(standing: Standing) -> None:
+        for child in _helpers() if standing.frames else ():
             os.kill(child.pid, signal.SIGKILL)
 
-    spy = Spy(kill_who_follows_it)
-    report = run(config, films(archive, 2), tmp_path, observer=spy)
-    assert (report.exit_code, report.made) == (3, ("00",))
-    assert report.failed["01"].startswith("3 processes died of it; the last one was killed by")
+    report = run(config, [archive, deadly], out, observer=Spy(kill_all))
+    assert (report.exit_code, report.made, len(report.complete)) == (3, (), CLIPS)
+    why = "3 processes died of it; the last one was killed by SIGKILL"
+    assert report.failed == {"deadly": why}
 
 
 def test_it_ends_in_order_when_asked_and_goes_on_later(
