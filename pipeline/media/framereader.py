@@ -33,37 +33,68 @@ def all_frames(
     """
     places = _Places(0 if begin is None else begin.index)
     for packet in packets:
-        if packet is not None and packet.is_corrupt:
-            suspicion.packet_lost("corrupt_packet", packet.pts)
+        pts = None if packet is None else packet.pts
+        wanted = not _is_before(pts, begin)
+        if packet is not None:
+            if packet.is_corrupt:
+                suspicion.packet_lost("corrupt_packet", pts)
+            if wanted and not packet.is_discard:
+                places.expect(pts)
         try:
             for frame in stream.decode(packet):
-                if not _is_before(frame.pts, begin):
-                    yield places.of(frame.pts), frame
+                if places.is_missed(frame.pts):
+                    suspicion.came_late()
+                elif not _is_before(frame.pts, begin):
+                    yield places.of(frame.pts, suspicion.doubts), frame
         except av.FFmpegError:
-            pts = None if packet is None else packet.pts
-            if not _is_before(pts, begin):
+            if wanted:
                 suspicion.packet_lost("decode_error", pts)
-                if packet is not None:
-                    places.lose(pts)
+                places.refuse(pts)
 
 
 class _Places:
-    """Counts frames, and those that are lost where they would have come."""
+    """Counts frames from the first one on, and those that were lost between them.
+
+    A decoder may say nothing of a packet that it cannot decode, but there are also packets without
+    a frame of their own, such as the second field of a picture. So what did not come before a later
+    frame is lost only where something is known to be wrong.
+    """
 
     def __init__(self, first: int) -> None:
         self._next = first
-        self._lost: list[int] = []  # time stamps; earlier frames may still be in the decoder
+        self._begun = False
+        self._expected: list[int] = []  # time stamps of what the decoder was given
+        self._missed: set[int] = set()
 
-    def lose(self, pts: int | None) -> None:
-        if pts is None:
-            self._next += 1
-        else:
-            self._lost.append(pts)
+    def expect(self, pts: int | None) -> None:
+        if pts is not None:
+            self._expected.append(pts)
 
-    def of(self, pts: int | None) -> int:
-        later = [lost for lost in self._lost if pts is not None and lost > pts]
-        self._next += len(self._lost) - len(later) + 1
-        self._lost = later
+    def refuse(self, pts: int | None) -> None:
+        """One was refused; with a time stamp it is missed when a later one comes."""
+        self._next += pts is None and self._begun
+
+    def is_missed(self, pts: int | None) -> bool:
+        """Whether it was counted as lost: its moment is over."""
+        return pts in self._missed
+
+    def of(self, pts: int | None, doubtful: bool) -> int:
+        """The place of the next frame.
+
+        Args:
+            pts: its time stamp.
+            doubtful: something is known to be wrong.
+        """
+        if not doubtful:
+            self._missed.clear()
+        if pts is not None:
+            if doubtful and self._begun:
+                earlier = {expected for expected in self._expected if expected < pts}
+                self._next += len(earlier)
+                self._missed |= earlier
+            self._expected = [expected for expected in self._expected if expected > pts]
+        self._begun = True
+        self._next += 1
         return self._next - 1
 
 
@@ -119,7 +150,7 @@ def _keys(packets: Iterable[Packet | None], begin: Place | None) -> Iterator[tup
             key, before = packet, count
         elif key is not None and _is_earlier(packet.pts, key.pts):
             before += 1
-        count += packet is not None and not packet.is_discard
+        count += key is not None and packet is not None and not packet.is_discard
 
 
 def _is_before(pts: int | None, place: Place | None) -> bool:

@@ -174,7 +174,8 @@ class Source(ABC):
         pts_restarted        time stamps that began anew; see `SourceFrame.epoch`
         pts_jumped           time stamps that ran ahead of the time that passed; likewise
         pts_late             a camera that stays far behind the time that passed; likewise
-        late                 a frame from before a moment that was told as stalled; left out
+        late                 a frame from before a moment that was told as stalled, or that was
+                             taken for lost; left out
         connection_lost      a camera that had to be connected to again
         stalled              a camera that was connected, but silent
         frozen               a camera that sent the same picture again and again

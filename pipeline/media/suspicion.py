@@ -25,10 +25,19 @@ class Suspicion:
         self._begun = not reason
         self._since: int | None = None
 
+    @property
+    def doubts(self) -> bool:
+        """Whether the pictures that come are suspect."""
+        return bool(self._reason)
+
     def packet_lost(self, fault: str, pts: int | None) -> None:
         """A packet could not be decoded, or came damaged."""
         self._faults[fault] += 1
         self._reason, self._since = fault, pts
+
+    def came_late(self) -> None:
+        """A picture came after later ones, where something was lost."""
+        self._faults["late"] += 1
 
     def judge(self, frame: av.VideoFrame) -> str:
         """Why the next frame in order is suspect; empty where it is not."""

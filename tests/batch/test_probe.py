@@ -95,11 +95,11 @@ def test_pieces_are_the_whole(make_clip, name: str) -> None:
 
 def test_pieces_of_a_damaged_video_are_the_whole(make_clip) -> None:
     """But for what the decoder makes up, which depends on what it saw before."""
-    path = make_clip("a.mp4", pts=TIMES, gop=20, grain=True, container_options=FAST, options=STEADY)
+    path = make_clip("a.mp4", pts=TIMES, gop=10, grain=True, container_options=FAST, options=STEADY)
     data = path.read_bytes()
     start, stop = len(data) // 2, len(data) * 7 // 10
     path.write_bytes(data[:start] + bytes(stop - start) + data[stop:])
-    clip, options = probed(path), BatchRunConfig()
+    clip, options = probed(path, segment_s=0.5), BatchRunConfig()
     whole = frames(clip, Segment(0, 0, None), options)
     pieces = [frame for segment in clip.segments for frame in frames(clip, segment, options)]
     assert any(damaged for _, _, damaged, _ in whole)

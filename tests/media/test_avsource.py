@@ -223,7 +223,7 @@ def test_a_broken_file_ends_with_what_could_be_decoded(
         assert faults
     assert set(faults) <= {
         *("decode_error", "corrupt_packet", "corrupt_frame", "read_error", "truncated"),
-        *("pts_missing", "pts_repeated", "pts_restarted", "size_changed"),
+        *("pts_missing", "pts_repeated", "pts_restarted", "size_changed", "late"),
     }
     # What is not marked as damaged is what was recorded.
     by_time = {f.pts_ns: f for f in clean}

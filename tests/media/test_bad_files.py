@@ -85,6 +85,8 @@ def test_a_file_that_begins_between_key_frames(film, name) -> None:
     assert [frame.pts_ns for frame in frames] == [40 * MS * i for i in range(50)]
     assert not faults
     assert not any(frame.damaged for frame in frames)
+    _, keys, _ = play(path, key_frames=True)
+    assert [(f.index, f.pts_ns) for f in keys] == [(0, 0), (25, 1000 * MS)]
     _, part, _ = play(path, start_s=1.2)
     assert [(f.index, f.pts_ns) for f in part] == [(f.index, f.pts_ns) for f in frames[30:]]
 
