@@ -19,6 +19,8 @@ from pipeline.errors import SourceError
 from pipeline.media.timeline import NS_PER_S
 
 DIGEST = "digest.json"
+#: Increases with every change of what is in it.
+VERSION = 1
 THUMBS = "thumbs"
 #: A longer time between two frames is a gap in the recording, seconds.
 _GAP_S = 15.0
@@ -48,7 +50,9 @@ def write_digest(results: Path, clip: Clip, thumbnails: int) -> None:
             for event in map(json.loads, lines):
                 account.add_event(event)
     pictured, notes = _pictures(results / THUMBS, clip, account, thumbnails)
-    digest = account.to_json(pictured) | {
+    digest = {
+        "version": VERSION,
+        **account.to_json(pictured),
         "background": (results / THUMBS / BACKGROUND).exists(),
         "notes": notes,
     }

@@ -121,10 +121,12 @@ def test_a_video_without_a_digest_is_told_as_failed(tmp_path: Path) -> None:
     _clip(tmp_path, "torn", [line(0)])
     digest = tmp_path / "torn" / "digest.json"
     digest.write_text(digest.read_text()[:50])
-    clips = [whole, Clip("torn", "torn.mp4"), Clip("gone", "gone.mp4")]
-    found = _report(tmp_path, clips, {})
-    failures = [row for row in found.rows if row[0] in ("torn", "gone")]
-    assert len(failures) == 4  # in the table, and in the notes
+    _clip(tmp_path, "old", [line(0)])
+    (tmp_path / "old" / "digest.json").write_text('{"version": 0}')
+    names = ("torn", "gone", "old")
+    found = _report(tmp_path, [whole, *(Clip(name, f"{name}.mp4") for name in names)], {})
+    failures = [row for row in found.rows if row[0] in names]
+    assert len(failures) == 6  # in the table, and in the notes
     assert all("cannot be read" in row[1] for row in failures)
 
 

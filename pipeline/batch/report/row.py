@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pipeline.batch.clip import Clip
-from pipeline.batch.digest import DIGEST
+from pipeline.batch.digest import DIGEST, VERSION
 from pipeline.page import charts
 
 _SPARK_BINS = 60
@@ -63,14 +63,16 @@ def row(clip: Clip, folder: Path) -> Row:
     if not error:
         try:
             return _filled(clip, read_digest(folder))
-        except (OSError, ValueError, KeyError) as problem:
-            error = f"{folder / DIGEST}: cannot be read: {problem}"
+        except (OSError, ValueError) as problem:
+            error = f"{folder / DIGEST}: cannot be read: {problem}; make it anew with --force"
     return Row(clip, error, notes=clip.notes)
 
 
 def read_digest(folder: Path) -> dict[str, Any]:
-    """A clip's digest; raises `OSError` or `ValueError` where there is none."""
+    """A clip's digest; raises `OSError` or `ValueError` where there is none of this version."""
     digest: dict[str, Any] = json.loads((folder / DIGEST).read_text(encoding="utf-8"))
+    if digest.get("version") != VERSION:
+        raise ValueError(f"expected version {VERSION}, found {digest.get('version')}")
     return digest
 
 
