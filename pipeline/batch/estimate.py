@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from pipeline.batch.fingerprint import fingerprint
 from pipeline.batch.folder import BatchFolder
 from pipeline.batch.inputs import expand
 from pipeline.batch.probing import probe_all
-from pipeline.batch.progress import Observer, Standing, length_s
+from pipeline.batch.progress import Observer, length_s
 from pipeline.batch.settings import settled
 from pipeline.batch.staff import Staff, all_cores
 from pipeline.batch.work import Halt, Work
@@ -58,17 +57,6 @@ class Estimate:
         counts = [clip.frames for clip in self.todo]
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
-
-
-class _Stopwatch(Observer):
-    """Notes when the first frames were there."""
-
-    def __init__(self) -> None:
-        self.began: tuple[float, float] | None = None
-
-    def progress(self, standing: Standing) -> None:
-        if self.began is None and standing.frames:
-            self.began = time.monotonic(), standing.video_s
 
 
 def estimate(
@@ -117,24 +105,18 @@ def _measured(
     end_ns = first.start_ns + round(_SAMPLE_S * 1e9)
     if first.end_ns is None or end_ns < first.end_ns:
         first = replace(first, end_ns=end_ns)
-    sample, watch = replace(clip, segments=(first,)), _Stopwatch()
+    sample = replace(clip, segments=(first,))
     with TemporaryDirectory() as made:
         folder = BatchFolder(Path(made))
         with Staff(config, processes) as staff:
-            work = Work([sample], config.batch, mark, folder, staff, processes, watch, halt)
+            work = Work([sample], config.batch, mark, folder, staff, processes, Observer(), halt)
             work.run()
         if error := work.failed.get(sample.name) or work.ended_early:
             raise BatchError(f"{sample.uri}: the measurement failed: {error}")
         size = sum(p.stat().st_size for p in (folder.path / sample.name).rglob("*") if p.is_file())
-    seconds = length_s(sample)
-    if watch.began is None or not seconds:
+    if not length_s(sample):
         return whole
-    began_s, before_s = watch.began
-    share = whole.video_s / max(seconds - before_s, 0.1 * seconds)
-    time_s = (time.monotonic() - began_s) * share / processes
-    return replace(
-        whole,
-        measured=clip.name,
-        time_s=time_s,
-        disk_bytes=round(size * whole.video_s / seconds),
-    )
+    share = whole.video_s / length_s(sample)
+    # What the stages were at work, and not what it takes to start them: that is done once.
+    time_s = sum(work.stages.values()) * share / all_cores()
+    return replace(whole, measured=clip.name, time_s=time_s, disk_bytes=round(size * share))
