@@ -81,6 +81,7 @@ def test_all_is_there(tmp_path: Path) -> None:
         [*row[:6], "", *row[7:]] for row in found.rows
     ]
     assert ["broken", "broken.mp4: cannot be opened: invalid data"] in found.rows
+    assert "shown in full below" not in found.text("p")
     assert ["detect", "street-pico on cpu0", "61.0 %", "detect: 61.0 %"] in found.rows
     assert ["", "a process died and was started anew: seer 1: killed by signal 9"] in found.rows
     assert ["0:02", "gate", "cross", "in", "person 1", ""] in found.rows
