@@ -5,13 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.batch.clip import Segment
 from pipeline.media.place import NO_TIME, Packets, Place
+from pipeline.media.steady import Steady
 from pipeline.media.timeline import NS_PER_S
 
 # A decoder puts 16 frames in order at most (H.264, H.265); twice that is said to be no order.
@@ -143,6 +144,30 @@ def divide(table: Timetable, window: Window, sound: Sound) -> tuple[tuple[Segmen
         if frames or len(begins) == 1:
             segments.append(Segment(len(segments), start_ns, end_ns, frames, place))
     return tuple(segments), reason
+
+
+def divide_steady(frames: int, fps: float, window: Window) -> tuple[Segment, ...]:
+    """Cuts what can be entered at any frame: images, and the rendered street.
+
+    Args:
+        frames: how many there are.
+        fps: at which they are shown.
+        window: what is wanted; all are key frames.
+
+    Returns:
+        The pieces in order; none where no frame is wanted.
+    """
+    steady = Steady(fps)
+    first = steady.first_from(window.start_ns)
+    end = frames if window.end_ns is None else min(frames, steady.first_from(window.end_ns))
+    step = max(1, steady.first_from(window.segment_ns))
+    cuts = list(range(first + step, end - step // 2, step))
+    starts = [window.start_ns, *map(steady.pts_ns, cuts)]
+    ends = [*starts[1:], window.end_ns]
+    counts = [later - before for before, later in pairwise([first, *cuts, end])]
+    if first >= end:
+        return ()
+    return tuple(map(Segment, range(len(starts)), starts, ends, counts))
 
 
 def _begins(

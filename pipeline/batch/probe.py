@@ -10,14 +10,16 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.batch.clip import Clip, Segment
-from pipeline.batch.division import Timetable, Window, divide
+from pipeline.batch.division import Timetable, Window, divide, divide_steady
 from pipeline.batch.inputs import Input
 from pipeline.batch.opening import source_options
 from pipeline.config import BatchRunConfig
 from pipeline.errors import SightlineError, SourceError
 from pipeline.media.avsource import AvSource
 from pipeline.media.place import Packets, Place, list_packets
+from pipeline.media.playlist import Playlist
 from pipeline.media.sources import files_of, open_source
+from pipeline.media.steady import Steady
 from pipeline.media.timeline import NS_PER_S
 from pipeline.media.uri import redact
 
@@ -70,8 +72,10 @@ def _probed(clip: Clip, options: BatchRunConfig) -> Clip:
     )
     if isinstance(source, AvSource) and files:
         clip = _divided(clip, list_packets(source.address), source.origin, first.index, options)
+    elif isinstance(source, AvSource | Playlist):
+        clip = _whole(clip, options, "it is several files" if files else "it is on a server")
     else:
-        clip = _whole(clip, options, "it is on a server" if isinstance(source, AvSource) else "")
+        clip = _steady(clip, options)
     if [_state(file) for file in files] != before:
         raise SourceError(
             f"{redact(clip.uri)}: it changes while it is read, as if it were still being "
@@ -113,6 +117,27 @@ def _whole(clip: Clip, options: BatchRunConfig, reason: str) -> Clip:
     return replace(clip, segments=(segment,), notes=_told(clip, window, reason))
 
 
+def _steady(clip: Clip, options: BatchRunConfig) -> Clip:
+    """In pieces of equal length."""
+    window, fps = _window(options), clip.fps or _DEFAULT_FPS
+    frames = clip.frames
+    if frames is None and window.end_ns is not None:
+        frames = Steady(fps).first_from(window.end_ns)
+    if frames is None:
+        raise SourceError(f"{clip.uri}: it has no end; write one, as in rendered:day?seconds=60")
+    segments = divide_steady(frames, fps, window)
+    if not segments:
+        raise _nothing_wanted(clip, Steady(fps).pts_ns(frames - 1))
+    return replace(clip, segments=segments)
+
+
+def _nothing_wanted(clip: Clip, last_ns: int) -> SourceError:
+    return SourceError(
+        f"{redact(clip.uri)}: no frame in the time that is wanted; its last one is at "
+        f"{last_ns / NS_PER_S:.3f} s, set start_s and end_s to suit"
+    )
+
+
 def _divided(
     clip: Clip, packets: Packets, origin: int | None, first: int, options: BatchRunConfig
 ) -> Clip:
@@ -130,10 +155,7 @@ def _divided(
     if not table.fault:
         last_ns = table.end_ns
         if not sum(segment.frames or 0 for segment in segments):
-            raise SourceError(
-                f"{redact(clip.uri)}: no frame in the time that is wanted; its last one is at "
-                f"{last_ns / NS_PER_S:.3f} s, set start_s and end_s to suit"
-            )
+            raise _nothing_wanted(clip, last_ns)
         clip = replace(clip, duration_ns=last_ns + round(NS_PER_S / (clip.fps or _DEFAULT_FPS)))
     clip = replace(clip, frames=table.frames, segments=segments)
     return replace(clip, notes=(*notes, *_told(clip, window, reason)))

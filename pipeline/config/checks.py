@@ -127,10 +127,6 @@ def _check_uri(document: Document, path: KeyPath, camera: Mapping[str, Any]) -> 
     elif is_live(uri):
         for key in (key for key in _OF_FILES if camera.get(key) not in (None, False, 0, "asap")):
             document.complain((*path, key), "a live camera has no such choice", "leave it out")
-    elif scheme == "rendered":
-        for key in (key for key in ("start_s", "end_s") if camera.get(key)):
-            remedy = "write its length into the uri, as in rendered:day?seconds=10"
-            document.complain((*path, key), "a rendered street has no such choice", remedy)
 
 
 def _check_decoder(document: Document, path: KeyPath, decoder: Any) -> None:

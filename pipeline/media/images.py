@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.errors import SourceError
 from pipeline.media.picture import BgrPicture
 from pipeline.media.source import Source, SourceFrame, SourceInfo
-from pipeline.media.timeline import NS_PER_S
+from pipeline.media.steady import Steady
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"}
@@ -54,11 +54,21 @@ class ImageSource(Source):
         paths: in the order of playing, not empty.
         fps: images per second.
         name: what is shown in messages.
+        start_s: first moment wanted, seconds.
+        end_s: first moment not wanted any more.
     """
 
-    def __init__(self, paths: Sequence[Path], fps: float, name: str) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        fps: float,
+        name: str,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+    ) -> None:
         super().__init__()
-        self._paths, self._fps, self._name = paths, fps, name
+        self._paths, self._name = paths, name
+        self._steady = Steady(fps, start_s, end_s)
         self._interrupted = threading.Event()
         self._frames: Iterator[SourceFrame] = iter(())
 
@@ -66,18 +76,15 @@ class ImageSource(Source):
         frames = self._decode()
         first = next(frames, None)
         if first is None:
-            raise SourceError(
-                f"{self._name}: none of the {len(self._paths)} images can be read; "
-                f"check that they are complete, first {self._paths[0].name}"
-            )
+            raise SourceError(f"{self._name}: {self._nothing()}")
         self._frames = chain((first,), frames)
         count = len(self._paths)
         return SourceInfo(
             first.picture.width,
             first.picture.height,
-            self._fps,
+            self._steady.fps,
             count,
-            self._pts_ns(count),
+            self._steady.pts_ns(count),
             self._paths[first.index].suffix[1:].lower(),
             False,
             "opencv imgcodecs",
@@ -92,13 +99,20 @@ class ImageSource(Source):
     def close(self) -> None:
         self._frames = iter(())
 
-    def _pts_ns(self, index: int) -> int:
-        return round(index * NS_PER_S / self._fps)
+    def _nothing(self) -> str:
+        wanted = [self._paths[index] for index in self._steady.wanted(len(self._paths))]
+        if not wanted:
+            return f"no image from {self._steady.start_s:g} s on, there are {len(self._paths)}"
+        return (
+            f"none of the {len(wanted)} images can be read; "
+            f"check that they are complete, first {wanted[0].name}"
+        )
 
     def _decode(self) -> Iterator[SourceFrame]:
-        for index, path in enumerate(self._paths):
+        for index in self._steady.wanted(len(self._paths)):
             if self._interrupted.is_set():
                 return
+            path = self._paths[index]
             try:
                 data = np.fromfile(path, np.uint8)
             except OSError:
@@ -108,4 +122,5 @@ class ImageSource(Source):
             if image is None:
                 self._faults["unreadable_image"] += 1
                 continue
-            yield SourceFrame(index, self._pts_ns(index), BgrPicture(np.asarray(image, np.uint8)))
+            picture = BgrPicture(np.asarray(image, np.uint8))
+            yield SourceFrame(index, self._steady.pts_ns(index), picture)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pipeline.media.picture import BgrPicture
 from pipeline.media.source import Source, SourceFrame, SourceInfo
-from pipeline.media.timeline import NS_PER_S
+from pipeline.media.steady import Steady
 from pipeline.world import World
 
 
@@ -22,6 +22,8 @@ class RenderedSource(Source):
         height: pixels.
         fps: frames per second.
         seconds: how long; None: for ever.
+        start_s: first moment wanted, seconds.
+        end_s: first moment not wanted any more.
 
     Attributes:
         world: what is rendered; knows what is in each frame.
@@ -31,22 +33,30 @@ class RenderedSource(Source):
     """
 
     def __init__(
-        self, scene: str, seed: int, width: int, height: int, fps: float, seconds: float | None
+        self,
+        scene: str,
+        seed: int,
+        width: int,
+        height: int,
+        fps: float,
+        seconds: float | None,
+        start_s: float = 0.0,
+        end_s: float | None = None,
     ) -> None:
         super().__init__()
         if seconds is not None and not 0 < seconds < math.inf:
             raise ValueError(f"expected seconds > 0, got {seconds:g}")
         self.world = World(scene, seed, width, height, fps)
-        self._scene, self._fps = scene, fps
+        self._scene, self._steady = scene, Steady(fps, start_s, end_s)
         self._count = None if seconds is None else max(1, round(seconds * fps))
         self._interrupted = threading.Event()
 
     def open(self) -> SourceInfo:
-        duration_ns = None if self._count is None else self._pts_ns(self._count)
+        duration_ns = None if self._count is None else self._steady.pts_ns(self._count)
         return SourceInfo(
             self.world.width,
             self.world.height,
-            self._fps,
+            self._steady.fps,
             self._count,
             duration_ns,
             f"rendered {self._scene}",
@@ -55,17 +65,14 @@ class RenderedSource(Source):
         )
 
     def frames(self) -> Iterator[SourceFrame]:
-        index = 0
-        while not self._interrupted.is_set() and (self._count is None or index < self._count):
+        for index in self._steady.wanted(self._count):
+            if self._interrupted.is_set():
+                return
             picture = BgrPicture(self.world.render(index).image_bgr)
-            yield SourceFrame(index, self._pts_ns(index), picture)
-            index += 1
+            yield SourceFrame(index, self._steady.pts_ns(index), picture)
 
     def interrupt(self) -> None:
         self._interrupted.set()
 
     def close(self) -> None:
         self._interrupted.set()
-
-    def _pts_ns(self, index: int) -> int:
-        return round(index * NS_PER_S / self._fps)

@@ -37,8 +37,8 @@ class SourceOptions:
     Attributes:
         threads: of the decoder; 0: all cores.
         decoders: of videos, in the order of preference; see `AvSource`.
-        start_s: first moment wanted, for files.
-        end_s: first moment not wanted any more, for files; None: to the end.
+        start_s: first moment wanted, but of cameras.
+        end_s: first moment not wanted any more, but of cameras; None: to the end.
         key_frames: of videos, decode key frames only; see `AvSource`.
         begin: of a video, a key frame to begin at; see `AvSource`.
         loop: begin again after the end, for files and folders.
@@ -184,7 +184,8 @@ def _glob(uri: str, options: SourceOptions) -> Source:
 
 def _images(paths: list[Path], options: SourceOptions, name: str) -> Source:
     _require_software(options, name)
-    return _looped(partial(ImageSource, paths, options.image_fps, name), options)
+    make = partial(ImageSource, paths, options.image_fps, name, options.start_s, options.end_s)
+    return _looped(make, options)
 
 
 def _looped(make: Callable[[], Source], options: SourceOptions) -> Source:
@@ -260,6 +261,8 @@ def _rendered(uri: str, options: SourceOptions) -> Source:
             int(height),
             float(values["fps"]),
             seconds,
+            options.start_s,
+            options.end_s,
         )
         return _looped(make, options)
     except ValueError as error:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.batch.division import Timetable, Window, divide
+from pipeline.batch.division import Timetable, Window, divide, divide_steady
 from pipeline.media.place import NO_TIME, Packets, Place
 
 MS = 1_000_000
@@ -127,6 +127,18 @@ def test_frames_before_the_first_that_can_be_decoded_have_no_numbers() -> None:
     assert table.frames == 65
     # The source counted two that it could not decode.
     assert [s.begin.index for s in segments if s.begin] == [27, 52]
+
+
+@given(st.integers(1, 500), st.sampled_from([5.0, 25.0, 29.97]), windows)
+def test_what_is_steady_is_cut_anywhere(frames: int, fps: float, window: Window) -> None:
+    segments = divide_steady(frames, fps, window)
+    times = [round(i * 1e9 / fps) for i in range(frames)]
+    wanted = [time for time in times if window.start_ns <= time < (window.end_ns or 10**18)]
+    inside = [[t for t in wanted if s.start_ns <= t < (s.end_ns or 10**18)] for s in segments]
+    assert [time for part in inside for time in part] == wanted
+    assert [segment.frames for segment in segments] == [len(part) for part in inside]
+    assert all(segment.frames for segment in segments)
+    assert all(s.end_ns - s.start_ns >= window.segment_ns for s in segments[1:-1])
 
 
 MISFITS = {

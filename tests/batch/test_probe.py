@@ -252,9 +252,22 @@ def test_a_folder_of_images(tmp_path) -> None:
     assert clip.sha256 == hashlib.sha256("".join(sums).encode()).hexdigest()
 
 
-def test_a_rendered_street() -> None:
-    clip = probed("rendered:day?seconds=2&size=320x180")
-    assert (clip.width, clip.frames, clip.sha256, clip.error) == (320, 50, "", "")
+def test_a_rendered_street_is_cut_anywhere() -> None:
+    options = BatchRunConfig(segment_s=1.0, start_s=0.5)
+    clip = probed("rendered:day?seconds=3&size=128x72&fps=10", start_s=0.5)
+    assert (clip.width, clip.frames, clip.sha256, clip.error) == (128, 30, "", "")
+    assert [segment.frames for segment in clip.segments] == [10, 15]
+    pieces = [frame for segment in clip.segments for frame in frames(clip, segment, options)]
+    assert pieces == frames(clip, Segment(0, 500 * MS, None), options)
+    assert len(pieces) == 25
+
+
+def test_what_has_no_end_is_refused() -> None:
+    assert "it has no end; write one" in probed("rendered:day").error
+    assert probed("rendered:day?size=128x72", end_s=1.0).segments[0].frames == 25
+    assert (
+        "no frame in the time that is wanted" in probed("rendered:day?seconds=1", start_s=2).error
+    )
 
 
 @pytest.mark.slow

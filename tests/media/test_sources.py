@@ -59,6 +59,25 @@ def test_a_folder_of_images(folder, uri) -> None:
     assert times_ms(frames) == [0, 80, 160, 240]
 
 
+def test_a_part_of_a_folder_of_images(folder) -> None:
+    with opened(folder, image_fps=10, start_s=0.05, end_s=0.3) as (source, info):
+        frames = list(source.frames())
+    assert info.frames == 4
+    assert [(f.index, f.pts_ns // MS) for f in frames] == [(1, 100), (2, 200)]
+    with pytest.raises(SourceError, match="no image from 9 s on, there are 4"):
+        opened(folder, start_s=9.0).__enter__()
+
+
+def test_a_part_of_the_rendered_street() -> None:
+    uri = "rendered:day?seconds=2&size=128x72&fps=10"
+    with opened(uri) as (source, _):
+        whole = list(source.frames())
+    with opened(uri, start_s=0.5, end_s=1.2) as (source, _):
+        part = list(source.frames())
+    assert [(f.index, f.pts_ns) for f in part] == [(f.index, f.pts_ns) for f in whole[5:12]]
+    assert np.array_equal(part[0].picture.bgr(), whole[5].picture.bgr())
+
+
 def test_a_broken_image_leaves_its_moment_empty(folder) -> None:
     (folder / "img2.png").write_bytes(b"\x89PNG broken")
     (folder / "img9.png").write_bytes(b"")
