@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
 import numpy as np
@@ -58,6 +58,7 @@ class Timetable:
     """
 
     def __init__(self, packets: Packets, origin: int | None, first: int = 0) -> None:
+        packets = _timed(packets, origin)
         self._packets = packets
         self._origin = origin or 0
         self._unit_ns = packets.time_base * NS_PER_S
@@ -102,6 +103,17 @@ class Timetable:
 
     def _first_from(self, stamps: NDArray[np.int64], moment_ns: int) -> int:
         return bisect_left(stamps, moment_ns, key=lambda pts: self.time_ns(int(pts)))
+
+
+def _timed(packets: Packets, origin: int | None) -> Packets:
+    """With decoding times for presentation times where they are the same.
+
+    So it is in an AVI file whose decoder gives the first frame upon the first packet, since then
+    no frame waits for another one.
+    """
+    steps = np.diff(packets.dts)
+    same = np.all(packets.pts == NO_TIME) and np.all(steps == 1) and origin == packets.dts[0]
+    return replace(packets, pts=packets.dts) if same else packets
 
 
 def _fault(packets: Packets) -> str:

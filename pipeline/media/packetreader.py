@@ -85,7 +85,8 @@ class PacketReader:
             for packet in self._rest():
                 if packet is None or (packet.dts is not None and packet.dts > dts):
                     break
-                if packet.pts == place.pts and packet.is_keyframe:
+                stamp = packet.dts if packet.pts is None else packet.pts
+                if stamp == place.pts and packet.is_keyframe:
                     self.read = place.packets + 1
                     yield packet
                     yield from self._rest()

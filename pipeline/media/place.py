@@ -26,7 +26,8 @@ class Place:
         packets: of the video before it, in the order of the file.
         index: frames before it, in the order of showing. More than `packets` where frames that
             are shown before it come after it in the file.
-        pts: its time stamp, in units of the stream's time base.
+        pts: its time stamp, in units of the stream's time base; the decoding time where it has no
+            other.
         origin: time stamp of the file's first frame, which is 0 ns.
         dts: its decoding time, by which it is sought; None: it is found by counting from the
             file's beginning.

@@ -68,6 +68,7 @@ CLIPS = {
     "h265.mkv": {"codec": "libx265", "options": X265},
     "h265.ts": {"codec": "libx265", "options": X265},
     "mpeg4.avi": {"codec": "mpeg4"},
+    "h264.avi": {"options": STEADY | {"bf": "0"}},
     "vp9.webm": {"codec": "libvpx-vp9", "options": {"deadline": "realtime", "cpu-used": "8"}},
     "refresh.ts": {"options": {"x264-params": "intra-refresh=1:scenecut=0"}},
     "late.mkv": {"pts": [5000 + time for time in TIMES], "options": STEADY},
