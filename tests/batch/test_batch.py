@@ -89,7 +89,12 @@ class Spy(Observer):
 def finished(out: Path) -> int:
     """How many segments are finished, of clips that are complete or not."""
     complete = {path.parent.name for path in out.glob("[!.]*/manifest.json")}
-    markers = [path for path in out.glob(".work/*/[0-9]*.json") if path.parent.name not in complete]
+    markers = [
+        name
+        for folder, _, names in os.walk(out / ".work")  # it may go while we look
+        for name in names
+        if Path(folder).name not in complete and name.endswith(".json") and name[0].isdigit()
+    ]
     return SEGMENTS * len(complete) + len(markers)
 
 
@@ -134,9 +139,14 @@ def test_four_processes_give_what_one_does_also_where_two_are_killed(
 
 
 def _helpers() -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process().children() if "pipeline.batch.child" in child.cmdline()
-    ]
+    return [child for child in psutil.Process().children() if _is_helper(child)]
+
+
+def _is_helper(child: psutil.Process) -> bool:
+    try:
+        return "pipeline.batch.child" in child.cmdline()
+    except psutil.Error:  # it has died
+        return False
 
 
 def test_only_what_is_new_is_made_and_what_is_missing_is_said(
