@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,9 +10,26 @@ from typing import Any
 
 import pytest
 
-from tests.promises.harness import Messages, Running
+from tests.promises.harness import Messages, Running, Site
 from tests.rtsp.camera import Camera
 from tests.rtsp.clip import Clip
+
+
+@pytest.fixture(autouse=True)
+def machine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """The machine, for this test and those beside it, or for this one `alone`."""
+    whole = "alone" in request.fixturenames
+    shared = tmp_path_factory.getbasetemp().parent  # by the processes of pytest-xdist
+    with (shared / "machine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if whole else fcntl.LOCK_SH)
+        yield
+
+
+@pytest.fixture
+def alone() -> None:
+    """Asked for by a test that compares times, which others beside it would change."""
 
 
 @pytest.fixture
@@ -57,3 +75,14 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
             if daemon.process.poll() is None:
                 daemon.kill()
             print(daemon.text)  # shown where the test failed
+
+
+@pytest.fixture
+def site(
+    rtsp: Callable[..., Camera],
+    run: Callable[..., Running],
+    messages: Messages,
+    spotter: Path,
+    record_property: Callable[[str, object], None],
+) -> Site:
+    return Site(rtsp, run, messages, spotter, record_property)

@@ -1,14 +1,14 @@
 """A real daemon under test, what it sends, and what it must never do.
 
-A test makes cameras with the fixture `rtsp`, starts a daemon with `run`, does harm, and looks at
-what came out of it in `messages`::
+A test has a `Site`: it makes cameras there, starts a daemon that watches them, does harm, and looks
+at what came out of it::
 
-    def test_something(rtsp, run, messages, spotter):
-        camera = rtsp()
-        daemon = run(configuration({"gate": camera.url}, spotter, messages))
-        first = messages.wait_for("gate", status="ok")
+    def test_something(site):
+        camera = site.camera()
+        daemon = site.watch({"gate": camera.url})
+        first = site.messages.wait_for("gate", status="ok")
         camera.faults.stalled = True
-        messages.wait_for("gate", status="stalled", after_s=first.at_s, timeout_s=5)
+        site.messages.wait_for("gate", status="stalled", after_s=first.at_s, timeout_s=5)
         assert daemon.stop()["cameras"][0]["faults"]
 
 What every daemon promises is checked when it ends, by the test or behind it: exit code 0, every
@@ -36,16 +36,19 @@ import httpx
 import psutil
 import yaml
 
+from tests.rtsp.camera import Camera
 from tests.rtsp.login import PASSWORD
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _POLL_S = 0.01
+#: So long is waited for what must happen; what is promised to take less is asserted beside it.
+_PATIENCE_S = 30.0
 _PAGES = ("/metrics", "/health", "/status", "/config")
 
 Json = dict[str, Any]
 
 
-def eventually(condition: Callable[[], Any], timeout_s: float = 10.0, what: str = "") -> Any:
+def eventually(condition: Callable[[], Any], timeout_s: float = _PATIENCE_S, what: str = "") -> Any:
     """The condition's value as soon as it is true.
 
     Raises:
@@ -140,7 +143,7 @@ class Messages:
     def wait_for(
         self,
         camera: str,
-        timeout_s: float = 15.0,
+        timeout_s: float = _PATIENCE_S,
         after_s: float = 0.0,
         such_that: Callable[[Json], bool] = lambda body: True,
         **keys: Any,
@@ -229,7 +232,7 @@ class Running:
     def wait_for(
         self,
         event: str,
-        timeout_s: float = 15.0,
+        timeout_s: float = _PATIENCE_S,
         such_that: Callable[[Json], bool] = lambda line: True,
     ) -> Json:
         """The first line of the log whose event begins so, as soon as it is there."""
@@ -326,3 +329,30 @@ class Running:
         with suppress(ValueError):  # closed
             for line in self.process.stdout:
                 self._lines.append(line)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a test of a promise has: cameras, a daemon that watches them, and what it says.
+
+    Attributes:
+        camera: makes a camera that is there until the test ends; arguments as `Camera`.
+        run: starts a daemon with a configuration's text; see the fixture of that name.
+        messages: what `watch` makes daemons send.
+        detector: folder of the model package that `watch` makes daemons use.
+        record: notes what was measured, by name, for docs/reliability.md.
+    """
+
+    camera: Callable[..., Camera]
+    run: Callable[..., Running]
+    messages: Messages
+    detector: Path
+    record: Callable[[str, object], None]
+
+    def configuration(self, cameras: Mapping[str, str | Json], **sections: Any) -> str:
+        """As the function of that name, for this site's detector and messages."""
+        return configuration(cameras, self.detector, self.messages, **sections)
+
+    def watch(self, cameras: Mapping[str, str | Json], **sections: Any) -> Running:
+        """Starts a daemon that watches these cameras."""
+        return self.run(self.configuration(cameras, **sections))

@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
-from tests.promises.harness import Json, Messages, Running, configuration, free_port
+from tests.promises.harness import Json, Messages, Site, configuration, free_port
 from tests.promises.namespaces import Street, not_permitted
 from tests.rtsp import gstreamer
 from tests.rtsp.camera import Camera, Faults
@@ -104,25 +103,19 @@ def back_s(messages: Messages, camera: str, reachable_s: float, epoch: int) -> f
 
 
 @pytest.mark.slow
-def test_a_lost_camera_is_back_within_3_s_of_being_reachable(
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_a_lost_camera_is_back_within_3_s_of_being_reachable(site: Site) -> None:
     clip = encode(fps=15, gop=8, count=80)
-    cameras = {name: rtsp(clip, seed=seed) for seed, name in enumerate(HARMS)}
+    cameras = {name: site.camera(clip, seed=seed) for seed, name in enumerate(HARMS)}
     cameras["refused"].go_away()  # dead at the start
-    never = rtsp(clip)
+    never = site.camera(clip)
     never.faults.slams = True
     urls = {name: camera.url for name, camera in cameras.items()}
-    daemon = run(configuration(urls | {"never": never.url}, spotter, messages))
+    daemon = site.watch(urls | {"never": never.url})
     for name in cameras.keys() - {"refused"}:
-        messages.wait_for(name)
+        site.messages.wait_for(name)
     times_s = []
     for away_s in AWAY_S:
-        epochs = {name: epoch_of(messages, name) for name in HARMS}
+        epochs = {name: epoch_of(site.messages, name) for name in HARMS}
         harmed_s = time.monotonic()
         for name, harm in HARMS.items():
             harm(cameras[name])
@@ -132,16 +125,16 @@ def test_a_lost_camera_is_back_within_3_s_of_being_reachable(
             heal(cameras[name], harm)
         for name, harm in HARMS.items():
             reachable_s = harmed_s if harm in MOMENTARY else healed_s
-            times_s.append(back_s(messages, name, reachable_s, epochs[name]))
+            times_s.append(back_s(site.messages, name, reachable_s, epochs[name]))
         time.sleep(0.3)
-    record_property("back_s_median", round(statistics.median(times_s), 2))
-    record_property("back_s_worst", round(max(times_s), 2))
-    record_property("tries", len(times_s))
+    site.record("back_s_median", round(statistics.median(times_s), 2))
+    site.record("back_s_worst", round(max(times_s), 2))
+    site.record("tries", len(times_s))
     assert max(times_s) <= BACK_S
     assert {name: camera.most_connections for name, camera in cameras.items()} == dict.fromkeys(
         cameras, 1
     )
-    assert not messages.of("never")
+    assert not site.messages.of("never")
     assert_patient(never)
     daemon.stop()
 
@@ -156,12 +149,7 @@ def assert_patient(never: Camera) -> None:
     assert all(0.9 < pause_s < 2.5 for pause_s in late)  # each shortened by half at most
 
 
-def test_so_it_is_with_another_server_that_is_killed(
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_so_it_is_with_another_server_that_is_killed(site: Site) -> None:
     if reason := gstreamer.missing():
         pytest.skip(reason)
     wanted: dict[Codec, tuple[Login, str]] = {
@@ -178,28 +166,24 @@ def test_so_it_is_with_another_server_that_is_killed(
             codec: {"uri": servers[codec].url, "transport": transport}
             for codec, (_, transport) in wanted.items()
         }
-        daemon = run(configuration(cameras, spotter, messages))
+        daemon = site.watch(cameras)
         for codec in wanted:
-            messages.wait_for(codec, such_that=lambda body: bool(body["tracks"]))
-        epoch = epoch_of(messages, "h264")
+            site.messages.wait_for(codec, such_that=lambda body: bool(body["tracks"]))
+        epoch = epoch_of(site.messages, "h264")
         servers["h264"].kill()
         time.sleep(2)
         servers["h264"].start()
         reachable_s = time.monotonic()
-        took_s = back_s(messages, "h264", reachable_s, epoch)
-        record_property("back_s", round(took_s, 2))
+        took_s = back_s(site.messages, "h264", reachable_s, epoch)
+        site.record("back_s", round(took_s, 2))
         assert took_s <= BACK_S
         for codec in wanted:
-            messages.wait_for(codec, after_s=reachable_s, utc_source="rtcp")
+            site.messages.wait_for(codec, after_s=reachable_s, utc_source="rtcp")
         daemon.stop()
 
 
 @pytest.mark.slow
-def test_so_it_is_after_a_power_cut_and_when_the_cable_was_pulled(
-    run: Callable[..., Running],
-    spotter: Path,
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_so_it_is_after_a_power_cut_and_when_the_cable_was_pulled(site: Site) -> None:
     if reason := not_permitted():
         pytest.skip(reason)
     clip = encode(fps=15, gop=8, count=80)
@@ -209,7 +193,7 @@ def test_so_it_is_after_a_power_cut_and_when_the_cable_was_pulled(
         with street.at_daemon():
             messages = street.enter_context(Messages())
         cameras: dict[str, str | Json] = {"gate": {"uri": camera.url, "read_timeout_s": 2.5}}
-        daemon = run(configuration(cameras, spotter, messages), prefix=street.inside)
+        daemon = site.run(configuration(cameras, site.detector, messages), prefix=street.inside)
         messages.wait_for("gate")
         cut_s = time.monotonic()
         street.pull()
@@ -225,7 +209,7 @@ def test_so_it_is_after_a_power_cut_and_when_the_cable_was_pulled(
         time.sleep(3.2)  # no connection may be silent for so long
         street.plug()
         times_s.append(back_s(messages, "gate", time.monotonic(), epoch))
-        record_property("back_s", [round(time_s, 2) for time_s in times_s])
-        record_property("stall_told_s", round(stalled.at_s - cut_s, 2))
+        site.record("back_s", [round(time_s, 2) for time_s in times_s])
+        site.record("stall_told_s", round(stalled.at_s - cut_s, 2))
         assert max(times_s) <= BACK_S
         daemon.stop()

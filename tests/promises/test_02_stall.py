@@ -7,28 +7,20 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
-from pathlib import Path
 
-from tests.promises.harness import Json, Messages, Running, configuration
-from tests.rtsp.camera import Camera, Faults
+from tests.promises.harness import Json, Site
+from tests.rtsp.camera import Faults
 from tests.rtsp.clip import encode
 
 STALL_S = 2.0  # by default
 FREEZE_S = 1.5
 
 
-def test_silence_and_a_frozen_picture_are_told(
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_silence_and_a_frozen_picture_are_told(site: Site) -> None:
     clip = encode(fps=15, gop=15, count=90)
     names = ("tcp-1", "tcp-2", "udp-1", "udp-2")
-    silent = {name: rtsp(clip, seed=seed) for seed, name in enumerate(names)}
-    frozen, still, well = rtsp(clip), rtsp(clip), rtsp(clip)
+    silent = {name: site.camera(clip, seed=seed) for seed, name in enumerate(names)}
+    frozen, still, well = site.camera(clip), site.camera(clip), site.camera(clip)
     still.faults.frozen = True
     uris: dict[str, str | Json] = {
         "frozen": {"uri": frozen.url, "freeze_s": FREEZE_S},
@@ -37,9 +29,9 @@ def test_silence_and_a_frozen_picture_are_told(
     }
     for name, camera in silent.items():
         uris[name] = {"uri": camera.url, "transport": name[:3]}
-    daemon = run(configuration(uris, spotter, messages))
+    daemon = site.watch(uris)
     for name in uris.keys() - {"still"}:  # tracked for long enough to be worth predicting
-        messages.wait_for(
+        site.messages.wait_for(
             name, such_that=lambda body: any(track["age_s"] > 0.5 for track in body["tracks"])
         )
     for camera in silent.values():
@@ -47,7 +39,7 @@ def test_silence_and_a_frozen_picture_are_told(
     frozen.faults.frozen = True
     told_s = []
     for name, camera in silent.items():
-        stalled = messages.wait_for(name, after_s=camera.last_packet_s, status="stalled")
+        stalled = site.messages.wait_for(name, after_s=camera.last_packet_s, status="stalled")
         told_s.append(stalled.at_s - camera.last_packet_s)
         assert stalled.body["reason"]
         assert all(track["unseen_s"] > 0 for track in stalled.body["tracks"])
@@ -56,12 +48,12 @@ def test_silence_and_a_frozen_picture_are_told(
     for camera in (*silent.values(), frozen):
         camera.faults = Faults()
     for name in silent:
-        messages.wait_for(name, after_s=healed_s, status="ok")
+        site.messages.wait_for(name, after_s=healed_s, status="ok")
     daemon.wait_for("camera back", such_that=lambda line: line["camera"] == "frozen")
-    record_property("told_s_median", round(statistics.median(told_s), 2))
-    record_property("told_s_worst", round(max(told_s), 2))
+    site.record("told_s_median", round(statistics.median(told_s), 2))
+    site.record("told_s_worst", round(max(told_s), 2))
     assert max(told_s) <= STALL_S
-    assert not messages.of("well", status="stalled")
+    assert not site.messages.of("well", status="stalled")
     faults = {camera["id"]: camera["faults"] for camera in daemon.stop()["cameras"]}
     for name, camera in silent.items():
         assert faults[name]["stalled"] == 1

@@ -116,6 +116,7 @@ def unchanged(alone_s: list[float], beside_s: list[float]) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("alone")
 def test_three_faulty_cameras_change_nothing_for_five_others(
     faulty: list[str],
     light_meter: Path,

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipeline.media.source import SourceFrame
 from pipeline.media.sources import SourceOptions, open_source
-from tests.promises.harness import Json, Messages, Running, configuration
+from tests.promises.harness import Json, Site
 from tests.rtsp.camera import Camera, Faults
 from tests.rtsp.clip import Codec, encode
 
@@ -94,21 +93,16 @@ def test_no_damaged_picture_passes_for_a_whole_one(
         assert not [frame for frame, _ in seen.after if frame.damaged], case
 
 
-def test_tracks_coast_over_damage(
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-) -> None:
+def test_tracks_coast_over_damage(site: Site) -> None:
     clip = encode(gop=10)
-    lossy, corrupt = rtsp(clip), rtsp(clip)
+    lossy, corrupt = site.camera(clip), site.camera(clip)
     uris: dict[str, str | Json] = {
         "lossy": lossy.url,
         "corrupt": {"uri": corrupt.url, "transport": "udp"},
     }
-    daemon = run(configuration(uris, spotter, messages))
+    daemon = site.watch(uris)
     for name in uris:
-        messages.wait_for(
+        site.messages.wait_for(
             name, such_that=lambda body: any(track["age_s"] > 0.5 for track in body["tracks"])
         )
     lossy.faults.loss, corrupt.faults.corruption = 0.1, 0.3
@@ -117,11 +111,11 @@ def test_tracks_coast_over_damage(
     lossy.faults, corrupt.faults = Faults(), Faults()
     time.sleep(1)  # a group of pictures takes 0.4 s
     for name in uris:
-        damaged = messages.of(name, status="damaged")
+        damaged = site.messages.of(name, status="damaged")
         assert damaged
         assert all(message.body["reason"] for message in damaged)
         predicted = [track for m in damaged for track in m.body["tracks"] if track["unseen_s"] > 0]
         assert predicted
-        last = messages.of(name, after_s=healed_s)[-10:]
+        last = site.messages.of(name, after_s=healed_s)[-10:]
         assert [message.body["status"] for message in last] == ["ok"] * 10
     daemon.stop()

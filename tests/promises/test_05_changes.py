@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
-from tests.promises.harness import Json, Messages, Running, configuration
+from tests.promises.harness import Json, Site
 from tests.rtsp.camera import Camera
 from tests.rtsp.clip import Clip, encode
 
@@ -83,21 +82,19 @@ CHANGES = {
 }
 
 
-def test_a_stream_may_change_in_any_way(
-    rtsp: Callable[..., Camera], run: Callable[..., Running], messages: Messages, spotter: Path
-) -> None:
+def test_a_stream_may_change_in_any_way(site: Site) -> None:
     usual = encode(fps=15, gop=15, count=90)
-    cameras = {name: rtsp(change.clip or usual) for name, change in CHANGES.items()}
-    daemon = run(configuration({n: c.url for n, c in cameras.items()}, spotter, messages))
+    cameras = {name: site.camera(change.clip or usual) for name, change in CHANGES.items()}
+    daemon = site.watch({n: c.url for n, c in cameras.items()})
     for name in cameras:
-        messages.wait_for(name, such_that=lambda body: bool(body["tracks"]))
+        site.messages.wait_for(name, such_that=lambda body: bool(body["tracks"]))
     time.sleep(0.3)
     changed_s = time.monotonic()
     for name, change in CHANGES.items():
         change.act(cameras[name])
     time.sleep(3)
     assert cameras["wrapped"].stream.timestamp < 1 << 31  # it did pass 2^32
-    came = {name: messages.of(name) for name in cameras}
+    came = {name: site.messages.of(name) for name in cameras}
     faults = {camera["id"]: camera["faults"] for camera in daemon.stop()["cameras"]}
     assert all(camera.most_connections == 1 for camera in cameras.values())
     for name, change in CHANGES.items():

@@ -128,6 +128,7 @@ def configured(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("alone")
 def test_what_comes_out_is_fresh_and_every_step_is_taken_and_taken_back(
     configured: Callable[[str, float], Graph],
     tmp_path: Path,

@@ -9,12 +9,11 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.promises.harness import Messages, Running, configuration, eventually
-from tests.rtsp.camera import Camera, Faults
+from tests.promises.harness import Running, Site, eventually
+from tests.rtsp.camera import Faults
 from tests.rtsp.clip import encode
 
 FAULTS = {
@@ -57,33 +56,24 @@ def kill_the_engine(daemon: Running) -> None:
 
 
 @pytest.mark.parametrize("end", [drain, abort, kill_the_engine])
-def test_every_frame_is_accounted_for(
-    end: Callable[[Running], None],
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-) -> None:
+def test_every_frame_is_accounted_for(site: Site, end: Callable[[Running], None]) -> None:
     clip = encode(fps=15, gop=15, count=90)
-    cameras = {name: rtsp(clip) for name in FAULTS}
-    dead = rtsp(clip)
+    cameras = {name: site.camera(clip) for name in FAULTS}
+    dead = site.camera(clip)
     dead.go_away()
     uris = {
         name: {"uri": camera.url, "stall_s": 0.5}
         for name, camera in (cameras | {"dead": dead}).items()
     }
     engine = {"backend": "onnxruntime", "threads": 1, "isolate": True}
-    text = configuration(
-        uris, spotter, messages, engines={"cpu0": engine}, run={"drain_s": DRAIN_S}
-    )
-    daemon = run(text)
+    daemon = site.watch(uris, engines={"cpu0": engine}, run={"drain_s": DRAIN_S})
     for name in cameras:
-        messages.wait_for(name)
+        site.messages.wait_for(name)
     for name, faults in FAULTS.items():
         cameras[name].faults = faults
     for name in ("hung", "slammed"):
         cameras[name].disconnect()
-    eventually(lambda: messages.of("stalled", status="stalled"), what="a stall")
+    eventually(lambda: site.messages.of("stalled", status="stalled"), what="a stall")
     end(daemon)
     accounts = daemon.report["ledger"]
     assert accounts.keys() >= cameras.keys()

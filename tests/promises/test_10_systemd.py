@@ -7,17 +7,18 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.promises.harness import REPOSITORY, Messages, Running, configuration, eventually
+from tests.promises.harness import REPOSITORY, Site, eventually
 
 WATCHDOG_S = 4.0
 VIDEO = {"uri": str(REPOSITORY / "sample_videos/day.mp4"), "loop": True, "pace": "realtime"}
+ISOLATED = {"cpu0": {"backend": "onnxruntime", "threads": 1, "isolate": True}}
 
 
 class Manager:
@@ -60,20 +61,9 @@ def manager(
     listening.close()
 
 
-def isolated(detector: Path, messages: Messages) -> str:
-    engine = {"backend": "onnxruntime", "threads": 1, "isolate": True}
-    return configuration({"gate": VIDEO}, detector, messages, engines={"cpu0": engine})
-
-
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
-def test_alive_is_said_only_while_every_stage_makes_progress(
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-    manager: Manager,
-    record_property: Callable[[str, object], None],
-) -> None:
-    daemon = run(isolated(spotter, messages))
+def test_alive_is_said_only_while_every_stage_makes_progress(site: Site, manager: Manager) -> None:
+    daemon = site.watch({"gate": VIDEO}, engines=ISOLATED)
     eventually(lambda: len(manager.times("WATCHDOG=1")) >= 4, 30, "alive")
     (engine,) = (p for p in daemon.processes()[1:] if "engines.isolation" in " ".join(p.cmdline()))
     engine.send_signal(signal.SIGSTOP)
@@ -82,7 +72,7 @@ def test_alive_is_said_only_while_every_stage_makes_progress(
     assert raised["where"] in ("preprocess", "detect")
     time.sleep(WATCHDOG_S)
     last_s = manager.times("WATCHDOG=1")[-1] - stopped_s
-    record_property("last_alive_s", round(last_s, 2))
+    site.record("last_alive_s", round(last_s, 2))
     assert last_s <= WATCHDOG_S, "the manager would not have noticed"
     assert time.monotonic() - stopped_s - last_s >= WATCHDOG_S  # it ends the process now
     engine.send_signal(signal.SIGCONT)
@@ -92,11 +82,11 @@ def test_alive_is_said_only_while_every_stage_makes_progress(
 
 
 def test_ready_comes_when_all_is_warm_and_stopping_when_it_ends(
-    run: Callable[..., Running], messages: Messages, spotter: Path, manager: Manager
+    site: Site, manager: Manager
 ) -> None:
     # The address is one that nobody answers at: a camera need not be there.
     cameras = {"gate": VIDEO, "yard": "rtsp://127.0.0.1:9/stream"}
-    daemon = run(configuration(cameras, spotter, messages))
+    daemon = site.watch(cameras)
     eventually(lambda: manager.times("READY=1"), 30, "ready")
     assert daemon.log[0]["event"] == "start"
     ready = daemon.wait_for("ready")
@@ -110,10 +100,8 @@ def test_ready_comes_when_all_is_warm_and_stopping_when_it_ends(
 
 
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
-def test_children_do_not_speak_for_it(
-    run: Callable[..., Running], messages: Messages, spotter: Path, manager: Manager
-) -> None:
-    daemon = run(isolated(spotter, messages))
+def test_children_do_not_speak_for_it(site: Site, manager: Manager) -> None:
+    daemon = site.watch({"gate": VIDEO}, engines=ISOLATED)
     eventually(lambda: manager.times("READY=1"), 30, "ready")
     for child in daemon.processes()[1:]:
         with suppress(psutil.NoSuchProcess):
@@ -122,9 +110,9 @@ def test_children_do_not_speak_for_it(
 
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
 def test_reloading_is_said_until_it_is_done_whatever_becomes_of_it(
-    run: Callable[..., Running], messages: Messages, spotter: Path, manager: Manager
+    site: Site, manager: Manager
 ) -> None:
-    daemon = run(configuration({"gate": VIDEO}, spotter, messages))
+    daemon = site.watch({"gate": VIDEO})
     eventually(lambda: manager.times("READY=1"), 30, "ready")
     daemon.wait_for("ready")
     text = daemon.config.read_text()

@@ -8,14 +8,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.promises.harness import Messages, Running, configuration, eventually
-from tests.rtsp.camera import Camera
+from tests.promises.harness import Messages, Running, Site, eventually
 from tests.rtsp.clip import encode
 
 #: From the fault to the next result: a hang has to be noticed first.
@@ -42,32 +39,27 @@ def require_reason(restart: dict[str, Any], fault: signal.Signals, hang: str) ->
 
 @pytest.mark.parametrize("fault", [signal.SIGSEGV, signal.SIGSTOP])
 def test_a_decoder_that_dies_or_hangs_takes_down_its_camera_only(
-    fault: signal.Signals,
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-    record_property: Callable[[str, object], None],
+    site: Site, fault: signal.Signals
 ) -> None:
     clip = encode(fps=15, gop=15, count=90)
-    cameras = {name: rtsp(clip, seed=seed) for seed, name in enumerate(("hit", "well"))}
+    cameras = {name: site.camera(clip, seed=seed) for seed, name in enumerate(("hit", "well"))}
     uris: dict[str, Any] = {name: camera.url for name, camera in cameras.items()}
     uris["hit"] = {"uri": uris["hit"], "isolate": True}
-    daemon = run(configuration(uris, spotter, messages))
+    daemon = site.watch(uris)
     for name in cameras:
-        messages.wait_for(name, timeout_s=30, status="ok")
+        site.messages.wait_for(name, timeout_s=30, status="ok")
     (pid,) = processes(daemon, "pipeline.media.isolated_child")
 
     hit_s = time.monotonic()
     os.kill(pid, fault)
-    last_s = eventually(lambda: _quiet_since(messages, hit_s), 10, "the camera falls silent")
-    back_s = messages.wait_for("hit", after_s=last_s, status="ok", timeout_s=20).at_s - hit_s
+    last_s = eventually(lambda: _quiet_since(site.messages, hit_s), 10, "the camera falls silent")
+    back_s = site.messages.wait_for("hit", after_s=last_s, status="ok", timeout_s=20).at_s - hit_s
     assert pid not in processes(daemon, "pipeline.media.isolated_child")
     report = daemon.stop()
 
-    record_property("back_s", round(back_s, 2))
+    site.record("back_s", round(back_s, 2))
     assert back_s <= BACK_S[fault]
-    sequence = [message.body["sequence"] for message in messages.of("well")]
+    sequence = [message.body["sequence"] for message in site.messages.of("well")]
     assert sequence == list(range(sequence[0], sequence[0] + len(sequence)))
     assert cameras["well"].connections_ever == 1
     assert cameras["hit"].most_connections == 1
@@ -85,38 +77,29 @@ def _quiet_since(messages: Messages, hit_s: float) -> float | None:
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
-def test_an_engine_that_dies_or_hangs_costs_no_frame(
-    fault: signal.Signals,
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-    record_property: Callable[[str, object], None],
-) -> None:
-    camera = rtsp(encode(fps=15, gop=15, count=90))
+def test_an_engine_that_dies_or_hangs_costs_no_frame(site: Site, fault: signal.Signals) -> None:
+    camera = site.camera(encode(fps=15, gop=15, count=90))
     engines = {
         "first": {"backend": "onnxruntime", "timeout_s": 0.3, "retry_s": 0.2},
         "second": {"backend": "onnxruntime"},
     }
-    stages = {"detect": {"model": str(spotter), "workers": 1, "engine": ["first", "second"]}}
-    daemon = run(
-        configuration({"gate": camera.url}, spotter, messages, engines=engines, stages=stages)
-    )
-    messages.wait_for("gate", timeout_s=30, engine="first", status="ok")
+    stages = {"detect": {"model": str(site.detector), "workers": 1, "engine": ["first", "second"]}}
+    daemon = site.watch({"gate": camera.url}, engines=engines, stages=stages)
+    site.messages.wait_for("gate", timeout_s=30, engine="first", status="ok")
     (pid,) = processes(daemon, "engines.isolation.child")
 
     hit_s = time.monotonic()
     os.kill(pid, fault)
-    messages.wait_for("gate", after_s=hit_s, engine="second")
-    back = messages.wait_for("gate", after_s=hit_s, engine="first", timeout_s=20)
-    messages.wait_for("gate", after_s=back.at_s + 0.5)
+    instead = site.messages.wait_for("gate", after_s=hit_s, engine="second")
+    back = site.messages.wait_for("gate", after_s=instead.at_s, engine="first")
+    site.messages.wait_for("gate", after_s=back.at_s + 0.5)
     report = daemon.stop()
 
-    record_property("back_s", round(back.at_s - hit_s, 2))
-    came = messages.of("gate")
+    site.record("back_s", round(back.at_s - hit_s, 2))
+    came = site.messages.of("gate")
     sequence = [message.body["sequence"] for message in came]
     assert sequence == list(range(sequence[0], sequence[0] + len(sequence)))
-    assert not messages.of("gate", status="blind")
+    assert not site.messages.of("gate", status="blind")
     assert camera.connections_ever == 1
     restart = restart_of(report, "engine first of detect")
     require_reason(restart, fault, "no answer to forward() within 0.3 s")

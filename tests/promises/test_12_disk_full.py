@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,7 @@ import av
 import pytest
 
 from tests.output.full import fill, small_disk
-from tests.promises.harness import Messages, Running, configuration, eventually
-from tests.rtsp.camera import Camera
+from tests.promises.harness import Messages, Running, Site, eventually
 from tests.rtsp.clip import encode
 
 
@@ -64,45 +62,35 @@ def check(report: Any, messages: Messages, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_disk_of_1_mb(
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-    tmp_path: Path,
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_a_disk_of_1_mb(site: Site, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         outputs = [
             {"file": {"path": str(disk / "a.jsonl"), "min_free_mb": 0.05}},
             {"annotate": {"path": str(disk / "a-{start}.mp4"), "min_free_mb": 0, "rotate_s": 2}},
         ]
-        camera = rtsp(encode(fps=15))
-        daemon = run(configuration({"gate": camera.url}, spotter, messages, outputs=outputs))
+        camera = site.camera(encode(fps=15))
+        daemon = site.watch({"gate": camera.url}, outputs=outputs)
         ballast = disk / "ballast"
-        report = ride_out(daemon, messages, lambda: fill(disk), ballast.unlink)
-        check(report, messages, disk)
-        record_property("missing", (disk / "a.jsonl.missing").read_text())
+        report = ride_out(daemon, site.messages, lambda: fill(disk), ballast.unlink)
+        check(report, site.messages, disk)
+        site.record("missing", (disk / "a.jsonl.missing").read_text())
 
 
 @pytest.mark.slow
-def test_a_limit_on_the_size_of_files(
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-) -> None:
+def test_a_limit_on_the_size_of_files(site: Site) -> None:
     keys = {"min_free_mb": 0}
     outputs = [
         {"file": {"path": "out/a.jsonl"} | keys},
         {"annotate": {"path": "out/a-{start}.mp4"} | keys},
     ]
-    camera = rtsp(encode(fps=15))
-    daemon = run(configuration({"gate": camera.url}, spotter, messages, outputs=outputs))
+    camera = site.camera(encode(fps=15))
+    daemon = site.watch({"gate": camera.url}, outputs=outputs)
 
     def limit(size: int) -> None:
         _, hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (size, hard))
 
-    report = ride_out(daemon, messages, lambda: limit(1000), lambda: limit(resource.RLIM_INFINITY))
-    check(report, messages, daemon.config.parent / "out")
+    report = ride_out(
+        daemon, site.messages, lambda: limit(1000), lambda: limit(resource.RLIM_INFINITY)
+    )
+    check(report, site.messages, daemon.config.parent / "out")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,12 @@ import yaml
 
 from tests.promises.harness import (
     Json,
-    Messages,
     Running,
+    Site,
     configuration,
     eventually,
     free_port,
 )
-from tests.rtsp.camera import Camera
 
 FPS = 25
 PACED = {"uri": f"rendered:day?size=96x64&fps={FPS}", "pace": "realtime"}
@@ -42,13 +41,11 @@ class Town:
         document: what its file says now.
     """
 
-    def __init__(
-        self, start: Callable[..., Running], model: Path, messages: Messages, **sections: Any
-    ) -> None:
+    def __init__(self, site: Site, model: Path, **sections: Any) -> None:
         text = configuration(
             {"a": PACED, "b": PACED},
             model,
-            messages,
+            site.messages,
             outputs=[{"file": {"path": "{camera}.jsonl"}}],
             http={"bind": f"127.0.0.1:{free_port()}", "token": TOKEN},
             **sections,
@@ -58,7 +55,7 @@ class Town:
             "postprocess": {"score": 0.1},
             "track": {"min_hits": 1, "high_score": 0.2, "new_score": 0.2},
         }
-        self.daemon: Running = start(yaml.safe_dump(self.document, sort_keys=False))
+        self.daemon: Running = site.run(yaml.safe_dump(self.document, sort_keys=False))
         self.daemon.wait_for("ready")
 
     def write(self, text: str = "") -> None:
@@ -126,18 +123,12 @@ def _changes(town: Town, third: Json) -> Iterator[Json]:
 
 
 @pytest.mark.slow
-def test_twenty_changes_cost_the_others_nothing(
-    run: Callable[..., Running],
-    rtsp: Callable[..., Camera],
-    light_meter: Path,
-    messages: Messages,
-    record_property: Callable[[str, Any], None],
-) -> None:
-    live, camera = rtsp(), rtsp()
-    town = Town(run, light_meter, messages)
+def test_twenty_changes_cost_the_others_nothing(site: Site, light_meter: Path) -> None:
+    live, camera = site.camera(), site.camera()
+    town = Town(site, light_meter)
     town.document["cameras"].append({"id": "live", "uri": live.url})
     assert town.reload()["applied"]
-    messages.wait_for("live")
+    site.messages.wait_for("live")
     took_s = []
     began_s = time.monotonic()
     for outcome in _changes(town, {"id": "c", "uri": camera.url}):
@@ -146,16 +137,16 @@ def test_twenty_changes_cost_the_others_nothing(
         time.sleep(0.2)
         began_s = time.monotonic()
     assert len(took_s) == TURNS
-    assert messages.of("c"), "the third camera was seen"
+    assert site.messages.of("c"), "the third camera was seen"
     assert camera.most_connections == 1
     assert live.connections_ever == 1, "its connection was not touched"
-    assert {message.body["epoch"] for message in messages.of("live")} == {0}
+    assert {message.body["epoch"] for message in site.messages.of("live")} == {0}
     town.daemon.stop()
     frames = {camera: town.assert_whole(camera) for camera in "ab"}
-    pauses = [now.at_s - before.at_s for now, before in _in_turn(messages.of("a"))]
-    record_property("frames", frames)
-    record_property("longest_change_s", max(took_s))
-    record_property("longest_pause_s", max(pauses))
+    pauses = [now.at_s - before.at_s for now, before in _in_turn(site.messages.of("a"))]
+    site.record("frames", frames)
+    site.record("longest_change_s", max(took_s))
+    site.record("longest_pause_s", max(pauses))
     assert max(pauses) < 1.0, "the others hardly notice"
 
 
@@ -164,10 +155,8 @@ def _in_turn(came: list[Any]) -> Iterator[tuple[Any, Any]]:
         yield now, before
 
 
-def test_what_is_wrong_changes_nothing_and_is_told(
-    run: Callable[..., Running], light_meter: Path, messages: Messages
-) -> None:
-    town = Town(run, light_meter, messages)
+def test_what_is_wrong_changes_nothing_and_is_told(site: Site, light_meter: Path) -> None:
+    town = Town(site, light_meter)
     right = town.daemon.config.read_text()
     wrong = {
         "daemon.yaml:1:": "cameras: [",
@@ -176,7 +165,7 @@ def test_what_is_wrong_changes_nothing_and_is_told(
         "missing.mp4": right.replace(PACED["uri"], "missing.mp4", 1),
         "start the program again": right.replace("127.0.0.1", "127.0.0.2"),
     }
-    messages.wait_for("b")
+    site.messages.wait_for("b")
     for why, text in wrong.items():
         outcome = town.reload(text)
         assert not outcome["applied"]
@@ -188,31 +177,27 @@ def test_what_is_wrong_changes_nothing_and_is_told(
     town.daemon.signal(signal.SIGHUP)
     assert "cannot be read" in town.outcome(len(wrong))["why"]
     before = time.monotonic()
-    messages.wait_for("a", after_s=before)
-    messages.wait_for("b", after_s=before)
+    site.messages.wait_for("a", after_s=before)
+    site.messages.wait_for("b", after_s=before)
     assert town.ask("POST", "/cameras", {"id": "a", "uri": "x.mp4"})["applied"] is False
     town.daemon.stop()
     for camera in "ab":
         town.assert_whole(camera)
 
 
-def test_a_file_that_changes_is_read_by_itself(
-    run: Callable[..., Running], light_meter: Path, messages: Messages
-) -> None:
-    town = Town(run, light_meter, messages, run={"watch": True})
+def test_a_file_that_changes_is_read_by_itself(site: Site, light_meter: Path) -> None:
+    town = Town(site, light_meter, run={"watch": True})
     town.document["cameras"].append({"id": "c", **PACED})
     town.write()
-    messages.wait_for("c", timeout_s=20)
+    site.messages.wait_for("c", timeout_s=20)
     town.daemon.stop()
     for camera in "ab":
         town.assert_whole(camera)
 
 
-def test_an_end_in_the_middle_of_a_change_is_an_orderly_one(
-    run: Callable[..., Running], light_meter: Path, messages: Messages
-) -> None:
-    town = Town(run, light_meter, messages)
-    messages.wait_for("a")
+def test_an_end_in_the_middle_of_a_change_is_an_orderly_one(site: Site, light_meter: Path) -> None:
+    town = Town(site, light_meter)
+    site.messages.wait_for("a")
     town.document["stages"]["detect"]["workers"] = 2
     town.document["cameras"].append({"id": "c", **PACED})
     town.write()
@@ -224,18 +209,18 @@ def test_an_end_in_the_middle_of_a_change_is_an_orderly_one(
 
 
 def test_a_kill_in_the_middle_of_a_change_leaves_nothing_that_hinders(
-    run: Callable[..., Running], light_meter: Path, messages: Messages
+    site: Site, light_meter: Path
 ) -> None:
-    town = Town(run, light_meter, messages)
-    messages.wait_for("a")
+    town = Town(site, light_meter)
+    site.messages.wait_for("a")
     town.document["cameras"].append({"id": "c", **PACED})
     town.write()
     town.daemon.signal(signal.SIGHUP)
     town.daemon.kill()
     folder = town.daemon.config.parent
     assert not list(folder.glob("*.jsonl")), "a file with its name is a complete one"
-    again = run(town.daemon.config.read_text().replace("{camera}", f"{folder}/{{camera}}"))
+    again = site.run(town.daemon.config.read_text().replace("{camera}", f"{folder}/{{camera}}"))
     again.wait_for("ready")
-    messages.wait_for("c")
+    site.messages.wait_for("c")
     again.stop()
     assert sorted(path.name for path in folder.glob("*.jsonl")) == ["a.jsonl", "b.jsonl", "c.jsonl"]

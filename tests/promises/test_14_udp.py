@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,14 +21,11 @@ from pipeline.output.envelope import parse_key
 from pipeline.output.receiver import Receiver
 from tests.promises.harness import (
     REPOSITORY,
-    Messages,
-    Running,
-    configuration,
+    Site,
     eventually,
     free_port,
 )
 from tests.promises.namespaces import not_permitted
-from tests.rtsp.camera import Camera
 from tests.rtsp.clip import encode
 
 KEY = "5e" * 32
@@ -37,9 +33,9 @@ MTU = 576
 HEADERS = 48  # of IPv6 and UDP
 
 
-def captured(run: Callable[..., Running], text: str, bound: socket.socket) -> list[bytes]:
+def captured(site: Site, text: str, bound: socket.socket) -> list[bytes]:
     """What a daemon sends to a socket until it has said 30 datagrams, and then its last words."""
-    daemon = run(text)
+    daemon = site.run(text)
     datagrams = [bound.recv(65536) for _ in range(30)]
     assert KEY not in json.dumps(daemon.log)
     daemon.stop()
@@ -53,24 +49,17 @@ def captured(run: Callable[..., Running], text: str, bound: socket.socket) -> li
 
 
 @pytest.mark.slow
-def test_only_what_is_true_and_new_is_believed(
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_only_what_is_true_and_new_is_believed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UDP_KEY", KEY)
-    camera = rtsp(encode(fps=15))
+    camera = site.camera(encode(fps=15))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
         bound.bind(("127.0.0.1", 0))
         bound.settimeout(60)
         to = f"127.0.0.1:{bound.getsockname()[1]}"
         sealed = {"to": to, "mtu": MTU, "secure": {"key": "${UDP_KEY}"}}
-        text = configuration({"gate": camera.url}, spotter, messages, outputs=[{"udp": sealed}])
-        old = captured(run, text, bound)
-        new = captured(run, text, bound)
+        text = site.configuration({"gate": camera.url}, outputs=[{"udp": sealed}])
+        old = captured(site, text, bound)
+        new = captured(site, text, bound)
     assert max(map(len, old + new)) <= MTU - HEADERS
     chance = random.Random(14)
     receiver = Receiver(parse_key(KEY))
@@ -87,7 +76,7 @@ def test_only_what_is_true_and_new_is_believed(
     assert statistics.refused["unauthenticated"] >= 1
     bad = sum(statistics.refused.values()) + sum(statistics.malformed.values())
     assert bad == len(old) + len(forged) + 1
-    record_property("refused", statistics.refused)
+    site.record("refused", statistics.refused)
     assert told(Receiver(), new) == []
     assert told(Receiver(bytes(32)), new) == []
 
@@ -106,26 +95,20 @@ def flipped(datagram: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.slow
-def test_receivers_that_cannot_be_reached_block_nothing(
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_receivers_that_cannot_be_reached_block_nothing(site: Site) -> None:
     lost = {  # by what cannot be reached
         f"127.0.0.1:{free_port()}": "lost refused",
         "no-such-host.invalid:9000": "lost unresolved",
         "255.255.255.255:9000": "lost forbidden",  # no datagram leaves for a broadcast
     }
     outputs = [{"udp": {"to": address}} for address in lost]
-    camera = rtsp(encode(fps=15))
-    daemon = run(configuration({"gate": camera.url}, spotter, messages, outputs=outputs))
-    first = messages.wait_for("gate", timeout_s=30)
-    eventually(lambda: len(messages.of("gate")) >= 45)
-    took_s = messages.of("gate")[44].at_s - first.at_s
+    camera = site.camera(encode(fps=15))
+    daemon = site.watch({"gate": camera.url}, outputs=outputs)
+    first = site.messages.wait_for("gate", timeout_s=30)
+    eventually(lambda: len(site.messages.of("gate")) >= 45)
+    took_s = site.messages.of("gate")[44].at_s - first.at_s
     report = daemon.stop()
-    record_property("fps", round(44 / took_s, 1))
+    site.record("fps", round(44 / took_s, 1))
     assert 44 / took_s > 0.9 * 15
     emitted = report["ledger"]["gate"]["emitted"]
     assert report["ledger"]["gate"]["dropped"] == []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,11 @@ import pipeline
 from pipeline.errors import ConfigError
 from tests.promises.harness import (
     REPOSITORY,
-    Messages,
     Running,
-    configuration,
+    Site,
     eventually,
     free_port,
 )
-from tests.rtsp.camera import Camera
 from tests.rtsp.login import PASSWORD
 
 TOKEN = "t0ken-of-the-page-81"
@@ -63,14 +60,8 @@ def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     return {"password": "${GATE_PASSWORD}", "token": "${PAGE_TOKEN}", "key": f"${{file:{key}}}"}
 
 
-def test_nothing_that_is_shown_or_said_has_a_secret_in_it(
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-    told: dict[str, str],
-) -> None:
-    camera, port = rtsp(), free_port()
+def test_nothing_that_is_shown_or_said_has_a_secret_in_it(site: Site, told: dict[str, str]) -> None:
+    camera, port = site.camera(), free_port()
     url = camera.url.replace(PASSWORD, told["password"])
     cameras = {
         "gate": url,
@@ -80,13 +71,10 @@ def test_nothing_that_is_shown_or_said_has_a_secret_in_it(
     }
     outputs = [{"udp": {"to": "127.0.0.1:9", "format": "telegram", "secure": {"key": told["key"]}}}]
     engines = {"cpu0": {"backend": "onnxruntime", "threads": 1, "isolate": True}}
-    text = configuration(
-        cameras, spotter, messages, outputs=outputs, engines=engines,
-        http={"bind": f"127.0.0.1:{port}", "token": told["token"]},
-    )  # fmt: skip
-    daemon = run(text)
+    http = {"bind": f"127.0.0.1:{port}", "token": told["token"]}
+    daemon = site.watch(cameras, outputs=outputs, engines=engines, http=http)
     daemon._http["token"] = TOKEN
-    messages.wait_for("gate", 30)
+    site.messages.wait_for("gate", 30)
     daemon.wait_for("camera retrying", such_that=lambda line: line["camera"] == "wrong")
     daemon.wait_for("camera retrying", such_that=lambda line: line["camera"] == "gone")
     broken = daemon.config.read_text().replace("kind", "kynd") + f"\nhttpp: {{token: {TOKEN}}}\n"
@@ -102,14 +90,14 @@ def test_nothing_that_is_shown_or_said_has_a_secret_in_it(
 
 
 def test_children_get_no_secret_by_their_environment_or_arguments_that_they_do_not_need(
-    run: Callable[..., Running], messages: Messages, spotter: Path, told: dict[str, str]
+    site: Site, told: dict[str, str]
 ) -> None:
     engines = {"cpu0": {"backend": "onnxruntime", "threads": 1, "isolate": True}}
     http = {"bind": f"127.0.0.1:{free_port()}", "token": told["token"]}
     cameras = {"day": VIDEO, "gate": f"rtsp://viewer:{told['password']}@127.0.0.1:9/stream"}
-    daemon = run(configuration(cameras, spotter, messages, engines=engines, http=http))
+    daemon = site.watch(cameras, engines=engines, http=http)
     daemon._http["token"] = TOKEN
-    messages.wait_for("day", 30)
+    site.messages.wait_for("day", 30)
     children = eventually(lambda: daemon.processes()[1:], what="the engine's process")
     for child in children:
         assert not secrets_in(" ".join([*child.cmdline(), *child.environ().values()]))

@@ -11,13 +11,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from pipeline.doctor.ffmpeg import version_of
-from tests.promises.harness import REPOSITORY, Messages, Running, configuration, eventually
-from tests.rtsp.camera import Camera
+from tests.promises.harness import REPOSITORY, Running, Site, eventually
 
 #: A camera that sends whoever asks to a service inside the network (CVE-2026-107698 of FFmpeg).
 REDIRECT = "RTSP/1.0 302 Moved\r\nCSeq: {sequence}\r\nLocation: http://{trap}/admin\r\n\r\n"
@@ -65,32 +63,26 @@ def reason_of(daemon: Running, camera: str) -> str:
     return str(line["reason"])
 
 
-def test_a_camera_decides_neither_where_we_go_nor_what_decodes(
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-    record_property,
-) -> None:
+def test_a_camera_decides_neither_where_we_go_nor_what_decodes(site: Site) -> None:
     with (
         listening() as (trap, caught),
         listening(REDIRECT, trap) as (redirecting, redirected),
         listening(STRANGE) as (strange, offered),
     ):
         cameras = {
-            "gate": rtsp().url,
+            "gate": site.camera().url,
             "mover": f"rtsp://{redirecting}/x",
             "odd": f"rtsp://{strange}/x",
         }
-        daemon = run(configuration(cameras, spotter, messages))
-        messages.wait_for("gate", status="ok")
+        daemon = site.watch(cameras)
+        site.messages.wait_for("gate", status="ok")
         assert "not followed" in reason_of(daemon, "mover")
         assert "not accepted from the network" in reason_of(daemon, "odd")
         # Both are asked again, and still nobody goes where the first one points.
         eventually(lambda: len(redirected) > 3 and len(offered) > 3)
         report = daemon.stop()
-    record_property("asked the camera that redirects", len(redirected))
-    record_property("asked where it points", len(caught))
+    site.record("asked the camera that redirects", len(redirected))
+    site.record("asked where it points", len(caught))
     assert caught == []
     assert report["ledger"]["gate"]["emitted"] > 0
     assert {name: report["ledger"].get(name) for name in ("mover", "odd")} == {

@@ -9,15 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from tests.promises.harness import Messages, Running, configuration, eventually
-from tests.rtsp.camera import Camera
+from tests.promises.harness import Messages, Running, Site, eventually
 from tests.rtsp.clip import encode
 
 BACK_S = 3.0
@@ -31,19 +28,14 @@ def shards(daemon: Running) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-def test_a_dead_process_is_back_and_the_others_never_notice(
-    rtsp: Callable[..., Camera],
-    run: Callable[..., Running],
-    messages: Messages,
-    spotter: Path,
-    record_property: Callable[[str, object], None],
-) -> None:
+@pytest.mark.usefixtures("alone")
+def test_a_dead_process_is_back_and_the_others_never_notice(site: Site) -> None:
     clip = encode(fps=15, gop=5, count=90)
-    cameras = {name: rtsp(clip, seed=seed) for seed, name in enumerate("abcd")}
+    cameras = {name: site.camera(clip, seed=seed) for seed, name in enumerate("abcd")}
     uris = {name: camera.url for name, camera in cameras.items()}
-    daemon = run(configuration(uris, spotter, messages, run={"shards": 2, "drain_s": 2}))
+    daemon = site.watch(uris, run={"shards": 2, "drain_s": 2})
     for name in cameras:
-        messages.wait_for(name, timeout_s=30, status="ok")
+        site.messages.wait_for(name, timeout_s=30, status="ok")
 
     for fault, hit, others in ((signal.SIGKILL, "ac", "bd"), (signal.SIGSTOP, "bd", "ac")):
         eventually(lambda: len(shards(daemon)) == 3, 30, "a process that stands by")
@@ -51,16 +43,16 @@ def test_a_dead_process_is_back_and_the_others_never_notice(
         hit_s = time.monotonic()
         os.kill(shards(daemon)[0].pid, fault)
         quiet_s = hit_s + 0.3  # what was on its way has come
-        back = [messages.wait_for(name, after_s=quiet_s, status="ok").at_s for name in hit]
-        record_property(f"back_s_after_{fault.name}", [round(at_s - hit_s, 2) for at_s in back])
+        back = [site.messages.wait_for(name, after_s=quiet_s, status="ok").at_s for name in hit]
+        site.record(f"back_s_after_{fault.name}", [round(at_s - hit_s, 2) for at_s in back])
         assert max(back) - hit_s <= BACK_S
         for name in others:
-            before = _ages_ms(messages, name, hit_s - 1.5, hit_s)
-            behind = _ages_ms(messages, name, hit_s, max(back))
+            before = _ages_ms(site.messages, name, hit_s - 1.5, hit_s)
+            behind = _ages_ms(site.messages, name, hit_s, max(back))
             p95 = [round(float(np.quantile(ages, 0.95)), 1) for ages in (before, behind)]
-            record_property(f"age_p95_ms_of_{name}_before_and_behind_{fault.name}", p95)
+            site.record(f"age_p95_ms_of_{name}_before_and_behind_{fault.name}", p95)
             assert max(behind) <= MAX_AGE_MS
-            _require_no_gap(messages, name, hit_s - 1.5, max(back))
+            _require_no_gap(site.messages, name, hit_s - 1.5, max(back))
         assert [cameras[name].most_connections for name in others] == [1, 1]
 
     time.sleep(0.5)
