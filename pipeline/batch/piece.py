@@ -14,6 +14,7 @@ from pipeline.batch.footage import Footage
 from pipeline.batch.job import SeeJob, Seen
 from pipeline.batch.seen import About, Marker, SeenWriter, write_marker
 from pipeline.graph import SOURCES
+from pipeline.ledger import Ticket
 from pipeline.packet import Packet
 
 
@@ -55,7 +56,9 @@ class Piece:
 
     def follow(self, packet: Packet[Any], when_ended: Callable[[], None]) -> None:
         """Waits for the frame's end; its packet is one of those that have not ended."""
-        packet.ticket.ended = partial(self._frame_ended, packet, when_ended)
+        # Not the packet: it would hold its picture, and its ticket, which holds this.
+        pts_ns = packet.frame.pts_ns
+        packet.ticket.ended = partial(self._frame_ended, packet.ticket, pts_ns, when_ended)
 
     def write(self, at: str, packet: Packet[Any]) -> None:
         """A frame got to a boundary; each boundary has a thread of its own."""
@@ -87,9 +90,10 @@ class Piece:
             writer.discard()
         return replace(seen, error=self._error)
 
-    def _frame_ended(self, packet: Packet[Any], when_ended: Callable[[], None]) -> None:
-        if packet.ticket.dropped is not None:
-            _, self._dropped[packet.frame.pts_ns] = packet.ticket.dropped
+    def _frame_ended(self, ticket: Ticket, pts_ns: int, when_ended: Callable[[], None]) -> None:
+        ticket.ended = None  # so that nothing goes round in a circle and has to be searched for
+        if ticket.dropped is not None:
+            _, self._dropped[pts_ns] = ticket.dropped
         when_ended()
         self._one_less()
 

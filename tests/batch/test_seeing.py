@@ -125,6 +125,7 @@ def test_a_frame_that_is_dropped_is_told_and_waited_for(make_clip, tmp_path) -> 
     assert pieces.news() == {"clip": 2}
     ledger.drop(packets[1].ticket, "postprocess", "bad_picture")
     assert over == [piece]
+    assert all(packet.ticket.ended is None for packet in packets), "a circle of references"
     assert piece.finish({}).frames == 3
     kept = SeenSegment(tmp_path, "clip", 0)
     assert kept.marker.dropped == {40: "bad_picture"}
