@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.batch.clip import Clip
-from pipeline.batch.fingerprint import differences, fingerprint
+from pipeline.batch.fingerprint import differences, fingerprint, sha256_of
 from pipeline.batch.folder import BatchFolder
 from pipeline.batch.halves import last_stage
 from pipeline.batch.inputs import Input, expand
 from pipeline.batch.manifest import clip_of, described
 from pipeline.batch.outcome import BatchReport, cpu_s, measured
+from pipeline.batch.probed import Probed
 from pipeline.batch.probing import probe_all
 from pipeline.batch.progress import Observer
 from pipeline.batch.report.page import write_report
@@ -65,7 +66,10 @@ def run_batch(
     entries = expand(inputs, sys.stdin)
     batch = _Batch(config, Path(out), processes, observer or Observer(), halt or Halt())
     with batch.folder.claimed():
-        return batch.run(entries, force, only_failed)
+        try:
+            return batch.run(entries, force, only_failed)
+        except OSError as error:
+            raise BatchError(f"{out}: cannot be written: {error}") from error
 
 
 class _Batch:
@@ -132,14 +136,24 @@ class _Batch:
         return known
 
     def _probed(self, entries: Sequence[Input]) -> list[Clip]:
-        found: list[Clip] = []
-
-        def tell(clip: Clip) -> None:
-            found.append(clip)
-            self._observer.probed(clip, len(found), len(entries))
-
+        """The clips of all inputs; only files that were touched since the last run are read."""
         options, halt = self._config.batch, self._halt
-        return probe_all(entries, options, self._processes, tell, lambda: halt.stopping)
+        depends = {"batch": options.model_dump(mode="json"), "by": self._fingerprint["versions"]}
+        probed = Probed(self.folder.probed, sha256_of(depends))
+        clips = {e.name: clip for e in entries if (clip := probed.get(e.uri, e.name))}
+        unknown = [entry for entry in entries if entry.name not in clips]
+        for done, clip in enumerate(clips.values(), 1):
+            self._observer.probed(clip, done, len(entries))
+
+        def found(clip: Clip) -> None:
+            clips[clip.name] = clip
+            probed.keep(clip)
+            self._observer.probed(clip, len(clips), len(entries))
+
+        probe_all(unknown, options, self._processes, found, lambda: halt.stopping)
+        if unknown:
+            probed.save()
+        return [clips[entry.name] for entry in entries if entry.name in clips]
 
     def _work(self, todo: Sequence[Clip], staff: Staff) -> Work:
         return Work(
@@ -168,9 +182,9 @@ class _Batch:
                 self.folder.write_run(run)
             if complete and not work.ended_early:
                 self._show([clip_of(name, entry) for name, entry in known.items()], complete, run)
-        except OSError as error:
+        except OSError:
             if not work.ended_early:
-                raise BatchError(f"{self.folder.path}: cannot be written: {error}") from error
+                raise
         failed = {clip.name: e for clip in clips if (e := known[clip.name]["error"])}
         made = tuple(work.complete)
         return BatchReport(self.folder.path, complete, made, failed, work.ended_early, run)

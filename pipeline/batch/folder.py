@@ -14,10 +14,12 @@ from typing import Any
 
 from pipeline.batch import durable
 from pipeline.batch.clip import Clip
+from pipeline.batch.fingerprint import sha256_of
 from pipeline.batch.manifest import MANIFEST
 from pipeline.errors import BatchError
 
-_BATCH, _RUN, _LOCK, _WORK, _CLIP = "batch.json", "run.json", ".lock", ".work", "clip.json"
+_BATCH, _RUN, _CLIP = "batch.json", "run.json", "clip.json"
+_LOCK, _PROBED, _WORK = ".lock", ".probed.json", ".work"
 
 
 class BatchFolder:
@@ -91,6 +93,11 @@ class BatchFolder:
             )
         return _read(place / MANIFEST)
 
+    @property
+    def probed(self) -> Path:
+        """Where what probing found is kept."""
+        return self.path / _PROBED
+
     def work(self, clip: str) -> Path:
         """Where a clip's segments go."""
         return self.path / _WORK / clip
@@ -112,7 +119,8 @@ class BatchFolder:
         Raises:
             OSError: it cannot be made.
         """
-        now = json.loads(json.dumps({"clip": asdict(clip), "fingerprint": fingerprint}))
+        # As a hash: the clip's URI may hold a password.
+        now = {"sha256": sha256_of({"clip": asdict(clip), "fingerprint": fingerprint})}
         folder = self.work(clip.name)
         with suppress(BatchError):
             if _read(folder / _CLIP) == now:

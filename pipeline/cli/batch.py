@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from pipeline.batch.outcome import BatchReport
 from pipeline.batch.report.page import REPORT
 from pipeline.batch.settings import load
 from pipeline.batch.work import Halt
-from pipeline.cli.batch_progress import batch_progress, length
+from pipeline.cli.batch_progress import batch_progress, length, plain
 from pipeline.cli.console import console, numbers
 from pipeline.cli.options import Config, Json, Set, ShownAs
 from pipeline.cli.progress import Style
@@ -129,8 +129,9 @@ def _summary(report: BatchReport) -> str:
 
 def _show_estimate(found: Estimate, output: Path, json: bool) -> None:
     if json:
-        plain = asdict(found) | {"type": "estimate", "frames": found.frames}
-        typer.echo(json_text.dumps(plain))
+        told = asdict(replace(found, clips=())) | {"frames": found.frames}
+        clips = [plain(clip) for clip in found.clips]
+        typer.echo(json_text.dumps({"type": "estimate", **told, "clips": clips}))
         return
     table = Table("video", *numbers("frames", "length", "size"), "", box=SIMPLE_HEAD)
     for clip in found.clips[:_MOST_LISTED]:

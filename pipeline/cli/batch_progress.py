@@ -20,6 +20,7 @@ from pipeline.batch.clip import Clip
 from pipeline.batch.progress import Observer, Standing, length_s
 from pipeline.cli.console import numbers
 from pipeline.cli.progress import Style
+from pipeline.media.uri import redact
 from pipeline.page.numbers import clock, quantity
 
 _LINE_S, _JSON_S = 10.0, 1.0
@@ -85,9 +86,7 @@ class JsonLines(Observer):
         self._line("note", text=text)
 
     def probed(self, clip: Clip, done: int, of: int) -> None:
-        found = asdict(clip)
-        found["segments"] = len(clip.segments)
-        self._line("probed", done=done, of=of, clip=found)
+        self._line("probed", done=done, of=of, clip=plain(clip))
 
     def progress(self, standing: Standing) -> None:
         if time.monotonic() >= self._next_s:
@@ -157,6 +156,12 @@ def told_of(clip: Clip) -> list[str]:
     if clip.error:
         return [f"{clip.name}: cannot be read: {clip.error}"]
     return [f"{clip.name}: {note}" for note in clip.notes]
+
+
+def plain(clip: Clip) -> dict[str, Any]:
+    """A clip for programs, without secrets."""
+    segments = len(clip.segments)
+    return asdict(clip) | {"uri": redact(clip.uri), "segments": segments}
 
 
 def length(clip: Clip) -> str:
