@@ -113,7 +113,9 @@ def _window(options: BatchRunConfig) -> Window:
 def _whole(clip: Clip, options: BatchRunConfig, reason: str) -> Clip:
     """In one piece."""
     window = _window(options)
-    segment = Segment(0, window.start_ns, window.end_ns)
+    all_of_it = not window.start_ns and window.end_ns is None and not window.key_frames
+    frames = clip.frames if all_of_it else None
+    segment = Segment(0, window.start_ns, window.end_ns, frames)
     return replace(clip, segments=(segment,), notes=_told(clip, window, reason))
 
 

@@ -91,7 +91,7 @@ def open_container(
 
 
 def _open(address: Address, hardware: HWAccel | None) -> InputContainer:
-    began_s = time.monotonic()
+    began_s, remedy = time.monotonic(), address.remedy
     try:
         container: InputContainer = av.open(
             address.url,
@@ -107,6 +107,7 @@ def _open(address: Address, hardware: HWAccel | None) -> InputContainer:
         # Some demuxers take the end of the wait for bad data.
         late = time.monotonic() - began_s >= (address.open_timeout_s or math.inf)
         reason = "no answer in time" if late else reason_of(error)
+        remedy = "check its permissions" if isinstance(error, PermissionError) else remedy
     except RuntimeError:
         if hardware is None:
             raise
@@ -118,7 +119,7 @@ def _open(address: Address, hardware: HWAccel | None) -> InputContainer:
             "recover it with a repair tool and a whole file of the same camera"
         )
     # Raised out here so that PyAV's error, whose text holds the password, is not chained to ours.
-    raise SourceError(f"{address.name}: cannot be opened: {reason}; {address.remedy}")
+    raise SourceError(f"{address.name}: cannot be opened: {reason}; {remedy}")
 
 
 def reason_of(error: Exception) -> str:

@@ -22,6 +22,7 @@ from pipeline.batch.opening import source_options
 from pipeline.batch.probe import probe
 from pipeline.config import BatchRunConfig
 from pipeline.media.sources import open_source
+from tests.media.test_sources import serving
 
 MS = 1_000_000
 FRAMES = 90
@@ -294,3 +295,12 @@ def test_a_huge_file_in_a_small_memory(make_clip) -> None:
     counted, peak_kib = found.stdout.splitlines()
     assert counted.split()[0] == "90"
     assert int(peak_kib) < 300_000
+
+
+def test_a_file_on_a_server_is_one_piece(make_clip) -> None:
+    path = make_clip("a.mp4", pts=TIMES, gop=25, container_options=FAST)
+    with serving(path.parent) as host:
+        clip = probed(f"http://{host}/a.mp4")
+    assert (clip.frames, clip.duration_ns, clip.sha256, clip.error) == (90, 3600 * MS, "", "")
+    assert clip.segments == (Segment(0, 0, None, 90),)
+    assert clip.notes == ("looked at in one piece: it is on a server",)
