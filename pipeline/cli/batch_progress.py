@@ -135,9 +135,8 @@ def bars(standing: Standing) -> Group:
         clips.add_row(clip.name, _bar((clip.seen + clip.followed) / 2), *shares, str(clip.frames))
     others = len(standing.at_work) - _MOST_SHOWN
     tail = [Text(f"and {others} more", "dim")] if others > 0 else []
-    return Group(
-        head, Text(), clips, *tail, Text("Ctrl-C ends in order; it can go on later", "dim")
-    )
+    hint = Text("Ctrl-C ends in order; the same command goes on later", "dim")
+    return Group(head, Text(summary(standing)), Text(), clips, *tail, hint)
 
 
 def summary(standing: Standing) -> str:
