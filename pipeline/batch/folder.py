@@ -160,10 +160,6 @@ class BatchFolder:
         with suppress(OSError):
             work.rmdir()  # where nothing is left in it
 
-    def free_bytes(self) -> int:
-        """Room on the disk."""
-        return shutil.disk_usage(self.path).free
-
 
 def _read(path: Path) -> dict[str, Any]:
     try:
