@@ -181,7 +181,9 @@ class _Batch:
             if work.complete or work.failed:
                 self.folder.write_run(run)
             if complete and not work.ended_early:
-                self._show([clip_of(name, entry) for name, entry in known.items()], complete, run)
+                clips_known = [clip_of(name, entry) for name, entry in known.items()]
+                # Where there was nothing to do, what the run before has measured says more.
+                self._show(clips_known, complete, self.folder.read_run() or run)
         except OSError:
             if not work.ended_early:
                 raise

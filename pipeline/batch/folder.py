@@ -75,6 +75,10 @@ class BatchFolder:
         """Says what this batch is; raises `OSError`."""
         durable.write_json(self.path / _BATCH, batch)
 
+    def read_run(self) -> dict[str, Any]:
+        """What was written with `write_run`; empty where nothing was. Raises as `read`."""
+        return _read(self.path / _RUN)
+
     def write_run(self, run: Mapping[str, Any]) -> None:
         """Says what the last run measured; raises `OSError`."""
         durable.write_json(self.path / _RUN, run)
