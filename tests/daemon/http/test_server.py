@@ -61,5 +61,5 @@ def test_whoever_does_not_come_to_the_point_is_left(
 def test_an_address_in_use_is_told_with_its_key(page: Page) -> None:
     taken = page.server.url.removeprefix("http://")
     config = loads(page.path.read_text().replace("127.0.0.1:0", taken), "page.yaml")
-    with pytest.raises(ConfigError, match=r"page\.yaml:4:.*: http\.bind: nobody can listen at"):
+    with pytest.raises(ConfigError, match=r"page\.yaml:6:.*: http\.bind: nobody can listen at"):
         Server(config, page.insight, page.control)
