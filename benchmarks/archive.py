@@ -9,6 +9,7 @@ a tracker. Decoding alone is PyAV with all cores.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -40,7 +41,7 @@ description: "The network that all take"
 licence: "none"
 source: "made by the exporter, with random weights"
 labels: coco80
-files: [{{path: "{weights}", format: onnx}}]
+files: [{{path: peer.onnx, format: onnx, size: {bytes}, sha256: {sha256}}}]
 inputs: [{{name: images, shape: [1, 3, {size}, {size}], dtype: float32, layout: nchw}}]
 outputs: [{{name: output0, shape: [1, {rows}, {columns}], dtype: float32}}]
 preprocess: {{resize: letterbox, pad: 114, color: rgb, scale: 0.00392156862745098}}
@@ -102,8 +103,11 @@ def _run(*command: object) -> None:
 def _config(folder: Path, weights: Path) -> Path:
     model = folder / "peer" / "model.yaml"
     model.parent.mkdir(exist_ok=True)
+    data = weights.read_bytes()
+    (model.parent / "peer.onnx").write_bytes(data)
+    facts = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     columns = sum((_SIZE // stride) ** 2 for stride in (8, 16, 32))
-    model.write_text(_MODEL.format(weights=weights, size=_SIZE, rows=4 + _CLASSES, columns=columns))
+    model.write_text(_MODEL.format(**facts, size=_SIZE, rows=4 + _CLASSES, columns=columns))
     path = folder / "archive.yaml"
     path.write_text(_CONFIG.format(model=model.parent))
     return path
