@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import time
@@ -41,6 +42,8 @@ _log = structlog.stdlib.get_logger("sightline")
 #: How often the run is looked at, seconds.
 _LOOK_S = 0.5
 _STATUS_S = 5.0
+#: So often memory is given back: left alone, what requests leave in circles waits for minutes.
+_TIDY_S = 60.0
 #: What runs beside the graph has so long to end, seconds.
 _HELPER_S = 5.0
 #: What these say, the journal and the control say in full.
@@ -106,7 +109,7 @@ class Service:
             # What hangs is noticed in half of the manager's patience, and alive said twice in it.
             limits = Limits(hung_s=min(limits.hung_s, notifier.watchdog_s / 2))
             self._look_s = min(_LOOK_S, notifier.watchdog_s / 2)
-        self._told_s = float("-inf")
+        self._told_s = self._tidied_s = float("-inf")
         self._stopping = False
         self._insight = Insight(deployment, limits)
         self._control = Control(reloader, notifier)
@@ -174,6 +177,10 @@ class Service:
         if now_s - self._told_s >= _STATUS_S and not self._stopping:
             self._told_s = now_s
             self._notifier.status(self._insight.line())
+        if now_s - self._tidied_s >= _TIDY_S:
+            self._tidied_s = now_s
+            gc.collect()
+            allocator.give_back()
 
     def _write_down(self, report: RunReport) -> None:
         for event in self._journal.note(report, self._insight.look(report)):
